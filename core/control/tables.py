@@ -1,0 +1,203 @@
+"""The control database: what people decide and what must survive a wiped store (design §3). SQLite or PostgreSQL.
+
+Times are milliseconds since the epoch, UTC. JSON columns hold what only Python reads; whatever is searched for has a column.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# --- links -------------------------------------------------------------------------------------------------------------------
+links = Table(
+    "links",
+    metadata,
+    Column("link_id", String(32), primary_key=True),
+    Column("domain", String(255), nullable=False),  # "" = every domain of the redirect
+    Column("slug", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("definition", JSON, nullable=False),  # redirect.links.model.LinkDefinition
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("client", String(64), nullable=False, default=""),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("domain", "slug", name="links_domain_slug"),
+    Index("links_updated_at", "updated_at"),
+)
+
+link_history = Table(
+    "link_history",
+    metadata,
+    Column("link_id", String(32), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("definition", JSON, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("author", String(128), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+
+# --- who may call ------------------------------------------------------------------------------------------------------------
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("key_sha256", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("clients", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+#: Salt of the keyed network hash: one a day, shared by the workers, destroyed after two days.
+salts = Table(
+    "salts",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+)
+
+#: Small secrets the product makes for itself (signing keys of approval links), by name.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# --- journal to store --------------------------------------------------------------------------------------------------------
+#: Written before a range is sent and re-sent unchanged until confirmed, per store.
+ship_ranges = Table(
+    "ship_ranges",
+    metadata,
+    Column("store_id", String(32), primary_key=True),
+    Column("segment", String(64), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("end", BigInteger, nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("confirmed_at", BigInteger),
+    Index("ship_ranges_open", "store_id", "confirmed_at"),
+)
+
+#: Cursors and state that a part keeps over restarts (collector positions, detector state), by part and name.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("part", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# --- acting ------------------------------------------------------------------------------------------------------------------
+actions = Table(
+    "actions",
+    metadata,
+    Column("action_id", String(32), primary_key=True),
+    Column("rule", String(128), nullable=False),
+    Column("incident_id", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),  # pause_campaign, resume_campaign, scale_budget, webhook
+    Column("target", String(255), nullable=False),  # qualified campaign ID
+    Column("client", String(64), nullable=False, default=""),
+    Column("state", String(32), nullable=False),  # alerts.ledger.STATES
+    Column("mode", String(16), nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger),
+    Column("decided_by", String(128)),
+    Column("expires_at", BigInteger),
+    Column("spend_per_hour_micros", BigInteger, nullable=False, default=0),
+    Column("currency", String(3), nullable=False, default=""),
+    Column("payload", JSON, nullable=False),
+    Index("actions_state", "state"),
+    Index("actions_incident", "incident_id"),
+)
+
+#: The ledger: append-only. Intent stands before the call, result after it, then what the platform reads back.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=True),
+    Column("action_id", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column(
+        "step", String(32), nullable=False
+    ),  # proposed, held, approved, rejected, intent, call, read_back, lease_end, undone …
+    Column("by", String(128), nullable=False),
+    Column("reason", String(64), nullable=False, default=""),
+    Column("payload", JSON, nullable=False),
+    Index("ledger_action", "action_id", "entry"),
+)
+
+#: A pause is a lease: it ends by itself.
+pause_leases = Table(
+    "pause_leases",
+    metadata,
+    Column("target", String(255), primary_key=True),
+    Column("action_id", String(32), nullable=False),
+    Column("platform", String(32), nullable=False),
+    Column("previous_status", String(32), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("kept_by", String(128)),  # a person pressed "keep paused": no automatic return
+    Column("ended_at", BigInteger),
+    Column("ended_reason", String(64)),
+)
+
+#: Two emergency switches and whatever else people flip at run time.
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", String(64), primary_key=True),  # stop_pauses, stop_returns
+    Column("on", Boolean, nullable=False),
+    Column("by", String(128), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+#: State of every rule and scope: since when its conditions hold, what was sent.
+rule_states = Table(
+    "rule_states",
+    metadata,
+    Column("rule", String(128), primary_key=True),
+    Column("scope", String(255), primary_key=True),
+    Column("state", String(32), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("windows", Integer, nullable=False, default=0),
+    Column("value", Float),
+    Column("payload", JSON, nullable=False),
+)
+
+#: One leader runs correlator and alerts; the others stand by.
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("role", String(32), primary_key=True),
+    Column("holder", String(128), nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("segment", String(64), primary_key=True),
+    Column("o", BigInteger, primary_key=True),
+    Column("reason", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("line", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("redriven_at", BigInteger),
+)

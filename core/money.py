@@ -1,0 +1,44 @@
+"""Money is integer micros plus an ISO 4217 code; decimals appear only as text at the edges."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+MICROS = 1_000_000
+_CURRENCY = re.compile(r"^[A-Z]{3}$")
+#: Above this a figure is a unit mistake (micros sent as currency units), not an order: 9.2e12 units fit an Int64.
+MAX_UNITS = Decimal("9000000000000")
+
+
+def to_micros(amount: str | int | float) -> int:
+    """A decimal amount in currency units as integer micros, rounded half-even.
+
+    Raises:
+        ValueError: not a finite decimal number, or outside the range of a signed 64-bit integer.
+    """
+    try:
+        value = Decimal(str(amount))
+    except InvalidOperation:
+        raise ValueError(f"{amount!r} is not a decimal amount such as 59.90") from None
+    if not value.is_finite() or abs(value) > MAX_UNITS:
+        raise ValueError(f"{amount!r} is not an amount we can keep (at most {MAX_UNITS} units)")
+    return int((value * MICROS).to_integral_value())
+
+
+def to_decimal(micros: int) -> str:
+    """Integer micros as a decimal string with at least two places: 59900000 -> ``59.90``."""
+    text = f"{Decimal(micros) / MICROS:f}"
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def check_currency(code: str) -> str:
+    """An ISO 4217 code, unchanged.
+
+    Raises:
+        ValueError: not three upper-case letters.
+    """
+    if not _CURRENCY.match(code):
+        raise ValueError(f"{code!r} is not an ISO 4217 currency such as EUR")
+    return code
