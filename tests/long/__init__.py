@@ -1,0 +1,1 @@
+"""What needs longer than `make test`: `make test-long PART=…`."""

@@ -1,0 +1,126 @@
+"""`make test-long PART=loop`: runs a part's long steps one after the other and writes dated evidence.
+
+Each step is a command with a name. What a step printed goes to docs/evidence/<date>-<part>.md together with commit and machine. A run that was
+interrupted goes on where it stopped, as long as commit and part are the same (state in .long/).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+SCENARIOS = ("bad-deploy", "slow-page", "redirect-broken", "tracking-outage", "bot-flood", "quiet")
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    timeout_s: int = 900
+
+
+def loop_steps() -> list[Step]:
+    """Each scenario with a fresh seed, then 50 rounds of SIGKILL."""
+    clicktrace = str(Path(sys.executable).parent / "clicktrace")
+    scenarios = [
+        Step(
+            f"scenario {name}",
+            [clicktrace, "demo", "--check", "--scenario", name, "--seed", str(secrets.randbelow(1_000_000))],
+        )
+        for name in SCENARIOS
+    ]
+    kill = Step(
+        "50 rounds of SIGKILL under traffic",
+        [sys.executable, "-m", "pytest", "-q", "tests/end_to_end/test_kill.py", "--timeout=1800"],
+        {"CLICKTRACE_KILL_ROUNDS": "50"},
+        timeout_s=1800,
+    )
+    return [*scenarios, kill]
+
+
+PARTS = {"loop": loop_steps}
+
+
+def commit() -> str:
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True)
+    return head.stdout.strip() + (" with uncommitted changes" if dirty.stdout.strip() else "")
+
+
+def machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def run_step(step: Step) -> dict[str, object]:
+    print(
+        f"--- {step.name}: {' '.join(Path(step.command[0]).name if i == 0 else a for i, a in enumerate(step.command))}"
+    )
+    started = time.monotonic()
+    try:
+        run = subprocess.run(
+            step.command, cwd=ROOT, env={**os.environ, **step.environment}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=step.timeout_s,
+        )  # fmt: skip
+        code, output = run.returncode, run.stdout
+    except subprocess.TimeoutExpired as expired:
+        output = (expired.stdout or b"").decode("utf-8", "replace") if isinstance(expired.stdout, bytes) else ""
+        code = 124
+    print(output[-4000:])
+    return {"name": step.name, "command": step.command[1:], "exit": code, "seconds": round(time.monotonic() - started),
+            "output": output}  # fmt: skip
+
+
+def write_evidence(part: str, commit_id: str, results: list[dict[str, object]]) -> Path:
+    path = ROOT / "docs" / "evidence" / f"{datetime.now(UTC):%Y-%m-%d}-{part}.md"
+    passed = sum(r["exit"] == 0 for r in results)
+    lines = [f"# test-long {part}: {passed} of {len(results)} steps passed", "",
+             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit_id}, {machine()}", "",
+             "| step | exit | seconds | arguments |", "| --- | ---: | ---: | --- |"]  # fmt: skip
+    for r in results:
+        arguments = " ".join(a for a in r["command"] if not a.startswith("/"))  # type: ignore[attr-defined]  # list[str] by construction
+        lines.append(f"| {r['name']} | {r['exit']} | {r['seconds']} | `{arguments}` |")
+    for r in results:
+        lines += ["", f"## {r['name']}", "", "```", str(r["output"]).strip().replace(str(ROOT), "."), "```"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make test-long")
+    parser.add_argument("part", choices=sorted(PARTS))
+    part = parser.parse_args().part
+    commit_id = commit()
+    state = ROOT / ".long" / f"{part}.json"
+    state.parent.mkdir(exist_ok=True)
+    kept = json.loads(state.read_text("utf-8")) if state.exists() else {}
+    results: list[dict[str, object]] = kept["results"] if kept.get("commit") == commit_id else []
+    done = {r["name"] for r in results}
+    for step in PARTS[part]():
+        if step.name in done:
+            continue
+        results.append(run_step(step))
+        state.write_text(json.dumps({"commit": commit_id, "results": results}), "utf-8")
+    path = write_evidence(part, commit_id, results)
+    state.unlink()
+    failed = [str(r["name"]) for r in results if r["exit"] != 0]
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed; written to {path.relative_to(ROOT)}")
+    for name in failed:
+        print(f"  failed: {name}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
