@@ -1,0 +1,80 @@
+"""Errors as problem+json (RFC 9457): every answer that is not a success has the same five fields, `reason` from a closed list."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from core.errors import JournalError, QuotaExceeded, Refusal, SourceError, StoreError
+
+log = structlog.get_logger(__name__)
+MEDIA_TYPE = "application/problem+json"
+#: Reason word of statuses that the framework itself answers with.
+_FRAMEWORK_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported_media_type"}
+
+
+def problem(status: int, reason: str, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """One problem+json answer."""
+    body = {
+        "type": f"about:blank#{reason}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+    }
+    return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error of `core.errors`, and the framework's own, as problem+json."""
+    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(StoreError, _unavailable)
+    app.add_exception_handler(JournalError, _unavailable)
+    app.add_exception_handler(SourceError, _outside)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _refusal(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    headers = {"WWW-Authenticate": 'Bearer realm="clicktrace"'} if error.status == 401 else None
+    return problem(error.status, error.reason, error.detail, headers=headers)
+
+
+def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    log.warning("request failed", path=request.url.path, error=str(error))
+    reason = "store_unavailable" if isinstance(error, StoreError) else "journal_unavailable"
+    return problem(503, reason, str(error), headers={"Retry-After": "1"})
+
+
+def _outside(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SourceError)
+    headers = None
+    if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
+        headers = {"Retry-After": str(round(error.retry_after_s))}
+    return problem(502, "source_unavailable" if error.retryable else "source_refused", str(error), headers=headers)
+
+
+def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+    return problem(422, "invalid_request", "; ".join(found))
+
+
+def _framework(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    reason = _FRAMEWORK_REASONS.get(error.status_code, "http_error")
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, reason, str(error.detail), headers=headers)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return problem(500, "internal_error", "something went wrong here; the log of the monitor says what")
