@@ -1,0 +1,73 @@
+"""Reads journal lines back as typed records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from core.errors import Invalid, JournalError
+from core.journal.segment import list_segments, parse, read_range
+from core.records import SCHEMA_VERSION, AnyRecord, Envelope, Line
+
+__all__ = ["decode_line", "iter_lines", "list_segments", "upcast"]
+
+_envelopes = msgspec.json.Decoder(Envelope)
+_records: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
+
+#: From version N to N + 1: takes and returns the line as a plain dict. Empty while there is one version.
+UPCASTS: dict[int, Callable[[dict[str, object]], dict[str, object]]] = {}
+
+
+def upcast(line: bytes, *, version: int) -> bytes:
+    """A line of an older schema version in today's words.
+
+    Raises:
+        Invalid: reason ``unknown_version``.
+    """
+    if version == SCHEMA_VERSION:
+        return line
+    if not all(step in UPCASTS for step in range(version, SCHEMA_VERSION)) or version > SCHEMA_VERSION:
+        raise Invalid("unknown_version", f"schema version {version} is not known; this is version {SCHEMA_VERSION}")
+    value = msgspec.json.decode(line, type=dict[str, object])
+    for step in range(version, SCHEMA_VERSION):
+        value = UPCASTS[step](value)
+    return msgspec.json.encode(value)
+
+
+def decode_line(line: bytes, *, segment: str) -> Line:
+    """One line as a record with its envelope.
+
+    Raises:
+        Invalid: reason ``not_json``, ``unknown_version`` or ``not_a_record``, with the decoder's own words.
+    """
+    try:
+        envelope = _envelopes.decode(line)
+    except msgspec.ValidationError as error:
+        raise Invalid("not_a_record", str(error)) from error
+    except msgspec.DecodeError as error:
+        raise Invalid("not_json", str(error)) from error
+    try:
+        record = _records.decode(upcast(line, version=envelope.v))
+    except msgspec.ValidationError as error:
+        raise Invalid("not_a_record", str(error)) from error
+    return Line(segment=segment, envelope=envelope, record=record)
+
+
+def iter_lines(path: Path, *, start: int = 0, end: int | None = None) -> Iterator[Line]:
+    """The lines of one segment between two offsets; a torn last line is left out.
+
+    Raises:
+        JournalError: not a segment, or it cannot be read.
+        Invalid: a line is not a record.
+    """
+    segment = parse(path)
+    if segment is None:
+        raise JournalError(f"{path} is not a journal segment")
+    try:
+        data = read_range(segment, start=start, end=end)
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error
+    for line in data[: data.rfind(b"\n") + 1].splitlines():
+        yield decode_line(line, segment=segment.name)

@@ -1,0 +1,246 @@
+"""Loads journal bytes into the store, every line exactly once (design §5).
+
+The order of the steps is what makes it exact: a range is recorded in the control database, then sent, then counted, then
+confirmed. Death between any two of them leaves a recorded range, which is sent again unchanged; what the store has of it already
+is found by offset. A wiped store has another `store_id`, so nothing is recorded for it and everything kept is loaded anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import structlog
+from sqlalchemy import Engine
+
+from core.clock import Clock, now_ms
+from core.errors import Invalid, StoreError
+from core.journal import segment as segments
+from core.journal.reader import decode_line
+from core.records import Line
+from core.shipping.ledger import ShipLedger, bury
+from core.shipping.load import Loaded, Loader
+from core.shipping.ranges import BadLine, Range, split_by_kind
+from core.shipping.tails import Tail, Tails
+from core.store.client import Store
+
+log = structlog.get_logger(__name__)
+
+
+class ShipOptions(Protocol):
+    """What the shipper reads of `core.settings.JournalConfig`."""
+
+    @property
+    def keep_days(self) -> int: ...
+
+
+class LineObserver(Protocol):
+    """Sees lines of its kinds once they are confirmed; never replayed lines, never claimed ones (imports of history)."""
+
+    @property
+    def kinds(self) -> frozenset[str]: ...
+
+    def observe(self, kind: str, lines: list[Line]) -> None: ...
+
+
+class ShipReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run did; `behind_bytes` is what it left for the next."""
+
+    ranges: int = 0
+    lines: int = 0
+    bytes: int = 0
+    dead_letters: int = 0
+    behind_bytes: int = 0
+
+
+class _Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A range on its way, with its bytes."""
+
+    tail: Tail
+    range: Range
+    data: bytes
+
+
+class Shipper:
+    """One per store. `run_once` is called by one thread at a time."""
+
+    #: A block of this size costs the engine little more than its rows do, and is parsed in well under a second.
+    MAX_RANGE_BYTES = 8 << 20
+    #: One run ends after about this much, so that a stop is never far away.
+    MAX_RUN_BYTES = 64 << 20
+
+    def __init__(
+        self,
+        store: Store,
+        control: Engine,
+        directory: Path,
+        *,
+        config: ShipOptions,
+        clock: Clock = now_ms,
+        observers: Sequence[LineObserver] = (),
+    ) -> None:
+        self._control = control
+        self._config = config
+        self._clock = clock
+        self._observers = observers
+        self._loader = Loader(store)
+        self._ledger = ShipLedger(control, store_id=store.store_id)
+        self._tails = Tails(directory)
+        self._begun = False
+        self._replay_until: dict[str, int] = {}
+        self._preloaded_kinds: list[str] = []
+        self._examined: set[str] = set()
+        self._through = 0
+
+    def run_once(self) -> ShipReport:
+        """Ship what is there, up to `MAX_RUN_BYTES`.
+
+        Raises:
+            StoreError: the store did not take a range; the next run sends it again.
+            JournalError: a segment cannot be read.
+        """
+        self._begin()
+        asked_at = self._clock()
+        tails = self._tails.look()
+        report = ShipReport()
+        while report.bytes < self.MAX_RUN_BYTES:
+            pieces = list(self._pieces(tails))
+            if not pieces:
+                break
+            report = self._ship(pieces, report=report)
+        report = self._bury_torn(tails, report=report)
+        self._through = max(self._through, self._complete_through(tails, asked_at=asked_at))
+        return msgspec.structs.replace(report, behind_bytes=sum(tail.behind for tail in tails))
+
+    def shipped_through(self, now: int) -> int:
+        """The `known_at` up to which everything journaled is in the store, at most `now`; 0 before the first run.
+
+        An as-of answer for a time up to this never changes.
+        """
+        return min(self._through, now)
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._tails.begin(self._ledger.progress())
+        self._replay_until = self._ledger.shipped_elsewhere()
+        self._preloaded_kinds = self._loader.kinds_with_rows()
+        self._begun = True
+
+    # --- one round -----------------------------------------------------------------------------------------------------------
+
+    def _pieces(self, tails: Sequence[Tail]) -> Iterator[_Piece]:
+        """At most one range of each segment."""
+        for tail in tails:
+            if tail.worth_reading:
+                self._examine(tail)
+                found = self._tails.next_range(tail, limit=self.MAX_RANGE_BYTES)
+                if found is not None:
+                    yield _Piece(tail=tail, range=found[0], data=found[1])
+
+    def _examine(self, tail: Tail) -> None:
+        """Once per segment: how far the store may know it although the ledger does not (a lost or older control database)."""
+        name = tail.segment.name
+        if name not in self._examined:
+            self._examined.add(name)
+            if self._preloaded_kinds:
+                end = self._loader.end_of(name, start=tail.shipped, kinds=self._preloaded_kinds)
+                if end > tail.shipped:
+                    tail.suspect_until = max(tail.suspect_until, end)
+
+    def _ship(self, pieces: Sequence[_Piece], *, report: ShipReport) -> ShipReport:
+        """Record, send, confirm. One segment's failure does not hold up the others."""
+        self._ledger.record([piece.range for piece in pieces], now=self._clock())
+        loaded: list[tuple[_Piece, Loaded]] = []
+        failure: StoreError | None = None
+        for piece in pieces:
+            try:
+                suspect = piece.range.start < piece.tail.suspect_until
+                loaded.append((piece, self._loader.load(piece.range, piece.data, suspect=suspect)))
+            except StoreError as error:
+                failure = failure or error
+                piece.tail.under_way = piece.range
+                piece.tail.suspect_until = max(piece.tail.suspect_until, piece.range.end)
+        report = self._confirm(loaded, report=report)
+        if failure is not None:
+            raise failure
+        return report
+
+    def _confirm(self, loaded: Sequence[tuple[_Piece, Loaded]], *, report: ShipReport) -> ShipReport:
+        bad = [letter for _, result in loaded for letter in result.bad]
+        self._ledger.confirm([piece.range for piece, _ in loaded], bad=bad, now=self._clock())
+        for piece, result in loaded:
+            live = piece.range.start >= max(piece.tail.suspect_until, self._replay_until.get(piece.range.segment, 0))
+            piece.tail.shipped = piece.range.end
+            piece.tail.under_way = None
+            if live:
+                self._tell(piece, result)
+        return ShipReport(
+            ranges=report.ranges + len(loaded),
+            lines=report.lines + sum(piece.range.lines for piece, _ in loaded),
+            bytes=report.bytes + sum(len(piece.data) for piece, _ in loaded),
+            dead_letters=report.dead_letters + len(bad),
+        )
+
+    def _tell(self, piece: _Piece, result: Loaded) -> None:
+        wanted = {kind for observer in self._observers for kind in observer.kinds & result.rows.keys()}
+        if not wanted:
+            return
+        groups, _ = split_by_kind(piece.data)
+        for kind in wanted:
+            lines = list(_live_lines(groups[kind], segment=piece.range.segment))
+            for observer in self._observers:
+                if lines and kind in observer.kinds:
+                    self._observe(observer, kind, lines)
+
+    def _observe(self, observer: LineObserver, kind: str, lines: list[Line]) -> None:
+        try:
+            observer.observe(kind, lines)
+        except Exception:  # telemetry is a by-product: its failure is logged and must not stop the data path
+            log.exception("a line observer failed", kind=kind)
+
+    # --- torn lines and completeness -----------------------------------------------------------------------------------------
+
+    def _bury_torn(self, tails: Sequence[Tail], *, report: ShipReport) -> ShipReport:
+        """A dead writer's last, unfinished line is a dead letter; the segment is finished then."""
+        torn: list[BadLine] = []
+        for tail in tails:
+            if tail.final and tail.behind and tail.looked_to == tail.size:
+                rest = self._tails.rest(tail)
+                torn.append(
+                    BadLine(
+                        segment=tail.segment.name,
+                        o=tail.shipped,
+                        reason="torn_line",
+                        detail=f"the writer died within this line; {len(rest)} bytes of it are there",
+                        line=rest,
+                    )
+                )
+            if tail.final and (tail.behind == 0 or tail.looked_to == tail.size):
+                self._tails.finish(tail)
+                tail.size = tail.shipped
+        if torn:
+            bury(self._control, torn, now=self._clock())
+        return msgspec.structs.replace(report, dead_letters=report.dead_letters + len(torn))
+
+    def _complete_through(self, tails: Sequence[Tail], *, asked_at: int) -> int:
+        """Everything stamped before `asked_at` is in the store, unless a segment is behind: then up to its first line left."""
+        return min((self._first_unshipped(tail) for tail in tails if tail.behind), default=asked_at) - 1
+
+    def _first_unshipped(self, tail: Tail) -> int:
+        for line in _live_lines(self._tails.rest(tail)[: 1 << 20].split(b"\n")[:1], segment=tail.segment.name):
+            return line.envelope.known_at
+        return segments.created_ms(tail.segment.name)
+
+
+def _live_lines(lines: Sequence[bytes], *, segment: str) -> Iterator[Line]:
+    """The lines that are records and not claimed."""
+    for raw in lines:
+        try:
+            line = decode_line(raw, segment=segment)
+        except Invalid:
+            continue
+        if not line.envelope.claimed:
+            yield line

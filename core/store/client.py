@@ -1,0 +1,200 @@
+"""The event store: chDB in this process, or a ClickHouse server, behind one small class.
+
+One engine directory per process. Queries on one client queue behind each other, so each thread gets a client of its own on first
+use; never call a `Store` on an event loop. Every query has a time and a memory limit.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import clickhouse_connect
+import pyarrow
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from core.errors import BadRows, StoreError
+from core.settings import StoreConfig, data_path
+from core.store.migrate import load_migrations, migrate
+
+Params = Mapping[str, object]
+Connect = Callable[[], Any]
+
+#: ClickHouse error codes that mean: these bytes will never parse. Anything else may pass later.
+#: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+BAD_ROW_CODES = frozenset({6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 190, 321, 349, 467, 469, 676})
+_CODE = re.compile(r"Code: (\d+)")
+
+
+class Store:
+    """An open event store. Raises `StoreError` (or `BadRows`) and nothing else."""
+
+    def __init__(self, connect: Connect, *, store_id: str = "") -> None:
+        self._connect = connect
+        self._local = threading.local()
+        self._clients: list[Any] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._store_id = store_id
+
+    def query(
+        self, sql: str, params: Params | None = None, *, settings: Mapping[str, object] | None = None
+    ) -> pyarrow.Table:
+        """Rows as Arrow. `{name:Type}` in the text is bound by the engine. No trailing FORMAT or SETTINGS in `sql`."""
+        clause = "" if not settings else " SETTINGS " + ", ".join(f"{k} = {_literal(v)}" for k, v in settings.items())
+        with self._client() as client:
+            data = client.raw_query(sql + clause, parameters=dict(params or {}), fmt="Arrow")
+            return pyarrow.ipc.open_file(io.BytesIO(data)).read_all() if data else pyarrow.table({})
+
+    def rows(self, sql: str, params: Params | None = None) -> list[dict[str, object]]:
+        """Rows as dicts: strings as str, fixed strings as bytes, times as aware datetimes, maps as dicts."""
+        found: list[dict[str, object]] = self.query(sql, params).to_pylist(maps_as_pydicts="strict")
+        return found
+
+    def command(self, sql: str, params: Params | None = None) -> None:
+        """Run a statement that answers nothing."""
+        with self._client() as client:
+            client.command(sql, parameters=dict(params or {}))
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Insert rows of a derived table."""
+        if rows:
+            with self._client() as client:
+                client.insert(table, rows, column_names=list(columns))
+
+    def raw_insert(
+        self, table: str, data: bytes, *, fmt: str = "JSONEachRow", settings: Mapping[str, object] | None = None
+    ) -> None:
+        """Insert bytes that are already in one of the engine's formats.
+
+        Raises:
+            BadRows: a row does not parse; nothing of the block was inserted.
+        """
+        with self._client() as client:
+            client.raw_insert(table, insert_block=data, fmt=fmt, settings=dict(settings or {}))
+
+    @property
+    def store_id(self) -> str:
+        """Random, made with the store and kept in it: a wiped store has another."""
+        if not self._store_id:
+            self._store_id = self._read_store_id()
+        return self._store_id
+
+    def close(self) -> None:
+        """Close every thread's client. May be called twice."""
+        with self._lock:
+            self._closed = True
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+    def _read_store_id(self) -> str:
+        rows = self.rows("SELECT store_id FROM store_identity ORDER BY store_id LIMIT 1")
+        if not rows:
+            self.insert("store_identity", ["store_id"], [[uuid4().hex]])
+            return self._read_store_id()
+        return str(rows[0]["store_id"])
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        with translated():
+            client = getattr(self._local, "client", None)
+            if client is None or self._closed:
+                client = self._open_client()
+            yield client
+
+    def _open_client(self) -> Any:
+        if self._closed:
+            raise StoreError("the store is closed")
+        client = self._connect()
+        with self._lock:
+            self._clients.append(client)
+        self._local.client = client
+        return client
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let nothing of the driver, the engine or Arrow through: only `StoreError` and `BadRows`."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (
+        ClickHouseError,
+        pyarrow.ArrowException,
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+    ) as error:
+        text = str(error)
+        code = _CODE.search(text)
+        kind = BadRows if code and int(code[1]) in BAD_ROW_CODES else StoreError
+        raise kind(text[:2000] or type(error).__name__) from error
+
+
+def open_store(config: StoreConfig, data_dir: Path, *, database: str = "") -> Store:
+    """Open the store and bring its schema up to date.
+
+    Args:
+        config: limits, and the server's URL when there is one.
+        data_dir: the embedded engine lives in ``<data_dir>/store``. One such directory per process.
+        database: made when missing; default ``default`` embedded, else the one the URL names.
+
+    Raises:
+        StoreError: not reachable, or its schema is not ours.
+    """
+    connect = connector(config, data_dir, database=database)
+    store = Store(connect)
+    migrate(store.command, lambda: _applied(store), migrations=load_migrations())
+    return store
+
+
+def connector(config: StoreConfig, data_dir: Path, *, database: str = "") -> Connect:
+    """A function that makes a client with this configuration's limits."""
+    limits = {"max_execution_time": config.max_query_seconds, "max_memory_usage": config.max_query_memory_bytes}
+    settings = {**limits, "output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
+    options: dict[str, Any]
+    if config.url:
+        options = {"dsn": config.url, "autogenerate_session_id": False}
+        if config.password:
+            options["password"] = config.password
+    else:
+        options = {"interface": "chdb", "path": str(data_path(data_dir, "store"))}
+    with translated():
+        if database and database != "default":
+            _make_database(options, database)
+    if database:
+        options["database"] = database
+
+    def connect() -> Any:
+        return clickhouse_connect.get_client(**options, settings=settings)
+
+    return connect
+
+
+def _make_database(options: dict[str, Any], database: str) -> None:
+    client = clickhouse_connect.get_client(**options)
+    try:
+        client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+    finally:
+        client.close()
+
+
+def _applied(store: Store) -> dict[int, str]:
+    rows = store.query("SELECT version, sha256 FROM schema_migration").to_pylist()
+    return {int(row["version"]): str(row["sha256"]) for row in rows}
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, int | float):
+        return str(int(value) if isinstance(value, bool) else value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,102 @@
+"""What every test may ask for: a fresh store, control database and journal, and a clock that stands until it is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine
+
+from core.control.engine import open_control
+from core.journal.writer import JournalWriter
+from core.settings import JournalConfig, StoreConfig
+from core.shipper import Shipper, ShipReport
+from core.store.client import Store, open_store
+
+#: 2026-09-21T14:13:20Z, where the clock of every test begins.
+START_MS = 1_790_000_000_000
+
+
+class FakeClock:
+    """Milliseconds that only the test moves."""
+
+    def __init__(self, now: int = START_MS) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, ms: int) -> None:
+        self.now += ms
+
+
+class Ship:
+    """Ships everything journaled so far; `shipper` is the one that does it."""
+
+    def __init__(self, make: Callable[[], Shipper]) -> None:
+        self._make = make
+        self._shipper: Shipper | None = None
+
+    @property
+    def shipper(self) -> Shipper:
+        if self._shipper is None:
+            self._shipper = self._make()
+        return self._shipper
+
+    def __call__(self) -> ShipReport:
+        lines = dead = ranges = size = 0
+        while True:
+            report = self.shipper.run_once()
+            lines, dead = lines + report.lines, dead + report.dead_letters
+            ranges, size = ranges + report.ranges, size + report.bytes
+            if report.ranges == 0:
+                return ShipReport(
+                    ranges=ranges, lines=lines, bytes=size, dead_letters=dead, behind_bytes=report.behind_bytes
+                )
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def engine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one directory of the embedded engine in this process: chDB opens no second one."""
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture
+def store(engine_dir: Path) -> Iterator[Store]:
+    """A migrated store of its own: one database in the session's engine."""
+    database = f"test_{uuid4().hex}"
+    opened = open_store(StoreConfig(), engine_dir, database=database)
+    yield opened
+    opened.command(f"DROP DATABASE {database} SYNC")
+    opened.close()
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_control("", tmp_path)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def journal_dir(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def journal(journal_dir: Path, clock: FakeClock) -> Iterator[JournalWriter]:
+    writer = JournalWriter(journal_dir, config=JournalConfig(), clock=clock, name="test")
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def ship(store: Store, control: Engine, journal_dir: Path, clock: FakeClock) -> Ship:
+    return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
