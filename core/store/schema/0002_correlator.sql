@@ -285,7 +285,8 @@ CREATE VIEW IF NOT EXISTS campaign_current AS SELECT * FROM campaign_as_of(as_of
 -- conversion_match: every conversion's newest version with the click it belongs to, or method 'none'. Grain: conversion (fact_id).
 -- `ts` is the conversion's event time (see conversion_as_of), `click_ts` the click's, and campaign … link_id are the matched click's, empty
 -- when unmatched (device, page and client fall back to what the conversion itself says). `status` is 'duplicate' when the catalogue's
--- duplicate rule says so, and `duplicate_of` then names the first. Read it with FINAL.
+-- duplicate rule says so, and `duplicate_of` then names the first. `content` is a hash of the rest: a row is written only when it changed.
+-- Read it with FINAL.
 CREATE TABLE IF NOT EXISTS conversion_match
 (
     fact_id String,
@@ -316,12 +317,12 @@ CREATE TABLE IF NOT EXISTS conversion_match
     link_id LowCardinality(String),
     duplicate_of String,
     restated_at DateTime64(3, 'UTC'),
+    content UInt64,
     INDEX by_matched_at matched_at TYPE minmax GRANULARITY 1,
     INDEX by_ts ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(matched_at)
-ORDER BY (fact_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+ORDER BY fact_id;
 
 -- matching_target: the conversions that the running tick matches again. Grain: conversion (fact_id). Emptied at every tick.
 CREATE TABLE IF NOT EXISTS matching_target (fact_id String) ENGINE = MergeTree ORDER BY fact_id;

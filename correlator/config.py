@@ -1,0 +1,112 @@
+"""The correlator's settings: the conversion catalogue, look-back, bands and grains.
+
+The catalogue says for each type of conversion what it is worth, how sure that is, who is believed when several report the same one,
+and when two of them are one (design §5).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from core.clock import DAY_MS
+from core.money import to_micros
+from core.records import Origin
+from core.settings import Section
+
+LagClass = Literal["seconds", "minutes", "hours", "days", "weeks"]
+DuplicateKey = Literal["order_id", "crm_id", "email_sha256", "phone_sha256"]
+
+
+class DuplicateRule(Section):
+    """Two conversions of one type and origin with an equal key, closer than the window, are one: the later is the duplicate."""
+
+    keys: list[DuplicateKey] = Field(default_factory=list, description="Which keys name the same person or order.")
+    window_hours: float = Field(24.0, ge=0, description="Longest pause between two that still are one.")
+
+
+class ConversionType(Section):
+    """One row of the conversion catalogue."""
+
+    value_source: Literal["reported", "catalogue", "reported_or_catalogue"] = Field(
+        "reported_or_catalogue",
+        description="Where the value comes from: the record, the default below, or the default when the record has none.",
+    )
+    default_value: str = Field("0", description="Decimal value in the default currency.")
+    margin_rate: float | None = Field(None, ge=0, le=1, description="Margin as a share of the value; empty = unknown.")
+    confidence: float = Field(
+        1.0, ge=0, le=1, description="How much of the value is believed before it is settled (shown beside it)."
+    )
+    lag_class: LagClass = Field("minutes", description="How long after the click it usually comes.")
+    steers_live: bool = Field(False, description="May drive live decisions; others only the weekly ones.")
+    return_window_days: float = Field(14.0, ge=0, description="Until it closes, the return rate is blank.")
+    lookback_days: float = Field(90.0, gt=0, description="A click older than this does not get the credit.")
+    authoritative_origin: Origin = Field("backend", description="Who is believed when several origins report the same.")
+    duplicates: DuplicateRule = Field(default_factory=lambda: DuplicateRule(window_hours=24.0))
+
+    @model_validator(mode="after")
+    def _value_is_money(self) -> ConversionType:
+        to_micros(self.default_value)
+        return self
+
+    @property
+    def default_value_micros(self) -> int:
+        return to_micros(self.default_value)
+
+
+def _default_catalogue() -> dict[str, ConversionType]:
+    person: list[DuplicateKey] = ["crm_id", "email_sha256", "phone_sha256"]
+    return {
+        "order": ConversionType(
+            value_source="reported",
+            steers_live=True,
+            lag_class="seconds",
+            return_window_days=14,
+            # One order number is one order however often it is sent; ten years stand for "ever".
+            duplicates=DuplicateRule(keys=["order_id"], window_hours=87_600),
+        ),
+        "lead": ConversionType(
+            default_value="0",
+            confidence=0.5,
+            steers_live=True,
+            lag_class="seconds",
+            return_window_days=14,
+            duplicates=DuplicateRule(keys=person, window_hours=24),
+        ),
+    }
+
+
+class CorrelatorConfig(Section):
+    """Matching, attribution, ROI and reconciliation."""
+
+    default_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of catalogue values.")
+    catalogue: dict[str, ConversionType] = Field(
+        default_factory=_default_catalogue, description="Conversion types by name; a given one replaces the default's."
+    )
+    unlisted: ConversionType = Field(
+        default_factory=ConversionType, description="What holds for types that the catalogue does not list."
+    )
+    clock_skew_s: float = Field(300.0, ge=0, description="A click may lie this long after its conversion.")
+    tick_interval_s: float = Field(10.0, gt=0, description="How often new rows are matched.")
+    reconciliation_band: float = Field(
+        0.02, ge=0, le=1, description="Difference between two systems that is accepted, as a share."
+    )
+    journey_deploy_window_s: float = Field(
+        3600.0, ge=0, description="Change markers this close to a click are shown in its journey."
+    )
+
+    @property
+    def clock_skew_ms(self) -> int:
+        return round(self.clock_skew_s * 1000)
+
+    def conversion_type(self, name: str) -> ConversionType:
+        return self.catalogue.get(name, self.unlisted)
+
+    def steering_types(self) -> list[str]:
+        """Types that may drive live decisions, sorted."""
+        return sorted(name for name, entry in self.catalogue.items() if entry.steers_live)
+
+
+def days_ms(days: float) -> int:
+    return round(days * DAY_MS)
