@@ -1,0 +1,78 @@
+"""Settings of the redirect service."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from core.errors import Invalid
+from core.settings import Section
+from redirect.destinations import AllowList
+
+
+class RedirectConfig(Section):
+    """The public listener: links, `/ct.js`, `POST /ct/e`, `/healthz`."""
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - this listener faces the Internet
+    port: int = Field(8081, ge=0, le=65535, description="Port to listen on; 0 = any free port.")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes, one thread each.")
+    public_url: str = Field(
+        "", description="Base of short links in templates, e.g. https://go.example; empty = http://localhost:<port>."
+    )
+    domains: tuple[str, ...] = Field((), description="Hosts answered for; empty = any Host header.")
+    allowed_destinations: tuple[str, ...] = Field(
+        (), description="Where links may lead: shop.example, *.shop.example, or host:port for private hosts."
+    )
+    sites: tuple[str, ...] = Field(
+        (), description="Hosts of the shop's pages: the snippet decorates links to them, and only they may send events."
+    )
+    cookie_domain: str = Field(
+        "", description="Domain of the ct_vid cookie, e.g. example.com when redirect and shop share it."
+    )
+    tls_cert: str = Field("", description="PEM certificate chain; with tls_key this listener speaks HTTPS.")
+    tls_key: str = Field("", description="PEM private key.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    )
+    header_timeout_s: float = Field(
+        10.0, gt=0, description="A request must be complete this long after its first byte."
+    )
+    idle_timeout_s: float = Field(75.0, gt=0, description="A connection without a request is closed after this.")
+    max_header_bytes: int = Field(16_384, ge=1024, description="Request line and headers together.")
+    max_target_bytes: int = Field(8_192, ge=256, description="Path and query.")
+    max_body_bytes: int = Field(65_536, ge=1024, description="Body of POST /ct/e.")
+    max_connections: int = Field(20_000, ge=1, description="Open connections per worker.")
+    drain_timeout_s: float = Field(10.0, ge=0, description="Open connections may finish this long after SIGTERM.")
+    events_per_second: float = Field(
+        500.0, ge=0, description="POST /ct/e calls per address, worker and second; 0 = no limit."
+    )
+    links_refresh_s: float = Field(0.5, gt=0, le=60, description="How often workers look for changed links.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    @field_validator("allowed_destinations")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            AllowList(value)
+        except Invalid as error:
+            raise ValueError(f"write host, *.host or host:port; {error.detail}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key belong together")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where short links start, without a trailing slash."""
+        return self.public_url.rstrip("/") or f"http://localhost:{self.port}"

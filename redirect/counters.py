@@ -1,0 +1,119 @@
+"""Plain counters of a worker in shared memory: the hot path adds to a slot, `monitor` reads the file (design §5).
+
+A file `<data_dir>/counters/redirect-<index>` holds a header (magic, layout) and one unsigned 64-bit slot per name. A restarted
+worker goes on counting where the last one stopped, so Prometheus sees no reset. One process writes a file, any number read it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from redirect.reasons import OUTCOMES
+
+#: Upper bounds of the duration histogram are 2^k microseconds, k = 0 … 22; the last bucket is open.
+BUCKETS: Final = 24
+_PLAIN: Final = (
+    "bytes_sent",
+    "connections_opened",
+    "connections_open",
+    "journal_writes",
+    "journal_errors",
+    "unjournaled",
+    "lost",
+    "ring_bytes",
+    "links",
+    "links_refreshed_ms",
+    "links_failures",
+    "started_ms",
+    "duration_us_sum",
+)
+#: What describes the present worker and starts from zero with each.
+GAUGES: Final = frozenset(("connections_open", "ring_bytes", "links", "links_refreshed_ms", "started_ms"))
+NAMES: Final[tuple[str, ...]] = (
+    *_PLAIN,
+    *(f"outcome:{outcome}" for outcome in OUTCOMES),
+    *(f"bucket:{index}" for index in range(BUCKETS)),
+)
+SLOT: Final[dict[str, int]] = {name: index for index, name in enumerate(NAMES)}
+OUTCOME_SLOT: Final[dict[str, int]] = {outcome: SLOT[f"outcome:{outcome}"] for outcome in OUTCOMES}
+FIRST_BUCKET: Final = SLOT["bucket:0"]
+
+#: A file of another layout is started anew: its slots would be read under wrong names.
+_MAGIC: Final = b"CTCNT001" + sha256("\n".join(NAMES).encode()).digest()[:8]
+_SIZE: Final = len(_MAGIC) + 8 * len(NAMES)
+
+
+class WorkerCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker's file says: value by name."""
+
+    index: int
+    values: dict[str, int]
+
+
+class Counters:
+    """A worker's own counters. `slots[SLOT[name]] += 1` is the whole cost on the hot path."""
+
+    def __init__(self, data_dir: Path, *, index: int) -> None:
+        path = _path(data_dir, index)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fresh = os.pread(fd, len(_MAGIC), 0) != _MAGIC or os.fstat(fd).st_size != _SIZE
+            if fresh:
+                os.ftruncate(fd, 0)
+            os.ftruncate(fd, _SIZE)
+            self._map = mmap.mmap(fd, _SIZE)
+        finally:
+            os.close(fd)
+        if fresh:
+            self._map[: len(_MAGIC)] = _MAGIC
+        self._view = memoryview(self._map)
+        self.slots = self._view[len(_MAGIC) :].cast("Q")
+        for name in GAUGES:
+            self.slots[SLOT[name]] = 0
+
+    def add(self, name: str, amount: int = 1) -> None:
+        self.slots[SLOT[name]] += amount
+
+    def set(self, name: str, value: int) -> None:
+        self.slots[SLOT[name]] = value
+
+    def close(self) -> None:
+        """Release the mapping; what was counted stays in the file."""
+        self.slots.release()
+        self._view.release()
+        self._map.close()
+
+
+def bucket_of(duration_us: int) -> int:
+    """Index of the histogram bucket: the smallest k with duration <= 2^k us."""
+    return min((duration_us - 1).bit_length() if duration_us > 1 else 0, BUCKETS - 1)
+
+
+def read_all(data_dir: Path) -> list[WorkerCounters]:
+    """The counters of every worker that ever ran on this data directory, by index. A file of another layout is left out."""
+    found = [_read(path) for path in sorted((data_dir / "counters").glob("redirect-*"))]
+    return [counters for counters in found if counters is not None]
+
+
+def _read(path: Path) -> WorkerCounters | None:
+    try:
+        data = path.read_bytes()
+        index = int(path.name.removeprefix("redirect-"))
+    except (OSError, ValueError):
+        return None
+    if len(data) != _SIZE or not data.startswith(_MAGIC):
+        return None
+    values = struct.unpack_from(f"={len(NAMES)}Q", data, len(_MAGIC))
+    return WorkerCounters(index=index, values=dict(zip(NAMES, values, strict=True)))
+
+
+def _path(data_dir: Path, index: int) -> Path:
+    return data_dir / "counters" / f"redirect-{index}"

@@ -1,0 +1,265 @@
+"""Where a link may lead: http(s) only, no tricks, on the allow-list; checked and rendered in one normal form.
+
+A destination is brought to its normal form first and only that form is checked, stored and sent, so no spelling can pass the check
+as one host and reach the browser as another. The rules follow what browsers do with a URL (WHATWG URL standard); what they repair
+silently (tabs, backslashes, numeric hosts) is refused here, because nobody writes it by accident.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import idna
+import msgspec
+
+from core.errors import Invalid
+
+Reason = Literal[
+    "destination_scheme",
+    "destination_characters",
+    "destination_backslash",
+    "destination_credentials",
+    "destination_host",
+    "destination_port",
+    "destination_too_long",
+    "destination_reserved_parameter",
+    "destination_private",
+    "destination_not_allowed",
+]
+
+MAX_URL_CHARS: Final = 2048
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+#: Parameters that only the redirect may set on a destination.
+RESERVED_PARAMETERS: Final = ("ct_click",)
+
+_SCHEME = re.compile(r"(https?)://", re.IGNORECASE)
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})?")
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
+_PATH_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/%")
+_QUERY_SAFE = _PATH_SAFE | {"?"}
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL in normal form. `path` starts with ``/``; `query` and `fragment` come without their mark."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str = ""
+    fragment: str = ""
+
+    @property
+    def authority(self) -> str:
+        return self.host if self.port == DEFAULT_PORTS[self.scheme] else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        query = f"?{self.query}" if self.query else ""
+        fragment = f"#{self.fragment}" if self.fragment else ""
+        return f"{self.scheme}://{self.authority}{self.path}{query}{fragment}"
+
+
+def normalise(url: str) -> Destination:
+    """Parse a URL into its normal form.
+
+    Raises:
+        Invalid: with a `Reason` that says what is wrong with it.
+    """
+    _check_characters(url)
+    match = _SCHEME.match(url)
+    if match is None:
+        raise _invalid("destination_scheme", "a destination starts with http:// or https://")
+    scheme = match.group(1).lower()
+    authority, path, query, fragment = _split(url[match.end() :])
+    host, port = _host_and_port(authority, scheme)
+    destination = Destination(
+        scheme=scheme,
+        host=host,
+        port=port,
+        path=_remove_dot_segments(_encode(path, _PATH_SAFE)),
+        query=_encode(query, _QUERY_SAFE),
+        fragment=_encode(fragment, _QUERY_SAFE),
+    )
+    _check_reserved(destination.query)
+    if len(destination.url) > MAX_URL_CHARS:
+        raise _invalid("destination_too_long", f"a destination has at most {MAX_URL_CHARS} characters")
+    return destination
+
+
+class AllowList:
+    """The destinations people allow, from settings.
+
+    An entry is a host (``shop.example``), a host with all below it (``*.shop.example``), or ``host:port``. An entry without a port
+    stands for the default ports. A private or loopback host is allowed only by an exact ``host:port``. An empty list allows nothing.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._hosts: set[str] = set()
+        self._suffixes: set[str] = set()
+        self._exact: set[tuple[str, int]] = set()
+        self._entries = tuple(entries)
+        for entry in self._entries:
+            self._add(entry.strip().lower())
+
+    def _add(self, entry: str) -> None:
+        if entry.startswith("*."):
+            self._suffixes.add("." + _normal_host(entry[2:]))
+            return
+        # An IPv6 literal without a port has no digits after its bracket.
+        host, separator, port = entry.rpartition(":")
+        if separator and port.isdigit() and not host.endswith(":"):
+            self._exact.add((_normal_host(host), int(port)))
+        else:
+            self._hosts.add(_normal_host(entry))
+
+    def check(self, destination: Destination) -> None:
+        """Raise Invalid (`destination_private` or `destination_not_allowed`) unless the destination is allowed."""
+        reason = self.refusal(destination)
+        if reason == "destination_private":
+            raise _invalid(
+                reason,
+                f"{destination.host} is private: allow it as {destination.host}:{destination.port} in redirect.allowed_destinations",
+            )
+        if reason == "destination_not_allowed":
+            allowed = ", ".join(self._entries) or "empty"
+            raise _invalid(reason, f"{destination.authority} is not in redirect.allowed_destinations (now: {allowed})")
+
+    def refusal(self, destination: Destination) -> Reason | None:
+        """Why a destination in normal form is refused, None when it is allowed."""
+        if (destination.host, destination.port) in self._exact:
+            return None
+        if is_private(destination.host):
+            return "destination_private"
+        by_name = destination.host in self._hosts or any(destination.host.endswith(s) for s in self._suffixes)
+        if by_name and destination.port == DEFAULT_PORTS[destination.scheme]:
+            return None
+        return "destination_not_allowed"
+
+
+def is_private(host: str) -> bool:
+    """True for addresses and names that do not belong to the public Internet."""
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+
+
+def parameter_names(query: str) -> frozenset[bytes]:
+    """Names of a query's parameters, as written."""
+    return frozenset(pair.partition("=")[0].encode() for pair in query.split("&") if pair)
+
+
+def _invalid(reason: Reason, detail: str) -> Invalid:
+    return Invalid(reason, detail)
+
+
+def _check_characters(url: str) -> None:
+    if len(url) > MAX_URL_CHARS:
+        raise _invalid("destination_too_long", f"a destination has at most {MAX_URL_CHARS} characters")
+    if "\\" in url:
+        raise _invalid("destination_backslash", "browsers read a backslash as a slash: write a slash or %5C")
+    if not url.isprintable() or any(c.isspace() for c in url):
+        raise _invalid("destination_characters", "control characters, blanks and invisible characters are not allowed")
+
+
+def _split(rest: str) -> tuple[str, str, str, str]:
+    """(authority, path, query, fragment) of what follows ``scheme://``."""
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    return authority, slash + path, query, fragment
+
+
+def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
+    if "@" in authority:
+        raise _invalid("destination_credentials", "no user name or password in a destination")
+    host, separator, port = authority.rpartition(":")
+    if not separator or authority.endswith("]"):
+        host, port = authority, ""
+    if not port:
+        return _normal_host(host), DEFAULT_PORTS[scheme]
+    if not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) < 65_536 or len(port) > 5:
+        raise _invalid("destination_port", f"{port!r} is no port")
+    return _normal_host(host), int(port)
+
+
+def _normal_host(host: str) -> str:
+    """Lower-case, IDNA, no trailing dot; addresses in their canonical form only."""
+    if host.startswith("["):
+        return _ipv6(host)
+    name = _to_ascii(host).removesuffix(".")
+    labels = name.split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels) or len(name) > 253:
+        raise _invalid("destination_host", f"{host!r} is no host name")
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):
+        # Browsers read 127.1, 0x7f.1 and 2130706433 as addresses, too: only the plain form passes.
+        return _ipv4(name)
+    return name
+
+
+def _to_ascii(host: str) -> str:
+    if host.isascii():
+        return host.lower()
+    try:
+        return idna.encode(host, uts46=True, transitional=False).decode().lower()
+    except idna.IDNAError:
+        raise _invalid("destination_host", f"{host!r} is no international host name") from None
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise _invalid("destination_host", f"{text!r} is no address in the form 192.0.2.1") from None
+
+
+def _ipv6(text: str) -> str:
+    try:
+        if not text.endswith("]") or "%" in text:
+            raise ValueError
+        parsed = ipaddress.IPv6Address(text[1:-1])
+    except ValueError:
+        raise _invalid("destination_host", f"{text!r} is no IPv6 address") from None
+    if parsed.ipv4_mapped:
+        raise _invalid("destination_host", f"write {parsed.ipv4_mapped} instead of its IPv6 form")
+    return f"[{parsed.compressed}]"
+
+
+def _encode(text: str, safe: frozenset[str]) -> str:
+    """Percent-encode what is not safe; valid escapes are kept in upper case, a lone ``%`` becomes ``%25``."""
+    fixed = _PERCENT.sub(lambda m: m.group(0).upper() if m.group(1) else "%25", text)
+    if all(c in safe for c in fixed):
+        return fixed
+    return "".join(c if c in safe else "".join(f"%{byte:02X}" for byte in c.encode()) for c in fixed)
+
+
+def _remove_dot_segments(path: str) -> str:
+    """RFC 3986 §5.2.4; ``%2E`` counts as a dot, as in browsers."""
+    out: list[str] = []
+    segments = path.removeprefix("/").split("/")
+    for index, segment in enumerate(segments):
+        plain = segment.replace("%2E", ".")
+        last = index == len(segments) - 1
+        if plain == "..":
+            if out:
+                out.pop()
+            if last:
+                out.append("")
+        elif plain == ".":
+            if last:
+                out.append("")
+        else:
+            out.append(segment)
+    return "/" + "/".join(out)
+
+
+def _check_reserved(query: str) -> None:
+    taken = parameter_names(query) & {name.encode() for name in RESERVED_PARAMETERS}
+    if taken:
+        raise _invalid("destination_reserved_parameter", "ct_click is set by the redirect, not by a destination")

@@ -1,0 +1,137 @@
+"""The query of a hit, read once: what it says about the click, and what is passed on to the destination.
+
+No urlsplit and no parse_qsl: they would cost more than all the rest of a redirect together (docs/benchmarks.md).
+
+Our own parameters (`ct_…`) speak to the redirect and are not passed on, except `ct_consent`, which the snippet must see too:
+
+| parameter | meaning |
+| --- | --- |
+| `ct_campaign`, `ct_ad_group`, `ct_creative` | qualified IDs `<platform>:<account>:<id>`, filled by the platform's macros |
+| `ct_keyword` | keyword as the platform reports it |
+| `ct_parallel` | `1`: the platform calls the redirect in the background |
+| `ct_consent` | `no`: no cookie, random click ID; `yes`: given |
+| `ct_lpurl` | swallowed: some platforms insist that a template names the landing page |
+| `ct_click` | swallowed: a new click gets a new ID |
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS, is_macro, percent_decode, usable
+
+UTM_PARAMETERS: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id")
+#: Names that carry personal data in URLs found in the wild: never recorded, passed on only if the link says so.
+PERSONAL_PARAMETERS: Final = frozenset(
+    b"email e-mail e_mail mail emailaddress email_address user_email phone tel telephone mobile phone_number phonenumber "
+    b"name firstname first_name fname lastname last_name lname surname fullname full_name username user_name "
+    b"address street zip zipcode zip_code postcode postal_code birthday birthdate dob ssn iban password passwd".split()
+)
+MAX_TEXT: Final = 256
+
+_PLATFORM_ID, _UTM, _OURS, _CONSENT, _PERSONAL = range(1, 6)
+_USES: Final[dict[bytes, int]] = {
+    **{name.encode(): _PLATFORM_ID for name in IDENTITY_PARAMETERS + MATCH_PARAMETERS},
+    **{name.encode(): _UTM for name in UTM_PARAMETERS},
+    **dict.fromkeys(
+        (b"ct_campaign", b"ct_ad_group", b"ct_creative", b"ct_keyword", b"ct_parallel", b"ct_lpurl", b"ct_click"), _OURS
+    ),
+    b"ct_consent": _CONSENT,
+    **dict.fromkeys(PERSONAL_PARAMETERS, _PERSONAL),
+}
+#: What may stand in a query as it is (RFC 3986); everything else is percent-encoded before it enters a header line.
+_SAFE: Final = bytes(range(0x61, 0x7B)) + bytes(range(0x41, 0x5B)) + b"0123456789-._~!$&'()*+,;=:@/?%"
+_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_QUALIFIED_PARTS: Final = 3
+
+
+class Parameters:
+    """What a query says. `values` holds our own parameters, `ids` the platform's raw IDs, both percent-decoded."""
+
+    __slots__ = ("consent", "ids", "passed", "utm", "values")
+
+    def __init__(self) -> None:
+        self.ids: dict[bytes, bytes] = {}
+        self.utm: dict[str, str] = {}
+        self.values: dict[bytes, bytes] = {}
+        self.consent = b""
+        #: Raw query to append to the destination, without a leading or trailing ``&``.
+        self.passed = b""
+
+
+NONE: Final = Parameters()
+
+
+def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Parameters:
+    """Read a raw query string.
+
+    Args:
+        own: names the destination already carries; the link's own value wins, so they are not passed on.
+        pass_personal: pass known personal parameters on (they are never recorded).
+    """
+    if query.translate(None, _SAFE):
+        query = _encode_unsafe(query)
+    found = Parameters()
+    kept: list[bytes] = []
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        use = _USES.get(name) or _unusual(name)
+        if use:
+            _note(found, name, value, use)
+            if use == _OURS or (use == _PERSONAL and not pass_personal):
+                continue
+        if name and name not in own:
+            kept.append(pair)
+    found.passed = b"&".join(kept)
+    return found
+
+
+def qualified_or(value: bytes | None, fallback: str) -> str:
+    """A qualified ID from a parameter, or the fallback when it is absent, unqualified or holds an unexpanded macro."""
+    if not value or len(value) > MAX_TEXT:
+        return fallback
+    parts = value.split(b":")
+    if len(parts) != _QUALIFIED_PARTS or not all(parts) or any(is_macro(part) for part in parts):
+        return fallback
+    text = value.decode("utf-8", "replace")
+    return text if text.isprintable() else fallback
+
+
+def text_or(value: bytes | None, fallback: str) -> str:
+    """A recorded free text from a parameter, cut to 256 bytes; absent when empty, a macro, or it holds an e-mail address."""
+    if not value or is_macro(value):
+        return fallback
+    text = value[:MAX_TEXT].decode("utf-8", "replace")
+    return fallback if "@" in text and _EMAIL.search(text) else text
+
+
+def _unusual(name: bytes) -> int:
+    """Personal parameters and our own ones in unusual spellings (`Email`, `%65mail`, `ct%5Fclick`) must not slip through."""
+    decoded = percent_decode(name)
+    if decoded.lower() in PERSONAL_PARAMETERS:
+        return _PERSONAL
+    return _OURS if decoded is not name and _USES.get(decoded) == _OURS else 0
+
+
+def _note(found: Parameters, name: bytes, raw: bytes, use: int) -> None:
+    """Keep the first occurrence of a parameter that says something about the click."""
+    value = percent_decode(raw)
+    if use == _PLATFORM_ID:
+        if usable(value):
+            found.ids.setdefault(name, value)
+        else:
+            # The first occurrence decides, even an unusable one: the snippet sees the same query and must agree.
+            found.ids.setdefault(name, b"")
+    elif use == _UTM:
+        text = text_or(value.replace(b"+", b" "), "")
+        if text:
+            found.utm.setdefault(name.decode(), text)
+    elif use == _OURS:
+        found.values.setdefault(name, value)
+    elif use == _CONSENT and not found.consent:
+        found.consent = value
+
+
+def _encode_unsafe(query: bytes) -> bytes:
+    return b"".join(bytes((byte,)) if byte in _SAFE else b"%%%02X" % byte for byte in query)

@@ -1,0 +1,219 @@
+"""A redirect worker: one process, one thread for requests, sockets inherited from the supervisor.
+
+`run_worker` is the spawn-safe entry point: importable by name, all arguments picklable, nothing done at import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+import uvloop
+
+from core.clock import Clock, now_ms
+from core.control.engine import open_control
+from core.journal.writer import JournalWriter
+from core.settings import JournalConfig
+from redirect.config import RedirectConfig
+from redirect.counters import Counters
+from redirect.destinations import AllowList
+from redirect.handler import World
+from redirect.link_cache import LinkCache
+from redirect.live_link import LinkTable
+from redirect.privacy import Networks
+from redirect.rate_limit import RateLimit
+from redirect.server import Limits, Server, TrustedProxies, connection_factory
+from redirect.snippet.load import load_snippet
+from redirect.tls import Certificate
+
+log = structlog.get_logger(__name__)
+
+JOURNAL_DIR = "journal"
+_UPKEEP_S = 1.0
+#: Links not refreshed for this long make health say "degraded".
+STALE_LINKS_MS = 10_000
+
+
+class Worker:
+    """Everything one worker holds; built by `run_worker`, and by tests in their own event loop."""
+
+    def __init__(
+        self,
+        config: RedirectConfig,
+        *,
+        data_dir: Path,
+        control_url: str,
+        index: int,
+        journal: JournalConfig | None = None,
+        clock: Clock = now_ms,
+    ) -> None:
+        self.config = config
+        self.index = index
+        self.clock = clock
+        self.counters = Counters(data_dir, index=index)
+        self.journal = JournalWriter(
+            data_dir / JOURNAL_DIR,
+            config=journal or JournalConfig.model_validate({}),
+            clock=clock,
+            name=f"redirect-{index}",
+        )
+        self.links = LinkTable()
+        networks = Networks()
+        self.cache = LinkCache(
+            open_control(control_url, data_dir, migrate=False),
+            self.links,
+            networks,
+            allowed=AllowList(config.allowed_destinations),
+            interval_s=config.links_refresh_s,
+            clock=clock,
+        )
+        self.certificate = Certificate(Path(config.tls_cert), Path(config.tls_key)) if config.tls_cert else None
+        self.world = World(
+            links=self.links,
+            networks=networks,
+            snippet=load_snippet(config.sites),
+            health=self.health,
+            limit=RateLimit(per_second=config.events_per_second),
+            domains=frozenset(domain.lower().encode() for domain in config.domains),
+            origins=frozenset(site.lower().encode() for site in config.sites),
+            cookie_domain=config.cookie_domain.encode(),
+        )
+        self.server: Server | None = None
+        self._listeners: list[asyncio.AbstractServer] = []
+        self._upkeep: asyncio.TimerHandle | None = None
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Load the links once, then accept connections. The sockets are this process's own copies."""
+        self.cache.refresh(self.clock())
+        self.cache.start()
+        self.server = Server(
+            self.world,
+            journal=self.journal,
+            counters=self.counters,
+            limits=_limits(self.config),
+            proxies=TrustedProxies(self.config.trusted_proxies),
+            clock=self.clock,
+        )
+        self.counters.set("started_ms", self.clock())
+        loop = asyncio.get_running_loop()
+        context = self.certificate.context if self.certificate else None
+        handshake_s = self.config.header_timeout_s if self.certificate else None
+        for listener in sockets:
+            listener.setblocking(False)
+            self._listeners.append(
+                await loop.create_server(
+                    connection_factory(self.server),
+                    sock=listener,
+                    backlog=2048,
+                    ssl=context,
+                    ssl_handshake_timeout=handshake_s,
+                )
+            )
+        self._keep_up()
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what is under way, close the journal. Safe to call twice and without `start`."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+        if self.server is not None:
+            await self.server.drain(self.config.drain_timeout_s)
+            self.server = None
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        self.cache.stop()
+        self.journal.close()
+        self._copy_state()
+
+    def health(self) -> tuple[int, bytes]:
+        """(HTTP status, JSON): 200 while we redirect, even degraded; 503 while draining."""
+        stats = self.journal.stats
+        age_ms = self.clock() - self.cache.refreshed_at if self.cache.refreshed_at else None
+        stale = age_ms is None or age_ms > STALE_LINKS_MS
+        draining = self.server is not None and self.server.draining
+        status = "draining" if draining else "ok" if self.journal.healthy and not stale else "degraded"
+        body = {
+            "status": status,
+            "worker": self.index,
+            "journal": {
+                "healthy": self.journal.healthy,
+                "appended": stats.appended,
+                "unjournaled": stats.unjournaled,
+                "lost": stats.lost,
+                "ring_bytes": stats.ring_bytes,
+                "last_error": stats.last_error,
+            },
+            "links": {"count": len(self.links), "age_ms": age_ms, "failures": self.cache.failures},
+        }
+        return (503 if draining else 200), msgspec.json.encode(body) + b"\n"
+
+    def _keep_up(self) -> None:
+        """Once a second, off the path of any request: counters from the journal, a changed certificate."""
+        self._copy_state()
+        if self.certificate is not None:
+            self.certificate.reload_if_changed()
+        self._upkeep = asyncio.get_running_loop().call_later(_UPKEEP_S, self._keep_up)
+
+    def _copy_state(self) -> None:
+        stats, counters = self.journal.stats, self.counters
+        counters.add("unjournaled", stats.unjournaled - self._copied[0])
+        counters.add("lost", stats.lost - self._copied[1])
+        counters.add("links_failures", self.cache.failures - self._copied[2])
+        self._copied = (stats.unjournaled, stats.lost, self.cache.failures)
+        counters.set("ring_bytes", stats.ring_bytes)
+        counters.set("links", len(self.links))
+        counters.set("links_refreshed_ms", self.cache.refreshed_at)
+
+    #: What of the journal's and the cache's own counts was already added to the shared counters.
+    _copied: tuple[int, int, int] = (0, 0, 0)
+
+
+def run_worker(
+    *,
+    sockets: Sequence[socket.socket | int],
+    config: RedirectConfig,
+    data_dir: Path,
+    control_url: str,
+    index: int,
+    journal: JournalConfig | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Args:
+        sockets: listening sockets, or their inherited file descriptors.
+        control_url: as in settings; "" = SQLite in the data directory. The schema must be up to date.
+        index: number of the worker on this machine; names its counters and its journal writer.
+        journal: settings of the journal; None = their defaults.
+    """
+    listeners = [one if isinstance(one, socket.socket) else socket.socket(fileno=one) for one in sockets]
+    worker = Worker(config, data_dir=data_dir, control_url=control_url, index=index, journal=journal)
+    try:
+        uvloop.run(_serve(worker, listeners))
+    finally:
+        worker.journal.close()
+
+
+async def _serve(worker: Worker, sockets: Sequence[socket.socket]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+    await worker.start(sockets)
+    # What was made so far lives as long as the process: the collector need not walk it again and again.
+    gc.freeze()
+    log.info("redirect worker ready", index=worker.index, links=len(worker.links))
+    await stopping.wait()
+    await worker.stop()
+
+
+def _limits(config: RedirectConfig) -> Limits:
+    """The plain struct of the hot path; both name the same things."""
+    return Limits(**{name: getattr(config, name) for name in Limits.__struct_fields__})
