@@ -3,29 +3,30 @@
 Vectorised: a day is drawn as numpy columns by the law of `app.demo.world`, and its lines are made by formatting templates over those
 columns. The same fields are written as the product writes live. 0.9 M clicks and about 2.2 M lines take a few seconds of CPU.
 
-    python -m app.demo.history --seed 7 --start MS --end MS --days 0,2,4 > part.ndjson
+    python -m app.demo.history > part.ndjson    with a `HistoryJob` as JSON on standard input
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from app.demo import world as w
-from app.demo.past_facts import campaign_lines, deploy_lines, service_lines, spend_lines
+from app.demo.past_facts import campaign_lines, deploy_lines, past_deploys, service_lines, spend_lines
 from app.demo.user_agents import BROWSERS, DeviceName
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-DAY_MS = 86_400_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 SLOT_MS = 600_000
 #: Rates wander from day to day by this much (standard deviation of the logarithm), as they do anywhere.
 DAY_SD = 0.02
@@ -199,27 +200,43 @@ def write_day(out: BinaryIO, world: w.World, cells: Cells, index: int, *, start:
     for chunk in organic_lines(cells, rng, start=day_start, end=day_end):
         out.write(chunk)
     keys: list[tuple[str, DeviceName]] = [cells.spend_keys[i] for i in day.cell.tolist()]
-    out.write(spend_lines(world, day.ts, keys, known_by=end))
-    out.write(deploy_lines(world.seed, index, start=day_start, end=day_end))
+    out.write(spend_lines(world, day.ts, keys, history_end=end))
+    deploys = past_deploys(world.seed, start=start, end=end)
+    out.write(deploy_lines(deploys, start=day_start, end=day_end))
     if day_end > end - SERVICE_DAYS * DAY_MS:
         pages = [cells.service_keys[i] for i in day.cell.tolist()]
-        out.write(service_lines(rng, day.ts, pages, day.landed, day.orders, day.delay_ms))
+        out.write(service_lines(rng, day.ts, pages, day.landed, day.orders, day.delay_ms, deploys=deploys))
     if index == 0:
         out.write(campaign_lines(world, at=start))
     return len(day.ts), int(day.orders.sum())
 
 
+def clicks_of_last_hour(world: w.World, *, start: int, end: int) -> dict[str, int]:
+    """Clicks by `<campaign>|<device>` of the hour in which the history ends, for the platforms to charge."""
+    cells = Cells(world, link_ids={link.slug: "" for link in world.links})
+    index = len(day_bounds(start, end)) - 1
+    day = Day(cells, np.random.default_rng([world.seed, 1, index]), start=day_bounds(start, end)[index][0], end=end)
+    last = day.cell[day.ts >= end // HOUR_MS * HOUR_MS]
+    return dict(Counter("|".join(cells.spend_keys[i]) for i in last.tolist()))
+
+
+class HistoryJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What one generating process writes: the days with these indices."""
+
+    seed: int
+    site: str
+    start: int
+    end: int
+    days: list[int]
+    link_ids: dict[str, str]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--start", type=int, required=True)
-    parser.add_argument("--end", type=int, required=True)
-    parser.add_argument("--days", required=True, help="indices of the days to write, comma-separated")
-    args = parser.parse_args()
-    world = w.draw_world(args.seed)
-    cells = Cells(world, link_ids={})
-    for index in map(int, args.days.split(",")):
-        write_day(sys.stdout.buffer, world, cells, index, start=args.start, end=args.end)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=HistoryJob)
+    world = w.draw_world(job.seed, site=job.site)
+    cells = Cells(world, link_ids=job.link_ids)
+    for index in job.days:
+        write_day(sys.stdout.buffer, world, cells, index, start=job.start, end=job.end)
     sys.stdout.buffer.flush()
 
 

@@ -48,7 +48,7 @@ class Tracers:
         return self._tracers[service]
 
     def flush(self) -> None:
-        self._processor.shutdown()
+        self._processor.force_flush(3_000)
 
 
 class ServerSpanMiddleware:

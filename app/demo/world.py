@@ -205,7 +205,7 @@ def _draw_campaign(rng: random.Random, platform: Platform, index: int) -> DemoCa
         base_rate=rate,
         cpc_micros=cpc,
         margin_micros=margin,
-        order_value_micros=round(margin / rng.uniform(0.22, 0.35), -4),
+        order_value_micros=int(margin / rng.uniform(0.22, 0.35)) // 10_000 * 10_000,
         break_even=cpc / margin,
     )
 
