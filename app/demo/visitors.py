@@ -78,11 +78,9 @@ class Crowd:
                 self._send(self._organic)
             for _ in range(self._arrivals(self.order.flood_per_s * elapsed)):
                 self._send(self._machine)
-        await asyncio.gather(*self._visits, return_exceptions=True)
-
-    def stop_visits(self) -> None:
-        for visit in list(self._visits):
+        for visit in self._visits:
             visit.cancel()
+        await asyncio.gather(*self._visits, return_exceptions=True)
 
     def _arrivals(self, mean: float) -> int:
         """A Poisson number: counts unit-rate gaps until the mean is used up."""
@@ -167,7 +165,6 @@ async def listen(crowd: Crowd) -> None:
         if crowd.order.stop:
             break
     crowd.order = Order(stop=True)
-    crowd.stop_visits()
 
 
 async def run(config: VisitorsConfig) -> None:
