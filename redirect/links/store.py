@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -82,16 +82,23 @@ class LinkStore:
             return _one(connection.execute(query).first(), slug)
 
     def list(
-        self, *, tag: str = "", client: str | None = None, search: str = "", after: str = "", limit: int = 100
+        self,
+        *,
+        tag: str = "",
+        clients: Collection[str] | None = None,
+        search: str = "",
+        after: str = "",
+        limit: int = 100,
     ) -> list[Link]:
         """Links by (slug, domain), at most `limit`, after the cursor ``slug\\tdomain`` of the last page's last link.
 
         Args:
+            clients: only links of these; None = of all.
             search: part of the slug, destination, campaign or note, in any case.
         """
         query = select(links).order_by(links.c.slug, links.c.domain)
-        if client is not None:
-            query = query.where(links.c.client == client)
+        if clients is not None:
+            query = query.where(links.c.client.in_(clients))
         if after:
             slug, _, domain = after.partition("\t")
             query = query.where((links.c.slug > slug) | ((links.c.slug == slug) & (links.c.domain > domain)))
