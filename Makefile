@@ -35,10 +35,12 @@ check: setup-dev ## format, lint, types, import borders, documents, generated fi
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(PY) -m grafana.build --check
+	$(PY) -m app.reference --check
 	$(PY) -m pytest -q tests/test_architecture.py tests/test_docs.py
 
 generate: setup-dev ## rebuild the files that are made from code
 	$(PY) -m grafana.build
+	$(PY) -m app.reference
 
 bench: setup-dev ## the redirect beside nginx, the ingest beside the bare engine
 	@scripts/test-tools

@@ -1,0 +1,107 @@
+"""Writes the reference pages that are made from code: every setting and every command. `--check` fails when one is stale.
+
+python -m app.reference [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from app.settings import Settings
+from core.settings import PREFIX
+
+ROOT = Path(__file__).parent.parent
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+
+HEADER = """# Configuration
+
+<!-- Made from the settings' own descriptions by `make generate`; edit those. -->
+
+Settings are read from `clicktrace.yaml` (or the file that `CLICKTRACE_CONFIG` names), then from the environment, which wins. A setting
+`redirect.port` is `CLICKTRACE_REDIRECT__PORT` there; lists and objects are written as YAML or JSON. Any setting may be read from a file by
+adding `_FILE` to its variable, which is how secrets come in: `CLICKTRACE_STORE__PASSWORD_FILE=/run/secrets/store`. At start all problems are
+reported at once, each with its field; nothing is guessed. `clicktrace doctor` checks the rest.
+"""
+
+
+def sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """(dotted path, section) of the model and everything nested in it, outermost first."""
+    yield prefix, model
+    for name, info in model.model_fields.items():
+        inner = nested_model(info.annotation)
+        if inner is not None:
+            yield from sections(inner, f"{prefix}{name}{'[]' if is_list(info.annotation) else ''}.")
+
+
+def nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The section inside an annotation such as `Section`, `list[Section]` or `Section | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in typing.get_args(annotation):
+        found = nested_model(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def is_list(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (list, tuple, dict)
+
+
+def default_of(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, BaseModel) or value in ("", None, [], {}, ()):
+        return ""
+    return f"`{value}`"
+
+
+def setting_rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        if nested_model(info.annotation) is not None:
+            continue
+        variable = "" if "[]" in prefix else f"`{PREFIX}{(prefix + name).replace('.', '__').upper()}`"
+        yield f"| `{prefix}{name}` | {default_of(info)} | {(info.description or '').replace('|', '/')} | {variable} |"
+
+
+def configuration_page() -> str:
+    parts = [HEADER]
+    for prefix, model in sections(Settings):
+        rows = list(setting_rows(prefix, model))
+        if not rows:
+            continue
+        summary = (model.__doc__ or "").strip().splitlines()[0]
+        parts.append(f"## {prefix.rstrip('.') or 'top level'}\n\n{summary}\n")
+        parts.append("| setting | default | meaning | variable |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def pages() -> dict[Path, str]:
+    return {CONFIGURATION: configuration_page()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is stale")
+    check = parser.parse_args().check
+    stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text}
+    for path, text in stale.items():
+        if check:
+            print(f"{path.name} is stale: run `make generate` and commit the result")
+        else:
+            path.write_text(text, "utf-8")
+            print(f"wrote {path.name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
