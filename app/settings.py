@@ -44,7 +44,6 @@ class MonitorConfig(Section):
     session_hours: float = Field(12.0, gt=0, description="How long a sign-in to the console lasts.")
     max_body_bytes: int = Field(16 * 2**20, ge=2**10, description="Largest request body, as sent.")
     ship_interval_s: float = Field(0.3, gt=0, description="The journal is shipped to the store this often.")
-    tick_interval_s: float = Field(10.0, gt=0, description="Matching, detection and explanation run this often.")
     housekeeping_interval_s: float = Field(
         30.0, gt=0, description="Sealed journal segments are compressed and old ones removed this often."
     )
@@ -96,6 +95,13 @@ class Settings(Section):
     alerts: AlertsConfig = AlertsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
+    @property
+    def console_url(self) -> str:
+        """Where a person on this machine opens the console."""
+        scheme = "https" if self.monitor.tls_cert else "http"
+        everywhere = self.monitor.host in ("", "0.0.0.0", "::", "127.0.0.1", "::1")  # noqa: S104 - compared, not bound
+        return f"{scheme}://{'localhost' if everywhere else self.monitor.host}:{self.monitor.port}"
+
     @field_validator("public_url")
     @classmethod
     def _absolute_url(cls, value: str) -> str:
@@ -122,6 +128,21 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     env = os.environ if environ is None else environ
     settings = load(Settings, file=config_file(file, environ=env), environ=env)
     return settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
+
+
+def with_ports(settings: Settings, ports: Mapping[str, int]) -> Settings:
+    """The settings with the ports that were really bound, and `public_url` filled in with the console's address."""
+    redirect = settings.redirect.model_copy(update={"port": ports.get("redirect", settings.redirect.port)})
+    monitor = settings.monitor.model_copy(
+        update={
+            "port": ports.get("monitor", settings.monitor.port),
+            "otlp_port": ports.get("otlp", settings.monitor.otlp_port),
+            "public_port": ports.get("public", settings.monitor.public_port),
+        }
+    )
+    store = settings.store.model_copy(update={"read_port": ports.get("read", settings.store.read_port)})
+    bound = settings.model_copy(update={"redirect": redirect, "monitor": monitor, "store": store})
+    return bound.model_copy(update={"public_url": bound.public_url or bound.console_url})
 
 
 def config_file(file: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Path | None:

@@ -29,7 +29,7 @@ from app.children import Child, ChildSpec
 from app.lifecycle import CONFIG_EXIT_CODE, Assignment
 from app.listeners import Address, Listeners
 from app.run_state import ChildState, RunState, lock, state_path, write_state
-from app.settings import Settings
+from app.settings import Settings, with_ports
 from core.clock import now_ms
 from core.control.engine import open_control
 
@@ -71,6 +71,7 @@ class Supervisor:
         data_dir = self._settings.data_dir
         locks = lock(data_dir, [name for part in self._parts for name in LOCKS[part]])
         self._listeners = Listeners.open(addresses(self._settings, self._parts))
+        self._settings = with_ports(self._settings, self._listeners.ports())
         made = _prepare_control(self._settings)
         # The signals are watched before the first child exists: a stop that comes while starting must not leave children behind.
         wake = self._watch_signals()
@@ -97,7 +98,7 @@ class Supervisor:
             hosts=hosts,
             ports=ports,
             children=[ChildState(name=c.spec.name, pid=c.pid, restarts=c.restarts) for c in self._children],
-            console=console_url(self._settings, ports) if "monitor" in ports else "",
+            console=self._settings.console_url if "monitor" in ports else "",
             admin_key_file=str((self._settings.data_dir / "admin.key").resolve()),
         )
 
@@ -106,7 +107,7 @@ class Supervisor:
         specs: list[ChildSpec] = []
         for part in self._parts:
             sockets = self._listeners.descriptors(SOCKETS[part])
-            copies = worker_count(self._settings) if part == "redirect" else 1
+            copies = self._settings.redirect.workers if part == "redirect" else 1
             for index in range(copies):
                 assignment = Assignment(settings=settings, sockets=sockets, role=part, index=index)
                 specs.append(_spec(part, assignment, numbered=part == "redirect"))
@@ -212,11 +213,6 @@ def _prepare_control(settings: Settings) -> Path | None:
         engine.dispose()
 
 
-def worker_count(settings: Settings) -> int:
-    """Redirect workers to run: the configured number, else one per core."""
-    return settings.redirect.workers or os.cpu_count() or 1
-
-
 def addresses(settings: Settings, parts: list[str]) -> list[Address]:
     """Every address the parts listen on."""
     redirect, monitor = settings.redirect, settings.monitor
@@ -231,11 +227,3 @@ def addresses(settings: Settings, parts: list[str]) -> list[Address]:
         known.append(Address(name="public", host=monitor.public_host, port=monitor.public_port, setting=setting))
     wanted = {name for part in parts for name in SOCKETS[part]}
     return [address for address in known if address.name in wanted]
-
-
-def console_url(settings: Settings, ports: dict[str, int]) -> str:
-    """Where a person on this machine opens the console."""
-    scheme = "https" if settings.monitor.tls_cert else "http"
-    host = settings.monitor.host
-    shown = "localhost" if host in ("", "0.0.0.0", "::", "127.0.0.1", "::1") else host  # noqa: S104 - compared, not bound
-    return f"{scheme}://{shown}:{ports['monitor']}"

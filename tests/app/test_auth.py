@@ -65,9 +65,9 @@ def test_the_scope_admin_includes_every_other(keys: KeyRing, api: TestClient) ->
     assert api.get("/read", headers=bearer(key)).status_code == 200
 
 
-def test_a_revoked_key_ends_at_once_here_and_within_the_cache_time_elsewhere(control_engine: Engine) -> None:
+def test_a_revoked_key_ends_at_once_here_and_within_the_cache_time_elsewhere(control: Engine) -> None:
     at = [0.0]
-    here, elsewhere = KeyRing(control_engine), KeyRing(control_engine, monotonic=lambda: at[0])
+    here, elsewhere = KeyRing(control), KeyRing(control, monotonic=lambda: at[0])
     key = here.add("shop", scopes=["ingest"])
     assert elsewhere.check(key) is not None
     here.revoke("shop")
@@ -76,9 +76,9 @@ def test_a_revoked_key_ends_at_once_here_and_within_the_cache_time_elsewhere(con
     assert elsewhere.check(key) is None
 
 
-def test_only_the_hash_of_a_key_is_stored(keys: KeyRing, control_engine: Engine) -> None:
+def test_only_the_hash_of_a_key_is_stored(keys: KeyRing, control: Engine) -> None:
     key = keys.add("shop", scopes=["ingest"])
-    with control_engine.connect() as connection:
+    with control.connect() as connection:
         row = connection.execute(select(api_keys)).mappings().one()
     assert key not in str(dict(row))
 

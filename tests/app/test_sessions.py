@@ -13,13 +13,13 @@ from app.sign_in import ConsoleGuard, build_router, local_path
 from core.clock import HOUR_MS
 
 if TYPE_CHECKING:
-    from conftest import SteppedClock
+    from ..conftest import FakeClock
 
 
 @pytest.fixture
-def sessions(control_engine: Engine, keys: KeyRing, stepped: SteppedClock) -> Sessions:
+def sessions(control: Engine, keys: KeyRing, clock: FakeClock) -> Sessions:
     keys.add("ada", scopes=["read", "approve"])
-    return Sessions(control_engine, keys, hours=12, clock=stepped)
+    return Sessions(control, keys, hours=12, clock=clock)
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_a_forged_cookie_signs_nobody_in(sessions: Sessions, forged: str) -> Non
     assert sessions.check(forged) is None
 
 
-def test_a_cookie_ends_by_itself(sessions: Sessions, stepped: SteppedClock) -> None:
+def test_a_cookie_ends_by_itself(sessions: Sessions, clock: FakeClock) -> None:
     cookie = sessions.issue("ada")
-    stepped.advance(12 * HOUR_MS)
+    clock.advance(12 * HOUR_MS)
     assert sessions.check(cookie) is None
 
 
@@ -59,11 +59,9 @@ def test_revoking_the_key_ends_its_sessions(sessions: Sessions, keys: KeyRing) -
     assert sessions.check(cookie) is None
 
 
-def test_sessions_survive_a_restart(
-    sessions: Sessions, control_engine: Engine, keys: KeyRing, stepped: SteppedClock
-) -> None:
+def test_sessions_survive_a_restart(sessions: Sessions, control: Engine, keys: KeyRing, clock: FakeClock) -> None:
     cookie = sessions.issue("ada")
-    assert Sessions(control_engine, keys, clock=stepped).check(cookie) is not None
+    assert Sessions(control, keys, clock=clock).check(cookie) is not None
 
 
 def test_a_link_signs_in_once(sessions: Sessions) -> None:
@@ -74,9 +72,9 @@ def test_a_link_signs_in_once(sessions: Sessions) -> None:
     assert sessions.redeem(token) is None
 
 
-def test_a_link_expires_unused(sessions: Sessions, stepped: SteppedClock) -> None:
+def test_a_link_expires_unused(sessions: Sessions, clock: FakeClock) -> None:
     token = sessions.one_time_token("ada")
-    stepped.advance(LINK_LIFETIME_MS)
+    clock.advance(LINK_LIFETIME_MS)
     assert sessions.redeem(token) is None
 
 
