@@ -44,7 +44,7 @@ class Cells:
         shares, rates, self.clicks, self.touches, self.spend_keys, self.service_keys = [], [], [], [], [], []
         self.values: list[int] = []
         for link in world.links:
-            mix = world.device_mix(link.campaign.platform)
+            mix = link.campaign.device_mix
             for device, part in zip(w.DEVICES, mix, strict=True):
                 for browser in BROWSERS[device]:
                     shares.append(link.share * part * browser.share)

@@ -121,7 +121,7 @@ class Crowd:
 
     def _draw(self, link: w.Link) -> Visit:
         rng = self._rng
-        device: DeviceName = rng.choices(w.DEVICES, self.world.device_mix(link.campaign.platform))[0]
+        device: DeviceName = rng.choices(w.DEVICES, link.campaign.device_mix)[0]
         browsers = BROWSERS[device]
         season = w.rate_season(w.hour_of_week(time.time() * 1000)) * self._day_factor
         rate = self.world.rate(link, device)

@@ -45,10 +45,11 @@ ORGANIC_PER_CLICK = 1 / 15
 #: Mean seconds somebody waits for a page that does not come: at six seconds about a third have left.
 PATIENCE_S = 15.0
 
-_DEVICE_MIX: dict[Platform, tuple[float, float, float]] = {
-    "google": (0.52, 0.40, 0.08),
-    "meta": (0.68, 0.24, 0.08),
-    "microsoft": (0.30, 0.62, 0.08),
+#: Shares of `DEVICES` among a campaign's clicks, by the device it is aimed at.
+_DEVICE_MIX: dict[DeviceName | None, tuple[float, float, float]] = {
+    "mobile": (0.86, 0.09, 0.05),
+    "desktop": (0.11, 0.84, 0.05),
+    None: (0.50, 0.41, 0.09),
 }
 _DEVICE_RATE: dict[DeviceName, float] = {"mobile": 0.94, "desktop": 1.08, "tablet": 1.0}
 _PLATFORM_SHARE: dict[Platform, float] = {"google": 0.45, "meta": 0.35, "microsoft": 0.20}
@@ -91,6 +92,8 @@ class DemoCampaign(msgspec.Struct, frozen=True, kw_only=True):
     platform: Platform
     name: str
     share: float
+    #: The device it is aimed at, None = everybody.
+    aimed_at: DeviceName | None
     base_rate: float
     cpc_micros: int
     margin_micros: int
@@ -101,12 +104,20 @@ class DemoCampaign(msgspec.Struct, frozen=True, kw_only=True):
     def parallel(self) -> bool:
         return self.platform == "google"
 
+    @property
+    def device_mix(self) -> tuple[float, float, float]:
+        """Shares of `DEVICES` among its clicks."""
+        return _DEVICE_MIX[self.aimed_at]
+
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """`main` is the campaign's link to its main page."""
+
     slug: str
     campaign: DemoCampaign
     page: Page
     share: float
+    main: bool
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,10 +134,6 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         """Host and path: how a page is written wherever pages are counted."""
         return f"{self.site}{page.path}"
 
-    def device_mix(self, platform: Platform) -> tuple[float, float, float]:
-        """Shares of `DEVICES` among a platform's clicks."""
-        return _DEVICE_MIX[platform]
-
     def rate(self, link: Link, device: DeviceName) -> float:
         """Orders per click of a cell, before the season."""
         factors = link.page.rate_factor * _DEVICE_RATE[device] * self.quirks[f"{link.slug}|{device}"]
@@ -134,13 +141,13 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     def segment(self, page: Page, device: DeviceName) -> tuple[float, float]:
         """(share of all clicks, mean rate) of a page on a device."""
-        cells = [(link.share * self.device_mix(link.campaign.platform)[DEVICES.index(device)], self.rate(link, device))
+        cells = [(link.share * link.campaign.device_mix[DEVICES.index(device)], self.rate(link, device))
                  for link in self.links if link.page == page]  # fmt: skip
         share = sum(weight for weight, _ in cells)
         return share, sum(weight * rate for weight, rate in cells) / share if share else 0.0
 
     def visible_segments(self, *, orders_per_minute: float = 25.0) -> list[tuple[Page, DeviceName]]:
-        """Pages and devices with at least so many expected orders a minute of live traffic.
+        """Pages and devices with at least so many expected orders a minute of live traffic, reached by campaigns aimed at that device.
 
         Below that a loss of 60 % carries under 6 nats in a minute (theory.md 2.1), and nobody finds it within two.
         """
@@ -148,9 +155,16 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         for page in PAGES:
             for device in DEVICES:
                 share, rate = self.segment(page, device)
-                if share * rate * LIVE_CLICKS_PER_S * 60 >= orders_per_minute:
+                visible = share * rate * LIVE_CLICKS_PER_S * 60 >= orders_per_minute
+                if visible and self.aimed(page, device):
                     found.append((page, device))
         return found
+
+    def aimed(self, page: Page, device: DeviceName) -> list[DemoCampaign]:
+        """Campaigns whose main page this is and that are aimed at the device: a fault there hits most of their clicks."""
+        return [
+            link.campaign for link in self.links if link.page == page and link.main and link.campaign.aimed_at == device
+        ]
 
 
 def hour_of_week(ts_ms: float) -> float:
@@ -184,13 +198,27 @@ def delay_s(rng: random.Random) -> float:
 def draw_world(seed: int, *, site: str = SHOP_HOST) -> World:
     """The world of a seed: which campaign runs to which pages, at what rates and prices."""
     rng = random.Random(f"world {seed}")
-    campaigns = [_draw_campaign(rng, platform, i) for platform in _NAMES for i in range(len(_NAMES[platform]))]
-    links = _draw_links(rng, campaigns)
+    main = [page for page in PAGES if not page.side]
+    #: Two pages are mostly seen on phones, one on desks.
+    devices: list[DeviceName] = ["mobile", "mobile", "desktop"]
+    rng.shuffle(devices)
+    campaigns: list[DemoCampaign] = []
+    ways: list[tuple[DemoCampaign, Page, float, bool]] = []
+    for platform, names in _NAMES.items():
+        pages = rng.sample(main, len(main))
+        for i, name in enumerate(names):
+            page = pages[i % len(pages)]
+            # Every platform aims one campaign at each main page's device; the others are for everybody.
+            aimed_at = devices[main.index(page)] if i < len(pages) else None
+            campaign = _draw_campaign(rng, platform, name, aimed_at=aimed_at)
+            campaigns.append(campaign)
+            ways += _draw_ways(rng, campaign, page)
+    links = _links(ways)
     quirks = {f"{link.slug}|{device}": math.exp(rng.gauss(0, 0.06)) for link in links for device in DEVICES}
     return World(seed=seed, site=site, campaigns=tuple(campaigns), links=tuple(links), quirks=quirks)
 
 
-def _draw_campaign(rng: random.Random, platform: Platform, index: int) -> DemoCampaign:
+def _draw_campaign(rng: random.Random, platform: Platform, name: str, *, aimed_at: DeviceName | None) -> DemoCampaign:
     digits = {"google": 11, "meta": 17, "microsoft": 9}[platform]
     number = rng.randrange(10 ** (digits - 1), 10**digits)
     rate = rng.uniform(0.065, 0.095)
@@ -200,8 +228,9 @@ def _draw_campaign(rng: random.Random, platform: Platform, index: int) -> DemoCa
     return DemoCampaign(
         campaign=f"{platform}:{ACCOUNTS[platform]}:{number}",
         platform=platform,
-        name=_NAMES[platform][index],
+        name=name,
         share=_PLATFORM_SHARE[platform] / len(_NAMES[platform]) * rng.uniform(0.85, 1.15),
+        aimed_at=aimed_at,
         base_rate=rate,
         cpc_micros=cpc,
         margin_micros=margin,
@@ -210,25 +239,20 @@ def _draw_campaign(rng: random.Random, platform: Platform, index: int) -> DemoCa
     )
 
 
-def _draw_links(rng: random.Random, campaigns: list[DemoCampaign]) -> list[Link]:
-    """A main page for every campaign, so that every main page is reached from every platform; some have a second one."""
-    main = [page for page in PAGES if not page.side]
-    side = next(page for page in PAGES if page.side)
-    chosen: list[tuple[DemoCampaign, Page, float]] = []
-    for platform in _NAMES:
-        own = [c for c in campaigns if c.platform == platform]
-        pages = rng.sample(main, len(main))
-        for i, campaign in enumerate(own):
-            first = pages[i % len(pages)]
-            split = rng.random() < 0.4
-            chosen.append((campaign, first, 0.65 if split else 0.9))
-            if split:
-                chosen.append((campaign, rng.choice([p for p in main if p != first]), 0.25))
-            chosen.append((campaign, side, 0.10))
-    total = sum(campaign.share * part for campaign, _, part in chosen)
+def _draw_ways(rng: random.Random, campaign: DemoCampaign, page: Page) -> list[tuple[DemoCampaign, Page, float, bool]]:
+    """The pages of a campaign and their parts of its clicks; campaigns for everybody have a second page, all have the side page."""
+    side = next(other for other in PAGES if other.side)
+    if campaign.aimed_at:
+        return [(campaign, page, 0.92, True), (campaign, side, 0.08, False)]
+    second = rng.choice([other for other in PAGES if other not in (page, side)])
+    return [(campaign, page, 0.6, True), (campaign, second, 0.25, False), (campaign, side, 0.15, False)]
+
+
+def _links(ways: list[tuple[DemoCampaign, Page, float, bool]]) -> list[Link]:
+    total = sum(campaign.share * part for campaign, _, part, _ in ways)
     return [
-        Link(slug=_slug(campaign, page), campaign=campaign, page=page, share=campaign.share * part / total)
-        for campaign, page, part in chosen
+        Link(slug=_slug(campaign, page), campaign=campaign, page=page, share=campaign.share * part / total, main=main)
+        for campaign, page, part, main in ways
     ]
 
 
