@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 
 #: A shipper this far behind means that what people see is old.
 BEHIND_BYTES = 256 * 2**20
-#: A loop that has not finished a run for this many of its intervals hangs.
-MISSED_RUNS = 30
+#: A shipper that has not begun a run for this long hangs or never started.
+LONGEST_PAUSE_MS = 60_000
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,6 @@ def main() -> None:
         control_url=control_url(settings.control.url, settings.data_dir),
         index=assignment.index,
         journal=settings.journal,
-        journal=settings.journal,
     )
 
 

@@ -1,0 +1,159 @@
+"""Connects the parts: builds what the monitor runs from the settings, starts it, and stops it in order.
+
+Building is separate from running: constructors connect, `start` starts threads, `stop` ends them in the order the data flows, each
+within a bound, and ships what they wrote last. A role says which parts this process has (`ROLES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from fastapi import APIRouter
+
+from app.auth import KeyAuthorization, KeyRing
+from app.settings import Settings
+from collectors.otlp import api as otlp_api
+from collectors.otlp.click_lookup import StoreClicks
+from collectors.otlp.receiver import Receiver
+from collectors.push import api as push_api
+from collectors.versions import Versions
+from core.clock import Clock, now_ms
+from core.control.engine import open_control
+from core.errors import ClicktraceError
+from core.journal.writer import JournalWriter
+from core.schedule import Periodic
+from core.shipper import Shipper, ShipReport
+from core.store.client import Store, open_store
+from redirect.links.api import build_router as build_links_router
+from redirect.links.store import LinkStore
+
+log = structlog.get_logger(__name__)
+
+JOURNAL_DIR = "journal"
+#: At a clean stop, shipping what is left may take this long; the next start ships the rest.
+LAST_SHIPPING_S = 5.0
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """Which parts a process runs."""
+
+    ships: bool = False
+    ingests: bool = False
+    concludes: bool = False  # correlator, detection, alerts, reading routes, console
+
+
+ROLES = {
+    "monitor": Role(ships=True, ingests=True, concludes=True),
+    "ship": Role(ships=True),
+    "ingest": Role(ingests=True),
+}
+
+
+class Base:
+    """What every role opens: control database, keys, this process's own journal writer, the store."""
+
+    def __init__(self, settings: Settings, *, name: str, clock: Clock = now_ms) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.control = open_control(settings.control.url, settings.data_dir)
+        self.keys = KeyRing(self.control, clock=clock)
+        self.authorize = KeyAuthorization(self.keys)
+        self.journal_dir = settings.data_dir / JOURNAL_DIR
+        self.journal = JournalWriter(self.journal_dir, config=settings.journal, clock=clock, name=name)
+        self.store: Store = open_store(settings.store, settings.data_dir)
+
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+        self.control.dispose()
+
+
+class Shipping:
+    """The shipper's loop, and what it did last."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self.shipper = Shipper(
+            base.store, base.control, base.journal_dir, config=base.settings.journal, clock=base.clock
+        )
+        self.last = ShipReport()
+        self.lines = 0
+        self.bytes = 0
+        self.dead_letters = 0
+        self.loop = Periodic("shipper", self._run, interval_s=base.settings.monitor.ship_interval_s, clock=base.clock)
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        """Stop the loop and ship what was written last, within a bound."""
+        self.loop.stop()
+        deadline = self._base.clock() + int(LAST_SHIPPING_S * 1000)
+        try:
+            while self._ship().behind_bytes and self._base.clock() < deadline:
+                pass
+        except ClicktraceError as error:
+            log.warning("the last lines were not shipped; the next start ships them", error=str(error))
+
+    def _run(self, _now: int) -> None:
+        self._ship()
+
+    def _ship(self) -> ShipReport:
+        report = self.shipper.run_once()
+        self.last = report
+        self.lines += report.lines
+        self.bytes += report.bytes
+        self.dead_letters += report.dead_letters
+        return report
+
+
+class Ingestion:
+    """The doors through which facts come in: push endpoints, OTLP, links."""
+
+    def __init__(self, base: Base) -> None:
+        settings = base.settings
+        self.versions = Versions(base.store, clock=base.clock)
+        self.receiver = Receiver(
+            base.journal, StoreClicks(base.store), config=settings.collectors.otlp, clock=base.clock
+        )
+        self.otlp_router = otlp_api.build_router(
+            self.receiver, authorize=base.authorize, config=settings.collectors.otlp, clock=base.clock
+        )
+        self.push_router = push_api.build_router(
+            base.journal,
+            authorize=base.authorize,
+            versions=self.versions,
+            client_of=client_of(settings),
+            config=settings.collectors.push,
+            clock=base.clock,
+        )
+
+    @property
+    def routers(self) -> list[APIRouter]:
+        return [self.push_router, self.otlp_router]
+
+    def start(self) -> None:
+        self.receiver.start()
+
+    def stop(self) -> None:
+        self.receiver.stop()
+
+
+def links_router(base: Base) -> APIRouter:
+    """/api/v1/links on this installation's control database."""
+    redirect = base.settings.redirect
+    links = LinkStore(
+        base.control,
+        allowed_destinations=redirect.allowed_destinations,
+        base_url=redirect.base_url,
+        clock=base.clock,
+    )
+    return build_links_router(links, authorize=base.authorize)
+
+
+def client_of(settings: Settings) -> Callable[[str, str], str]:
+    """(platform, account) -> the client that owns the account, "" when unknown."""
+    owners = {f"{account.platform}:{account.account}": account.client for account in settings.accounts}
+    return lambda platform, account: owners.get(f"{platform}:{account}", "")
