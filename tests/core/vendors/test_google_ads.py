@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from app.demo.ad_account import Clicks
+from app.demo.google_sandbox import GoogleSandbox
+from core.clock import HOUR_MS
+from core.errors import Permanent, Transient
+from core.vendors.config import AccountConfig
+from core.vendors.google_ads import GoogleAdsAccount
+
+
+@pytest.fixture
+def client(google: GoogleSandbox) -> GoogleAdsAccount:
+    return GoogleAdsAccount(
+        AccountConfig(
+            platform="google",
+            account="1234567890",
+            endpoint=google.endpoint,
+            credentials_file=str(google.credentials_file),
+        )
+    )
+
+
+def test_spend_is_broken_down_by_device(client: GoogleAdsAccount, google: GoogleSandbox) -> None:
+    ts = google.account.clock()
+    google.account.add_clicks(
+        [Clicks(campaign="12", clicks=n, device=d, ts=ts) for n, d in [(3, "mobile"), (5, "desktop")]]
+    )
+    google.account.clock.now = ts + 4 * HOUR_MS
+    rows = {row.device: row.clicks for row in client.spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10)}
+    assert rows == {"mobile": 3, "desktop": 5}
+
+
+def test_a_revoked_token_is_replaced_before_the_credentials_are_blamed(
+    client: GoogleAdsAccount, google: GoogleSandbox
+) -> None:
+    client.campaigns(deadline_s=10)
+    google._tokens.clear()
+    with pytest.raises(Transient, match="OAUTH_TOKEN_INVALID"):
+        client.campaigns(deadline_s=10)
+    assert len(client.campaigns(deadline_s=10)) == 2
+
+
+def test_another_customer_is_refused_by_name(google: GoogleSandbox) -> None:
+    other = GoogleAdsAccount(
+        AccountConfig(
+            platform="google", account="999", endpoint=google.endpoint, credentials_file=str(google.credentials_file)
+        )
+    )
+    with pytest.raises(Permanent, match="USER_PERMISSION_DENIED"):
+        other.campaigns(deadline_s=10)
