@@ -6,7 +6,7 @@
 -- order or CRM ID, then with the same hashed e-mail or phone. A click may lie {skew_ms} after its conversion (clocks differ) and as long
 -- before it as the type looks back.
 WITH
-    target AS ({{targets}}),
+    target AS MATERIALIZED ({{targets}}),
     shared_key AS
     (
         SELECT pair.1 AS name, pair.2 AS key
@@ -14,15 +14,15 @@ WITH
         ARRAY JOIN [('order_id', order_id), ('crm_id', crm_id), ('email_sha256', email_sha256), ('phone_sha256', phone_sha256)] AS pair
         WHERE fact_id IN target AND pair.2 != ''
     ),
-    related AS
+    related AS MATERIALIZED
     (
         SELECT fact_id FROM target
         UNION DISTINCT
         SELECT fact_id FROM conversion_key WHERE (name, key) IN (SELECT name, key FROM shared_key)
     ),
-    fact AS (SELECT * FROM conversion_as_of(as_of={as_of:Int64}) WHERE fact_id IN related),
+    fact AS MATERIALIZED (SELECT * FROM conversion_as_of(as_of={as_of:Int64}) WHERE fact_id IN related),
     -- Keys that lead straight to clicks, best method first. Space 0: click IDs, space 1: visitor IDs.
-    direct_key AS
+    direct_key AS MATERIALIZED
     (
         SELECT
             fact_id,
@@ -62,7 +62,7 @@ WITH
         WHERE click_id IN (SELECT key FROM candidate) AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
         GROUP BY click_id
     ),
-    direct AS
+    direct AS MATERIALIZED
     (
         SELECT fact_id, argMin((method_rank, click_id, hit), (method_rank, -toUnixTimestamp64Milli(hit.1), click_id)) AS best
         FROM direct_key
@@ -75,7 +75,7 @@ WITH
         WHERE hit.1 <= ts + toIntervalMillisecond({skew_ms:Int64}) AND hit.1 >= ts - toIntervalMillisecond(lookback_ms)
         GROUP BY fact_id
     ),
-    keyed AS
+    keyed AS MATERIALIZED
     (
         SELECT
             fact_id, ts, type, origin, status, entry.1 AS method_rank, entry.2 AS name, entry.3 AS key,

@@ -344,6 +344,10 @@ FROM inbox_conversion
 ARRAY JOIN arrayFilter(named -> named.2 != '', [
     ('order_id', order_id), ('crm_id', crm_id), ('email_sha256', email_sha256), ('phone_sha256', phone_sha256)]) AS pair;
 
+-- repeated_click: click IDs that more than one hit carries (shared URLs, replays, reloads). Grain: click ID. Only the first of such hits
+-- starts a click, so counting clicks is counting hits that are not here, plus one for each that is.
+CREATE TABLE IF NOT EXISTS repeated_click (click_id FixedString(16)) ENGINE = ReplacingMergeTree ORDER BY click_id;
+
 -- arrival: what each loaded block of clicks and conversions brought, so that a tick finds what is new in any order of arrival (claimed
 -- history, late segments, other machines) without scanning. Grain: (kind, segment, block). Times of loading, not of the journal.
 CREATE TABLE IF NOT EXISTS arrival

@@ -1,0 +1,81 @@
+"""One tick of the correlator: the steps in order, then whatever works on their results (detection)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from core.clock import Clock, now_ms
+from core.control.checkpoints import Checkpoints
+from core.store.client import Store
+from correlator import metrics
+from correlator.arrivals import Arrivals, Front
+from correlator.config import CorrelatorConfig
+from correlator.steps import STEPS, Journal, Step, Work
+
+#: A step of another module that runs after ours on the same tick, by name.
+Further = tuple[str, Callable[[int], object]]
+
+
+class Correlator:
+    """Runs the steps on what is new. One instance, one thread; a tick that fails is repeated by the next."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        checkpoints: Checkpoints,
+        *,
+        config: CorrelatorConfig,
+        clock: Clock = now_ms,
+        steps: Sequence[Step] = STEPS,
+        further: Sequence[Further] = (),
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._config = config
+        self._clock = clock
+        self._steps = steps
+        self._further = further
+        self._arrivals = Arrivals(store, checkpoints)
+
+    def tick(self, now: int | None = None) -> dict[str, float]:
+        """Run every step once; seconds by step.
+
+        A step that fails ends the tick, because the later ones would work on half of its result.
+        """
+        at = self._clock() if now is None else now
+        front = self._arrivals.front()
+        seconds = {step.name: self._run(step, front, now=at) for step in self._steps}
+        for name, work in self._further:
+            with _measured(name) as took:
+                work(at)
+            seconds[name] = took()
+        metrics.LAST_TICK.set(at / 1000)
+        return seconds
+
+    def _run(self, step: Step, front: Front, *, now: int) -> float:
+        with _measured(step.name) as took:
+            since = self._arrivals.since(step.name, front)
+            if since is not None:
+                rows = step.run(self._work(since, now=now))
+                metrics.STEP_ROWS.labels(step.name).inc(rows)
+                self._arrivals.looked(step.name, front)
+        return took()
+
+    def _work(self, since: int, *, now: int) -> Work:
+        return Work(store=self._store, journal=self._journal, config=self._config, since=since, now=now)
+
+
+@contextmanager
+def _measured(step: str) -> Iterator[Callable[[], float]]:
+    """Time what runs inside under the step's name; failures are counted and go on."""
+    started = time.monotonic()
+    try:
+        yield lambda: time.monotonic() - started
+    except Exception:  # counted here, handled by whoever runs the tick
+        metrics.STEP_FAILURES.labels(step).inc()
+        raise
+    finally:
+        metrics.STEP_SECONDS.labels(step).observe(time.monotonic() - started)

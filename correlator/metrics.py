@@ -1,0 +1,21 @@
+"""All Prometheus metrics of the correlator. Labels are step names and closed lists."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+STEP_SECONDS = Histogram(
+    "clicktrace_correlator_step_duration_seconds",
+    "Duration of one step of the correlator in one tick.",
+    ["step"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+STEP_ROWS = Counter("clicktrace_correlator_step_rows_total", "Rows a step looked at.", ["step"])
+STEP_FAILURES = Counter("clicktrace_correlator_step_failures_total", "Runs of a step that ended in an error.", ["step"])
+LAST_TICK = Gauge("clicktrace_correlator_last_tick_timestamp_seconds", "When the correlator last completed a tick.")
+REPORT_SECONDS = Histogram(
+    "clicktrace_report_duration_seconds",
+    "Duration of one answer of a reading route, the store's work included.",
+    ["report"],
+    buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
+)

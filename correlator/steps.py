@@ -1,0 +1,67 @@
+"""The correlator's pipeline: the ordered list of named steps, each with what it reads, what it writes and at which grain.
+
+Adding a step is adding a line to `STEPS`. A step looks only at what was loaded since it last looked, may run twice on the same rows
+without harm, and returns how many rows it looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from core.records import Record
+from core.store.client import Store
+from correlator.config import CorrelatorConfig
+from correlator.enrichment import collect_repeated_clicks, parse_user_agents
+from correlator.matching import match_new
+
+
+class Journal(Protocol):
+    """Where a step writes what it concludes, so that a rebuilt store has it again."""
+
+    def append(self, record: Record, *, known_at: int | None = None) -> None: ...
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step gets: store, journal, settings, from which loading time on to look (ms), and the tick's time (ms)."""
+
+    store: Store
+    journal: Journal
+    config: CorrelatorConfig
+    since: int
+    now: int
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    grain: str
+    run: Callable[[Work], int]
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="user_agents",
+        inputs=("click", "conversion"),
+        output="user_agent_dim",
+        grain="user agent",
+        run=lambda work: parse_user_agents(work.store, since=work.since, now=work.now),
+    ),
+    Step(
+        name="repeated_clicks",
+        inputs=("click",),
+        output="repeated_click",
+        grain="click ID",
+        run=lambda work: collect_repeated_clicks(work.store, since=work.since),
+    ),
+    Step(
+        name="matches",
+        inputs=("conversion", "click", "user_agent_dim"),
+        output="conversion_match",
+        grain="conversion (fact_id)",
+        run=lambda work: match_new(work.store, config=work.config, since=work.since, now=work.now),
+    ),
+)
