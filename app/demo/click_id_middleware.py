@@ -15,8 +15,12 @@ from urllib.parse import unquote_to_bytes
 from opentelemetry import trace
 
 PLATFORM_IDS = ("gclid", "msclkid", "dclid", "fbclid", "ttclid", "twclid")
-#: A template macro that the platform did not fill in is no identity.
 MACROS = ((b"{", b"}"), (b"__", b"__"), (b"[", b"]"), (b"<", b">"))
+
+
+def is_macro(raw: bytes) -> bool:
+    """A template macro that the platform did not fill in is no identity."""
+    return any(len(raw) > len(a + b) and raw.startswith(a) and raw.endswith(b) for a, b in MACROS)
 
 
 def click_id_of(query: str, cookie: str) -> str:
@@ -29,7 +33,7 @@ def click_id_of(query: str, cookie: str) -> str:
         return values["ct_click"]
     for name in PLATFORM_IDS:
         raw = unquote_to_bytes(values.get(name, ""))
-        if 0 < len(raw) <= 512 and not any(raw.startswith(a) and raw.endswith(b) for a, b in MACROS):
+        if 0 < len(raw) <= 512 and not is_macro(raw):
             return hashlib.sha256(name.encode() + b":" + raw).hexdigest()[:32]
     found = SimpleCookie(cookie).get("ct_click")
     return found.value if found else ""
