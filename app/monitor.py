@@ -6,7 +6,13 @@ import socket
 
 from fastapi import APIRouter
 
+from alerts.approval import Decisions
+from alerts.ledger import Ledger
 from app import health
+from app.console.data import ConsoleData
+from app.console.layout import SourceAge
+from app.console.pages import Console
+from app.console.pages import install as install_console
 from app.health import Check
 from app.http import PublicOnly, build_app, build_otlp_app
 from app.parts import ROLES, Base, Ingestion, Shipping, links_router
@@ -43,12 +49,15 @@ class Monitor:
         settings = self.settings.monitor
         sessions = Sessions(self.base.control, self.base.keys, hours=settings.session_hours)
         app = build_app(self._routers(sessions), max_body_bytes=settings.max_body_bytes, sessions=sessions)
-        tls = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}
+        if self.role.concludes:
+            install_console(app, self._console())
+        cert, key = settings.tls_cert, settings.tls_key
         found = []
         if "monitor" in sockets:
-            found.append(Site(name="monitor", app=app, sock=sockets["monitor"], lifespan=True, **tls))
+            site = Site(name="monitor", app=app, sock=sockets["monitor"], lifespan=True, tls_cert=cert, tls_key=key)
+            found.append(site)
         if "public" in sockets:
-            found.append(Site(name="public", app=PublicOnly(app), sock=sockets["public"], **tls))
+            found.append(Site(name="public", app=PublicOnly(app), sock=sockets["public"], tls_cert=cert, tls_key=key))
         if "otlp" in sockets and self.ingestion is not None:
             otlp = build_otlp_app(self.ingestion.otlp_router, max_body_bytes=settings.max_body_bytes)
             found.append(Site(name="otlp", app=otlp, sock=sockets["otlp"]))
@@ -62,6 +71,22 @@ class Monitor:
             secure = bool(self.settings.monitor.tls_cert)
             routers += [links_router(self.base), build_sign_in_router(self.base.keys, sessions, secure=secure)]
         return routers
+
+    def _console(self) -> Console:
+        ledger = Ledger(self.base.control)
+        data = ConsoleData(
+            self.base.store,
+            ledger,
+            steering=self.settings.correlator.steering_types(),
+            origin=self.settings.detection.steering_origin,
+        )
+        return Console(data, Decisions(ledger), freshness=self.freshness, clock=self.base.clock)
+
+    def freshness(self) -> list[SourceAge]:
+        """How far every source is complete; the shipped journal comes first."""
+        assert self.shipping is not None
+        through = self.shipping.shipper.shipped_through(self.base.clock())
+        return [SourceAge(name="clicks", complete_through=through, state="ok", live=True)]
 
     def checks(self) -> list[Check]:
         """What /readyz says."""

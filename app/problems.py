@@ -76,5 +76,6 @@ def _framework(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected error", path=request.url.path, exc_info=error)
+    # The server logs the traceback itself; this line says to which request it belongs.
+    log.error("unexpected error", path=request.url.path, error=repr(error))
     return problem(500, "internal_error", "something went wrong here; the log of the monitor says what")

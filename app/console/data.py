@@ -5,14 +5,15 @@ Every method blocks and is called in a worker thread, never on the event loop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
 import msgspec
-from sqlalchemy import Engine
 
 from alerts.actions.base import Action
 from alerts.ledger import Entry, Lease, Ledger
+from app.console.series import Series, read_series
 from core.clock import MINUTE_MS
 from core.errors import NotFound
 from core.incidents import IncidentPayload
@@ -52,9 +53,11 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 class ConsoleData:
     """Reads for one principal at a time; a key sees its clients only."""
 
-    def __init__(self, store: Store, engine: Engine) -> None:
+    def __init__(self, store: Store, ledger: Ledger, *, steering: Sequence[str], origin: str) -> None:
         self._store = store
-        self._ledger = Ledger(engine)
+        self._ledger = ledger
+        self._steering = steering
+        self._origin = origin
 
     def incidents(self, principal: Principal, *, now: int) -> list[IncidentView]:
         """Open ones first, then the closed ones of the last weeks, newest first."""
@@ -80,14 +83,25 @@ class ConsoleData:
             raise NotFound("unknown_incident", f"there is no incident {incident_id}")
         return _view(rows[0])
 
-    def actions(self, incident_id: str) -> list[ActionView]:
+    def action(self, action_id: str) -> Action:
+        """Raises:
+        NotFound: `unknown_action`.
+        """
+        return self._ledger.get(action_id)
+
+    def actions(self, incident_id: str, principal: Principal) -> list[ActionView]:
         """Everything done or asked for an incident, each with its ledger."""
         return [
             ActionView(
                 action=action, entries=self._ledger.entries(action.action_id), lease=self._ledger.lease(action.target)
             )
             for action in self._ledger.find(incident_id=incident_id)
+            if principal.sees(action.client)
         ]
+
+    def series(self, payload: IncidentPayload, *, now: int) -> Series:
+        """Expected and observed conversions of the incident's scope, per minute."""
+        return read_series(self._store, payload, steering=self._steering, origin=self._origin, now=now)
 
     def waiting(self) -> dict[str, int]:
         """How many decisions wait for a person, by incident."""
@@ -97,11 +111,12 @@ class ConsoleData:
                 found[action.incident_id] = found.get(action.incident_id, 0) + 1
         return found
 
-    def watching(self, *, now: int) -> Watching:
+    def watching(self, principal: Principal, *, now: int) -> Watching:
         row = self._store.rows(
             "SELECT uniqExactIf(campaign, campaign != '') AS campaigns, count() AS clicks FROM click "
-            "WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
-            {"since": now - 60 * MINUTE_MS},
+            "WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') "
+            "AND (empty({clients:Array(String)}) OR has({clients:Array(String)}, client))",
+            {"since": now - 60 * MINUTE_MS, "clients": sorted(principal.clients)},
         )[0]
         return Watching(campaigns=cast(int, row["campaigns"]), clicks_last_hour=cast(int, row["clicks"]))
 

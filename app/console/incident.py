@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
@@ -177,6 +178,13 @@ def show_ledger(actions: Sequence[ActionView], *, now: int) -> None:
     with components.card():
         components.heading("Ledger")
         components.table(columns, rows)
+
+
+def chart_card(options: dict[str, Any]) -> ui.echart:
+    """The timeline; the returned chart is updated in place at every refresh."""
+    with components.card():
+        components.heading("Conversions a minute in the scope (UTC)")
+        return ui.echart(options).classes("ct-chart")
 
 
 def columns() -> tuple[Element, Element]:

@@ -15,11 +15,12 @@ from core.principal import Principal
 
 
 class SourceAge(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one source is complete. `state` is ok, late or unknown."""
+    """How far one source is complete. `state` is ok, late or unknown; `live` sources are those that live decisions rest on."""
 
     name: str
     complete_through: int
     state: str
+    live: bool = False
 
 
 @contextmanager
@@ -27,6 +28,7 @@ def page(principal: Principal, *, title: str) -> Iterator[Element]:
     """The frame; the body of the `with` fills the page. Yields the freshness strip's element."""
     ui.page_title(f"{title} · Clicktrace")
     ui.add_css(CSS)
+    ui.colors(primary="#1f4fd8")
     with ui.element("header").classes("ct-top"):
         with ui.element("div").classes("ct-top-in"):
             ui.link("Clicktrace", "/").classes(replace="ct-brand")

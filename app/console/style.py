@@ -17,6 +17,7 @@ body { background:var(--ground); color:var(--ink); font:15px/1.5 system-ui,-appl
 .ct-who a, .ct-link { color:var(--accent); text-decoration:none; }
 .ct-link:hover { text-decoration:underline; }
 .ct-fresh { display:flex; gap:6px 16px; flex-wrap:wrap; font-size:12.5px; color:var(--soft); padding:7px 0; }
+.ct-top-in.ct-fresh-wrap { min-height:0; }
 .ct-fresh-bar { background:#fafbfc; border-bottom:1px solid var(--line); }
 .ct-fresh span.late { color:var(--warn); font-weight:600; }
 .ct-dot { display:inline-block; width:7px; height:7px; border-radius:50%; background:var(--good); margin-right:6px; vertical-align:1px; }

@@ -11,6 +11,8 @@ from core.incidents import IncidentPayload
 INK, EXPECTED, OBSERVED, ONSET, DEPLOY = "#5a6478", "#9db7f5", "#1f4fd8", "#b3261e", "#8a5300"
 #: Minutes whose values are averaged for the line; single minutes of few conversions only flicker.
 SMOOTHING = 3
+LABEL_ROWS = 3
+LABEL_HEIGHT = 15
 
 
 def chart_options(series: Series, payload: IncidentPayload) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def chart_options(series: Series, payload: IncidentPayload) -> dict[str, Any]:
     return {
         "useUTC": True,
         "animation": False,
-        "grid": {"left": 8, "right": 12, "top": 44, "bottom": 4, "containLabel": True},
+        "grid": {"left": 8, "right": 12, "top": 40 + LABEL_ROWS * LABEL_HEIGHT, "bottom": 4, "containLabel": True},
         "legend": {
             "top": 0,
             "left": 0,
@@ -39,9 +41,6 @@ def chart_options(series: Series, payload: IncidentPayload) -> dict[str, Any]:
         },
         "yAxis": {
             "type": "value",
-            "name": "conversions a minute",
-            "nameTextStyle": {"color": INK, "align": "left", "padding": [0, 0, 0, -8]},
-            "nameGap": 10,
             "minInterval": 1,
             "axisLabel": {"color": INK},
             "splitLine": {"lineStyle": {"color": "#eef1f5"}},
@@ -86,26 +85,22 @@ def _points(name: str, data: list[tuple[int, int]]) -> dict[str, Any]:
 
 
 def _marks(series: Series, payload: IncidentPayload) -> dict[str, Any]:
-    """Vertical lines: the onset, and every deploy. Labels alternate in height so that neighbours stay readable."""
-    onset = _mark(payload.onset, "onset", ONSET, dashed=False, lift=0)
-    deploys = [
-        _mark(marker.ts, marker.label, DEPLOY, dashed=True, lift=1 + index % 2)
-        for index, marker in enumerate(series.deploys)
-    ]
-    return {"symbol": "none", "silent": True, "animation": False, "data": [onset, *deploys]}
+    """Vertical lines: the onset, and every deploy; each label stands above the plot in a row of its own (up to `LABEL_ROWS`)."""
+    marks = [(payload.onset, "onset", ONSET), *((marker.ts, marker.label, DEPLOY) for marker in series.deploys)]
+    data = [_mark(*mark, row=index % LABEL_ROWS) for index, mark in enumerate(marks)]
+    return {"symbol": "none", "silent": True, "animation": False, "data": data}
 
 
-def _mark(ts: int, label: str, colour: str, *, dashed: bool, lift: int) -> dict[str, Any]:
+def _mark(ts: int, label: str, colour: str, *, row: int) -> dict[str, Any]:
     return {
         "xAxis": ts,
-        "lineStyle": {"color": colour, "width": 1.5, "type": "dashed" if dashed else "solid"},
+        "lineStyle": {"color": colour, "width": 1.5, "type": "solid" if colour == ONSET else "dashed"},
         "label": {
             "formatter": label,
             "color": colour,
             "fontSize": 11,
-            "position": "insideEndTop",
-            "rotate": 0,
-            "align": "left",
-            "distance": [4, -14 - 14 * lift] if lift else [4, -14],
+            "position": "end",
+            "distance": 3 + row * LABEL_HEIGHT,
+            "backgroundColor": "#ffffffd0",
         },
     }
