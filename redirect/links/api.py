@@ -98,11 +98,12 @@ class LinkHistory(BaseModel):
 def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
     """The routes under `/api/v1/links`."""
     router = APIRouter(prefix="/api/v1/links", tags=["links"])
-    caller = Annotated[Principal, Depends(authorize("links"))]
+    # A default, not an alias: FastAPI cannot resolve the name of a local in a postponed annotation.
+    caller = Depends(authorize("links"))
     doors = _Doors(links)
 
     @router.post("", status_code=201)
-    def add(body: LinkBody, response: Response, principal: caller) -> LinkView:
+    def add(body: LinkBody, response: Response, principal: Principal = caller) -> LinkView:
         """Create a link."""
         view = doors.add(body, principal)
         response.headers["Location"] = f"/api/v1/links/{view.link_id}"
@@ -110,7 +111,7 @@ def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
 
     @router.get("")
     def list_links(
-        principal: caller,
+        principal: Principal = caller,
         tag: str = "",
         client: str | None = None,
         search: str = "",
@@ -121,23 +122,23 @@ def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
         return doors.page(principal, tag=tag, client=client, search=search, cursor=cursor, limit=limit)
 
     @router.get("/{name}")
-    def show(name: str, principal: caller, domain: str = "") -> LinkView:
+    def show(name: str, principal: Principal = caller, domain: str = "") -> LinkView:
         """One link."""
         return doors.view(doors.named(name, domain, principal))
 
     @router.patch("/{name}")
-    def edit(name: str, changes: LinkChanges, principal: caller, domain: str = "") -> LinkView:
+    def edit(name: str, changes: LinkChanges, principal: Principal = caller, domain: str = "") -> LinkView:
         """Change a link; slug and domain never change."""
         return doors.edit(doors.named(name, domain, principal), changes, principal)
 
     @router.delete("/{name}")
-    def disable(name: str, principal: caller, domain: str = "") -> LinkView:
+    def disable(name: str, principal: Principal = caller, domain: str = "") -> LinkView:
         """Disable a link. It is never deleted: clicks go on referring to it."""
         link = doors.named(name, domain, principal)
         return doors.view(links.disable(link.link_id, author=principal.name))
 
     @router.get("/{name}/history")
-    def history(name: str, principal: caller, domain: str = "") -> LinkHistory:
+    def history(name: str, principal: Principal = caller, domain: str = "") -> LinkHistory:
         """Every change of a link with its author, oldest first."""
         return doors.history(doors.named(name, domain, principal))
 
