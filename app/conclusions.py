@@ -1,0 +1,106 @@
+"""What only the leader does: the correlator's tick, then the alerts' tick, each in a thread of its own.
+
+The two run at different paces, and a slow query of the correlator must not delay a return that a person has just asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import structlog
+
+from alerts.pipeline import Alerts
+from app.leadership import Leadership, installation_name
+from app.parts import Base, Shipping
+from core.clock import Clock
+from core.control.checkpoints import Checkpoints
+from core.schedule import Periodic
+from core.vendors.registry import open_account
+from correlator.engine import Correlator
+
+log = structlog.get_logger(__name__)
+
+LEADER_ROLE = "conclusions"
+HEARTBEAT_TIMEOUT_S = 5.0
+
+
+class Conclusions:
+    """The correlator and the alerts, run while this process leads."""
+
+    def __init__(self, base: Base, shipping: Shipping) -> None:
+        settings, clock = base.settings, base.clock
+        self.leadership = Leadership(
+            base.control,
+            LEADER_ROLE,
+            holder=installation_name(settings.data_dir),
+            lease_s=settings.monitor.lease_s,
+            clock=clock,
+        )
+        self.correlator = Correlator(
+            base.store,
+            base.journal,
+            Checkpoints(base.control, "correlator", clock=clock),
+            config=settings.correlator,
+            clock=clock,
+        )
+        self.alerts = Alerts(
+            base.store,
+            base.control,
+            base.journal,
+            config=settings.alerts,
+            accounts=settings.accounts,
+            public_url=settings.public_url,
+            open_account=open_account,
+            clock=clock,
+            shipped_through=shipping.shipper.shipped_through,
+        )
+        self._heartbeat = Heartbeat(settings.monitor.heartbeat_url)
+        self.loops = [
+            self._leading("correlator", self._correlate, interval_s=settings.correlator.tick_interval_s, clock=clock),
+            self._leading("alerts", self.alerts.tick, interval_s=settings.alerts.interval / 1000, clock=clock),
+        ]
+
+    def start(self) -> None:
+        for loop in self.loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """Finish the ticks under way, give the leadership back."""
+        for loop in self.loops:
+            loop.stop()
+        if self.leadership.leads:
+            self.leadership.release()
+        self.alerts.close()
+        self._heartbeat.close()
+
+    def _leading(self, name: str, work: Callable[[int], object], *, interval_s: float, clock: Clock) -> Periodic:
+        def when_leading(now: int) -> None:
+            if self.leadership.hold():
+                work(now)
+
+        return Periodic(name, when_leading, interval_s=interval_s, clock=clock)
+
+    def _correlate(self, now: int) -> None:
+        self.correlator.tick(now)
+        self._heartbeat.beat()
+
+
+class Heartbeat:
+    """Tells an outside service that the monitor is alive; its silence is the alarm."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = httpx.Client(timeout=HEARTBEAT_TIMEOUT_S) if url else None
+
+    def beat(self) -> None:
+        if self._client is None:
+            return
+        try:
+            self._client.get(self._url).raise_for_status()
+        except httpx.HTTPError as error:  # the outside service notices by itself; the tick goes on
+            log.warning("heartbeat not delivered", error=str(error))
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
