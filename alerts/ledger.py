@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from alerts.actions.base import Action
 from alerts.actions.guard import SWITCHES
-from alerts.state import ActionState, check_transition
+from alerts.metrics import ACTIONS
+from alerts.state import FINAL, ActionState, check_transition
 from core.control.checkpoints import Checkpoints
 from core.control.tables import actions, ledger, pause_leases, switches
 from core.control.upsert import upsert
@@ -77,6 +78,7 @@ class Ledger:
             connection.execute(insert(actions).values(**_to_row(action)))
             _append(connection, action, step="proposed", by=SYSTEM, reason="", payload=payload, now=now)
             _append(connection, action, step=step, by=SYSTEM, reason=action.reason, payload={}, now=now)
+        ACTIONS.labels(action.state, action.reason).inc()
         return True
 
     def move(
@@ -100,9 +102,11 @@ class Ledger:
         """
         with self.engine.begin() as connection:
             current = _lock(connection, action.action_id)
-            if current.state is not action.state:
+            if current.state is not action.state or current.approvals != action.approvals:
                 raise Conflict(f"already_{current.state}", f"the action is {current.state} by now")
             check_transition(current.state, to)
+            if to in FINAL:
+                changes["ended_at"] = now
             after = msgspec.structs.replace(current, state=to, reason=reason, **changes)
             _write(connection, after)
             _append(connection, after, step=step, by=by, reason=reason, payload=payload or {}, now=now)
@@ -110,6 +114,7 @@ class Ledger:
                 upsert(connection, pause_leases, _lease_row(lease))
             if end_lease:
                 _end_lease(connection, after, reason=end_lease, now=now)
+        ACTIONS.labels(to, reason).inc()
         return after
 
     def note(
@@ -121,11 +126,19 @@ class Ledger:
         by: str = SYSTEM,
         reason: str = "",
         payload: Mapping[str, Any] | None = None,
+        expected: Action | None = None,
         **changes: Any,
     ) -> Action:
-        """A ledger line without a transition; `changes` go to the action's row."""
+        """A ledger line without a transition; `changes` go to the action's row.
+
+        Raises:
+            Conflict: with `expected`, when the action is not exactly that any more.
+        """
         with self.engine.begin() as connection:
-            after = msgspec.structs.replace(_lock(connection, action.action_id), **changes)
+            current = _lock(connection, action.action_id)
+            if expected is not None and current != expected:
+                raise Conflict("changed_meanwhile", f"the action changed meanwhile and is {current.state}: look again")
+            after = msgspec.structs.replace(current, **changes)
             _write(connection, after)
             _append(connection, after, step=step, by=by, reason=reason, payload=payload or {}, now=now)
         return after
@@ -152,6 +165,8 @@ class Ledger:
         *,
         states: Iterable[ActionState] | None = None,
         incident_id: str = "",
+        incidents: Iterable[str] | None = None,
+        target: str = "",
         request: str = "",
         limit: int = 10_000,
     ) -> list[Action]:
@@ -161,6 +176,10 @@ class Ledger:
             query = query.where(actions.c.state.in_([str(state) for state in states]))
         if incident_id:
             query = query.where(actions.c.incident_id == incident_id)
+        if incidents is not None:
+            query = query.where(actions.c.incident_id.in_(sorted(incidents)))
+        if target:
+            query = query.where(actions.c.target == target)
         with self.engine.connect() as connection:
             found = [_from_row(row) for row in connection.execute(query)]
         return [action for action in found if not request or action.request == request]
@@ -304,7 +323,8 @@ def _to_row(action: Action) -> dict[str, Any]:
 def _from_row(row: Row[Any]) -> Action:
     fields = dict(row._mapping)
     fields.update(fields.pop("payload"))
-    fields = {name: value for name, value in fields.items() if value is not None}
+    # str(): column names are SQLAlchemy's own kind of string, which msgspec does not take for a key.
+    fields = {str(name): value for name, value in fields.items() if value is not None}
     return msgspec.convert(fields, Action)
 
 

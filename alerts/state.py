@@ -18,7 +18,7 @@ An action (one pause of one campaign, from the proposal to the return):
                      returned ◀──confirmed── returning ◀──return────────────────────────────────────────┤
                                                  └──changed by a person──▶ released ◀──changed by a person──┘
 
-`acting` is entered in the same transaction that writes the intent and the lease, before any call; so whatever happens afterwards, a
+An approved action whose guards ask for more people by now goes back to `awaiting`. `acting` is entered in the same transaction that writes the intent and the lease, before any call; so whatever happens afterwards, a
 campaign that we may have paused has a lease and an action that is not finished.
 """
 
@@ -101,7 +101,7 @@ TRANSITIONS: dict[ActionState, frozenset[ActionState]] = {
     _S.HELD: frozenset({_S.AWAITING, _S.APPROVED, _S.BY_HAND, _S.WITHDRAWN}),
     _S.BY_HAND: frozenset({_S.WITHDRAWN}),
     _S.AWAITING: frozenset({_S.APPROVED, _S.REJECTED, _S.EXPIRED, _S.WITHDRAWN}),
-    _S.APPROVED: frozenset({_S.ACTING, _S.REJECTED, _S.EXPIRED, _S.WITHDRAWN, _S.FAILED}),
+    _S.APPROVED: frozenset({_S.AWAITING, _S.ACTING, _S.REJECTED, _S.EXPIRED, _S.WITHDRAWN, _S.FAILED}),
     _S.ACTING: frozenset({_S.PAUSED, _S.UNCONFIRMED, _S.FAILED}),
     _S.UNCONFIRMED: frozenset({_S.PAUSED, _S.FAILED, _S.RELEASED}),
     _S.PAUSED: frozenset({_S.RETURNING, _S.RELEASED}),

@@ -81,14 +81,17 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     pause_cost: str  # what pausing itself costs, as a sentence
     runs_out: int  # lease length, ms
     reason: str = ""
+    waits_for: str = ""  # the guard's word that keeps it from moving now
     needs: int = 1
     decided_at: int = 0
     decided_by: str = ""
+    ended_at: int = 0
     approvals: list[Approval] = []
     findings: list[Finding] = []
     sandbox: bool = False
     deadline: int = 0  # of the write in hand
     call: str = ""  # how its last call ended: "" (none returned), ok, transient, permanent
+    lease_expires: int = 0
     checked_at: int = 0
     return_reason: str = ""
     return_by: str = ""

@@ -94,6 +94,8 @@ class PauseCampaign:
             lease=lease,
             deadline=deadline,
             call="",
+            lease_expires=lease.expires_at,
+            checked_at=now,
         )
 
     def _confirm(self, action: Action) -> Action:

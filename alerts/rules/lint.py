@@ -64,6 +64,8 @@ def _fact(condition: Condition, field: str, *, allowed: dict[str, tuple[type, st
 def _steps(rule: Rule) -> Iterator[str]:
     if rule.watch != "incident" and (rule.pause_step or rule.resumes):
         yield f"steps: a rule that watches the {rule.watch} cannot pause or resume campaigns"
+    if rule.watch != "incident" and rule.gates != type(rule.gates)():
+        yield f"gates: a rule that watches the {rule.watch} has none: a window that is not complete never counts"
     if rule.campaigns is not None and not rule.pause_step:
         yield "campaigns: only a pause step uses it"
     if rule.alert_step and rule.runbook not in ("", rule.alert_step.name):
