@@ -40,7 +40,7 @@ NETWORKS = 3_000
 class Cells:
     """Every combination of link, device and browser with its share and rate, and its constant part of each line."""
 
-    def __init__(self, world: w.World, *, link_ids: dict[str, str]) -> None:
+    def __init__(self, world: w.World) -> None:
         shares, rates, self.clicks, self.touches, self.spend_keys, self.service_keys = [], [], [], [], [], []
         self.values: list[int] = []
         for link in world.links:
@@ -49,7 +49,7 @@ class Cells:
                 for browser in BROWSERS[device]:
                     shares.append(link.share * part * browser.share)
                     rates.append(world.rate(link, device))
-                    self.clicks.append(_click_constants(world, link, browser.user_agent, link_ids[link.slug]))
+                    self.clicks.append(_click_constants(world, link, browser.user_agent))
                     self.touches.append(f'"page":"{world.page_id(link.page)}","user_agent":"{browser.user_agent}"')
                     self.values.append(link.campaign.order_value_micros)
                     self.spend_keys.append((link.campaign.campaign, device))
@@ -58,10 +58,11 @@ class Cells:
         self.rates = np.array(rates)
 
 
-def _click_constants(world: w.World, link: w.Link, user_agent: str, link_id: str) -> str:
+def _click_constants(world: w.World, link: w.Link, user_agent: str) -> str:
     parallel = ',"parallel":true' if link.campaign.parallel else ""
     return (
-        f'"link_id":"{link_id}","link_version":1,"slug":"{link.slug}","domain":"","http_status":302,"reason":"redirected",'
+        # The links of today are made when the product runs; what was imported of the past knows them by their slugs.
+        f'"link_id":"{link.slug}","link_version":1,"slug":"{link.slug}","domain":"","http_status":302,"reason":"redirected",'
         f'"page":"{world.page_id(link.page)}","platform":"{link.campaign.platform}","campaign":"{link.campaign.campaign}",'
         f'"user_agent":"{user_agent}"{parallel}'
     )
@@ -213,7 +214,7 @@ def write_day(out: BinaryIO, world: w.World, cells: Cells, index: int, *, start:
 
 def clicks_of_last_hour(world: w.World, *, start: int, end: int) -> dict[str, int]:
     """Clicks by `<campaign>|<device>` of the hour in which the history ends, for the platforms to charge."""
-    cells = Cells(world, link_ids={link.slug: "" for link in world.links})
+    cells = Cells(world)
     index = len(day_bounds(start, end)) - 1
     day = Day(cells, np.random.default_rng([world.seed, 1, index]), start=day_bounds(start, end)[index][0], end=end)
     last = day.cell[day.ts >= end // HOUR_MS * HOUR_MS]
@@ -228,13 +229,12 @@ class HistoryJob(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     end: int
     days: list[int]
-    link_ids: dict[str, str]
 
 
 def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=HistoryJob)
     world = w.draw_world(job.seed, site=job.site)
-    cells = Cells(world, link_ids=job.link_ids)
+    cells = Cells(world)
     for index in job.days:
         write_day(sys.stdout.buffer, world, cells, index, start=job.start, end=job.end)
     sys.stdout.buffer.flush()

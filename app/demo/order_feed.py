@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
+from app.demo import world as w
+
 SEND_EVERY_S = 0.5
 MAX_BATCH = 200
 #: Orders kept while the monitor does not answer. A shop would keep them in its database.
 MAX_WAITING = 50_000
-CURRENCY = "EUR"
 
 
 class OrderFeed:
@@ -30,7 +31,7 @@ class OrderFeed:
     def add(self, order_id: str, *, value_micros: int, click_id: str, page: str, user_agent: str) -> None:
         order = {
             "conversion_id": order_id, "order_id": order_id, "type": "order", "status": "confirmed", "origin": "backend",
-            "value": f"{value_micros / 1e6:.2f}", "currency": CURRENCY, "ts": rfc3339(time.time()), "page": page, "user_agent": user_agent,
+            "value": f"{value_micros / 1e6:.2f}", "currency": w.CURRENCY, "ts": rfc3339(time.time()), "page": page, "user_agent": user_agent,
         }  # fmt: skip
         if click_id:
             order["click_id"] = click_id

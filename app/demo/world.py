@@ -21,7 +21,7 @@ DEVICES: tuple[DeviceName, ...] = ("mobile", "desktop", "tablet")
 
 #: Browsers resolve every name below localhost to this machine.
 SHOP_HOST = "shop.localhost"
-CURRENCY = "EUR"
+CURRENCY = "USD"
 CLIENT = ""
 LIVE_CLICKS_PER_S = 60.0
 HISTORY_CLICKS_PER_S = 0.5

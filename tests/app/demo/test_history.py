@@ -28,7 +28,7 @@ def world() -> w.World:
 @pytest.fixture(scope="module")
 def records(world: w.World) -> list[Any]:
     out = io.BytesIO()
-    cells = Cells(world, link_ids={link.slug: f"{i:032x}" for i, link in enumerate(world.links)})
+    cells = Cells(world)
     for index in range(len(day_bounds(START, END))):
         write_day(out, world, cells, index, start=START, end=END)
     return [decode_line(line[:-1] + b',"o":0}', segment="s") for line in out.getvalue().splitlines()]
