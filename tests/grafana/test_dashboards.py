@@ -50,7 +50,9 @@ def test_every_store_query_runs(store: Store, title: str, sql: str) -> None:
 
 
 def test_every_panel_says_what_it_answers() -> None:
-    silent = [p["title"] for board in boards() for p in panels(board) if p["type"] != "row" and not p.get("description")]
+    silent = [
+        p["title"] for board in boards() for p in panels(board) if p["type"] != "row" and not p.get("description")
+    ]
     assert silent == []
 
 
