@@ -15,14 +15,16 @@ import msgspec
 import structlog
 from sqlalchemy import Engine
 
-from core.clock import Clock, now_ms
+from core.clock import DAY_MS, Clock, now_ms
 from core.errors import Invalid, StoreError
+from core.journal import retention
 from core.journal import segment as segments
+from core.journal.dead_letter import DeadLetter, bury
 from core.journal.reader import decode_line
 from core.records import Line
-from core.shipping.ledger import ShipLedger, bury
-from core.shipping.load import Loaded, Loader
-from core.shipping.ranges import BadLine, Range, split_by_kind
+from core.shipping.ledger import ShipLedger
+from core.shipping.load import Loaded, Loader, Sent
+from core.shipping.ranges import Range, split_by_kind
 from core.shipping.tails import Tail, Tails
 from core.store.client import Store
 
@@ -53,6 +55,8 @@ class ShipReport(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     dead_letters: int = 0
     behind_bytes: int = 0
+    #: Rows that the store has beyond the lines sent. Never seen; nothing that is sent again can mend it.
+    excess_rows: int = 0
 
 
 class _Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +65,7 @@ class _Piece(msgspec.Struct, frozen=True, kw_only=True):
     tail: Tail
     range: Range
     data: bytes
+    sent: Sent
 
 
 class Shipper:
@@ -70,6 +75,10 @@ class Shipper:
     MAX_RANGE_BYTES = 8 << 20
     #: One run ends after about this much, so that a stop is never far away.
     MAX_RUN_BYTES = 64 << 20
+    #: How much shipping may lie between recording a range and trusting its token: far less than fills a table's deduplication
+    #: window of 10,000 blocks.
+    TOKEN_TRUST_MS = 60_000
+    HOUSEKEEPING_MS = 60_000
 
     def __init__(
         self,
@@ -80,7 +89,9 @@ class Shipper:
         config: ShipOptions,
         clock: Clock = now_ms,
         observers: Sequence[LineObserver] = (),
+        range_bytes: int = MAX_RANGE_BYTES,
     ) -> None:
+        self._range_bytes = range_bytes
         self._control = control
         self._config = config
         self._clock = clock
@@ -92,6 +103,9 @@ class Shipper:
         self._replay_until: dict[str, int] = {}
         self._preloaded_kinds: list[str] = []
         self._examined: set[str] = set()
+        self._last_activity = 0
+        self._next_housekeeping = 0
+        self._directory = directory
         self._through = 0
 
     def run_once(self) -> ShipReport:
@@ -112,6 +126,7 @@ class Shipper:
             report = self._ship(pieces, report=report)
         report = self._bury_torn(tails, report=report)
         self._through = max(self._through, self._complete_through(tails, asked_at=asked_at))
+        self._keep_house(now=asked_at)
         return msgspec.structs.replace(report, behind_bytes=sum(tail.behind for tail in tails))
 
     def shipped_through(self, now: int) -> int:
@@ -127,6 +142,7 @@ class Shipper:
         self._tails.begin(self._ledger.progress())
         self._replay_until = self._ledger.shipped_elsewhere()
         self._preloaded_kinds = self._loader.kinds_with_rows()
+        self._last_activity = self._ledger.last_confirmed()
         self._begun = True
 
     # --- one round -----------------------------------------------------------------------------------------------------------
@@ -136,29 +152,33 @@ class Shipper:
         for tail in tails:
             if tail.worth_reading:
                 self._examine(tail)
-                found = self._tails.next_range(tail, limit=self.MAX_RANGE_BYTES)
+                again = tail.under_way
+                found = self._tails.next_range(tail, limit=self._range_bytes)
                 if found is not None:
-                    yield _Piece(tail=tail, range=found[0], data=found[1])
+                    sent = self._was_sent(tail, found[0], again=again)
+                    yield _Piece(tail=tail, range=found[0], data=found[1], sent=sent)
+
+    def _was_sent(self, tail: Tail, one: Range, *, again: Range | None) -> Sent:
+        if one == again and self._last_activity - tail.recorded_at < self.TOKEN_TRUST_MS:
+            return Sent.LATELY
+        return Sent.PERHAPS if one.start < tail.suspect_until else Sent.NEVER
 
     def _examine(self, tail: Tail) -> None:
         """Once per segment: how far the store may know it although the ledger does not (a lost or older control database)."""
         name = tail.segment.name
         if name not in self._examined:
             self._examined.add(name)
-            if self._preloaded_kinds:
-                end = self._loader.end_of(name, start=tail.shipped, kinds=self._preloaded_kinds)
-                if end > tail.shipped:
-                    tail.suspect_until = max(tail.suspect_until, end)
+            end = self._loader.end_of(name, start=tail.shipped, kinds=self._preloaded_kinds)
+            tail.suspect_until = max(tail.suspect_until, end if end > tail.shipped else 0)
 
     def _ship(self, pieces: Sequence[_Piece], *, report: ShipReport) -> ShipReport:
         """Record, send, confirm. One segment's failure does not hold up the others."""
-        self._ledger.record([piece.range for piece in pieces], now=self._clock())
+        self._record(pieces, now=self._clock())
         loaded: list[tuple[_Piece, Loaded]] = []
         failure: StoreError | None = None
         for piece in pieces:
             try:
-                suspect = piece.range.start < piece.tail.suspect_until
-                loaded.append((piece, self._loader.load(piece.range, piece.data, suspect=suspect)))
+                loaded.append((piece, self._loader.load(piece.range, piece.data, sent=piece.sent)))
             except StoreError as error:
                 failure = failure or error
                 piece.tail.under_way = piece.range
@@ -168,9 +188,16 @@ class Shipper:
             raise failure
         return report
 
+    def _record(self, pieces: Sequence[_Piece], *, now: int) -> None:
+        self._ledger.record([piece.range for piece in pieces if piece.sent is not Sent.LATELY], now=now)
+        for piece in pieces:
+            if piece.sent is not Sent.LATELY:
+                piece.tail.recorded_at = now
+
     def _confirm(self, loaded: Sequence[tuple[_Piece, Loaded]], *, report: ShipReport) -> ShipReport:
         bad = [letter for _, result in loaded for letter in result.bad]
-        self._ledger.confirm([piece.range for piece, _ in loaded], bad=bad, now=self._clock())
+        self._last_activity = self._clock()
+        self._ledger.confirm([piece.range for piece, _ in loaded], bad=bad, now=self._last_activity)
         for piece, result in loaded:
             live = piece.range.start >= max(piece.tail.suspect_until, self._replay_until.get(piece.range.segment, 0))
             piece.tail.shipped = piece.range.end
@@ -182,6 +209,7 @@ class Shipper:
             lines=report.lines + sum(piece.range.lines for piece, _ in loaded),
             bytes=report.bytes + sum(len(piece.data) for piece, _ in loaded),
             dead_letters=report.dead_letters + len(bad),
+            excess_rows=report.excess_rows + sum(result.excess for _, result in loaded),
         )
 
     def _tell(self, piece: _Piece, result: Loaded) -> None:
@@ -201,16 +229,29 @@ class Shipper:
         except Exception:  # telemetry is a by-product: its failure is logged and must not stop the data path
             log.exception("a line observer failed", kind=kind)
 
+    def _keep_house(self, *, now: int) -> None:
+        """Now and then: compress one segment that every store has, drop what is older than it is kept."""
+        if now < self._next_housekeeping:
+            return
+        oldest = now - self._config.keep_days * DAY_MS
+        finished = self._tails.finished()
+        dropped = retention.prune(self._directory, finished, before=oldest)
+        if dropped:
+            self._ledger.forget(dropped)
+        shipped = self._ledger.shipped_by_all(since=oldest)
+        compressed = retention.compress_next(self._directory, finished, shipped=shipped)
+        self._next_housekeeping = now + (self.HOUSEKEEPING_MS if not compressed else self.HOUSEKEEPING_MS // 12)
+
     # --- torn lines and completeness -----------------------------------------------------------------------------------------
 
     def _bury_torn(self, tails: Sequence[Tail], *, report: ShipReport) -> ShipReport:
         """A dead writer's last, unfinished line is a dead letter; the segment is finished then."""
-        torn: list[BadLine] = []
+        torn: list[DeadLetter] = []
         for tail in tails:
             if tail.final and tail.behind and tail.looked_to == tail.size:
-                rest = self._tails.rest(tail)
+                rest = self._tails.rest(tail, limit=self._range_bytes)
                 torn.append(
-                    BadLine(
+                    DeadLetter(
                         segment=tail.segment.name,
                         o=tail.shipped,
                         reason="torn_line",
@@ -222,15 +263,24 @@ class Shipper:
                 self._tails.finish(tail)
                 tail.size = tail.shipped
         if torn:
-            bury(self._control, torn, now=self._clock())
+            with self._control.begin() as connection:
+                bury(connection, torn, now=self._clock())
         return msgspec.structs.replace(report, dead_letters=report.dead_letters + len(torn))
 
     def _complete_through(self, tails: Sequence[Tail], *, asked_at: int) -> int:
-        """Everything stamped before `asked_at` is in the store, unless a segment is behind: then up to its first line left."""
-        return min((self._first_unshipped(tail) for tail in tails if tail.behind), default=asked_at) - 1
+        """Everything stamped before `asked_at` is in the store, unless a segment is behind: then up to its first line left.
 
-    def _first_unshipped(self, tail: Tail) -> int:
-        for line in _live_lines(self._tails.rest(tail)[: 1 << 20].split(b"\n")[:1], segment=tail.segment.name):
+        A segment made after the listing was begun after `asked_at`, and so were its stamps.
+        """
+        unshipped = [self._first_unshipped(tail, asked_at=asked_at) for tail in tails if tail.behind]
+        under_the_pen = [tail.pending_since for tail in tails if tail.pending_since]
+        return min([asked_at, *unshipped, *under_the_pen]) - 1
+
+    def _first_unshipped(self, tail: Tail, *, asked_at: int) -> int:
+        head, newline, _ = self._tails.rest(tail, limit=self._range_bytes).partition(b"\n")
+        if not newline:
+            return asked_at  # under the pen: `pending_since` speaks for it
+        for line in _live_lines([head], segment=tail.segment.name):
             return line.envelope.known_at
         return segments.created_ms(tail.segment.name)
 

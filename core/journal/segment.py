@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import uuid
 from collections.abc import Iterator
@@ -67,6 +68,36 @@ def list_segments(directory: Path) -> list[Segment]:
     return [found[name] for name in sorted(found)]
 
 
+def pending_path(directory: Path, name: str) -> Path:
+    """Where the writer of a segment says that a line is under its pen."""
+    return directory / f".{name}.pending"
+
+
+def make_pending(directory: Path, name: str) -> mmap.mmap:
+    """The writer's side: eight shared bytes, 0 or a time before the stamp of the line being written.
+
+    With it a reader knows, without asking the writer, that nothing stamped before a given time can still appear.
+    """
+    fd = os.open(pending_path(directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        os.ftruncate(fd, 8)
+        return mmap.mmap(fd, 8)
+    finally:
+        os.close(fd)
+
+
+def pending_since(segment: Segment) -> int:
+    """A time before the stamp of the line that a live writer is writing; 0 when none is."""
+    try:
+        fd = os.open(pending_path(segment.path.parent, segment.name), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        return int.from_bytes(os.read(fd, 8), "little")
+    finally:
+        os.close(fd)
+
+
 def create(directory: Path, *, now: int) -> tuple[str, int]:
     """Begin a segment: (name, descriptor opened for appending and locked).
 
@@ -105,6 +136,7 @@ def is_final(segment: Segment) -> bool:
 
 def read_range(segment: Segment, *, start: int, end: int | None = None) -> bytes:
     """The bytes [start, end) of a segment, in offsets of the plain form; up to its present end when `end` is None."""
+    segment = _as_it_is_now(segment)
     if segment.compressed:
         return _decompressed(segment.path)[start:end]
     fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -117,10 +149,19 @@ def read_range(segment: Segment, *, start: int, end: int | None = None) -> bytes
 
 def size(segment: Segment) -> int:
     """Length of the plain form in bytes, a torn last line included."""
+    segment = _as_it_is_now(segment)
     if not segment.compressed:
         return segment.path.stat().st_size
     with segment.path.open("rb") as file:
         return zstandard.frame_content_size(file.read(64))
+
+
+def _as_it_is_now(segment: Segment) -> Segment:
+    """The same segment, in the compressed form when it was compressed since it was listed."""
+    compressed = segment.path.with_name(segment.name + COMPRESSED)
+    if segment.compressed or segment.path.exists() or not compressed.exists():
+        return segment
+    return Segment(name=segment.name, path=compressed, compressed=True)
 
 
 def compress(segment: Segment) -> Segment:

@@ -25,6 +25,7 @@ _CHUNK_BYTES = 1 << 20
 #: A clock that steps back by less is held (known_at never falls within a segment); by more, it is believed.
 _HELD_STEP_MS = 60_000
 _IDLE_WAKE_S = 1.0
+_MIN_REST_MS = 10
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,13 +57,21 @@ class JournalStats(msgspec.Struct, frozen=True, kw_only=True):
 class _Open:
     """The segment being written. Only the writer's lock holder touches it."""
 
-    __slots__ = ("began", "fd", "name", "offset")
+    __slots__ = ("began", "fd", "name", "offset", "pending")
 
-    def __init__(self, *, name: str, fd: int, began: int) -> None:
-        self.name = name
-        self.fd = fd
+    def __init__(self, directory: Path, *, now: int) -> None:
+        self.name, self.fd = segments.create(directory, now=now)
+        try:
+            self.pending = segments.make_pending(directory, self.name)
+        except OSError:
+            os.close(self.fd)
+            raise
         self.offset = 0
-        self.began = began
+        self.began = now
+
+    def announce(self, now: int) -> None:
+        """Say that a line stamped at `now` or later is being written; 0 says that none is."""
+        self.pending[:] = now.to_bytes(8, "little")
 
 
 #: A record encoded as JSON, and the `known_at` its caller claims (None: the writer's own clock).
@@ -87,6 +96,7 @@ class JournalWriter:
         self._last_error = ""
         self._dirty = False
         self._wake = threading.Event()
+        self._stopping = threading.Event()
         self._closed = False
         directory.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._sync_loop, name=f"journal-{name or 'writer'}", daemon=True)
@@ -126,22 +136,24 @@ class JournalWriter:
 
     def _write(self, bodies: Sequence[_Body]) -> int:
         """Write in order; how many lines are in the journal. Fewer than given means the disk refused."""
-        done = 0
+        done = fruitless = 0
         try:
-            while done < len(bodies):
+            # A short write says no reason; the next one does. The bound is for a disk that never gives one.
+            while done < len(bodies) and fruitless < 2:
                 target = self._target()
-                lines = self._compose(bodies[done:], offset=target.offset)
-                taken = self._write_lines(target, lines)
+                target.announce(self._clock())
+                try:
+                    taken = self._write_lines(target, self._compose(bodies[done:], offset=target.offset))
+                finally:
+                    target.announce(0)
                 done += taken
-                if taken < len(lines):
-                    # A short write: what is cut off is written once more, and the disk then says why.
-                    continue
+                fruitless = 0 if taken else fruitless + 1
             if self._config.fsync_interval_ms == 0 and self._open is not None:
                 os.fdatasync(self._open.fd)
         except OSError as error:
             self._last_error = f"{error.strerror} (errno {error.errno})"
             return done
-        self._last_error = ""
+        self._last_error = "" if done == len(bodies) else "the disk takes no whole line"
         return done
 
     def _compose(self, bodies: Sequence[_Body], *, offset: int) -> list[bytes]:
@@ -158,7 +170,13 @@ class JournalWriter:
         return lines
 
     def _write_lines(self, target: _Open, lines: list[bytes]) -> int:
-        """One write; after a short one the file is cut back to its last whole line before anything else."""
+        """One write; after a short one the file is cut back to its last whole line before anything else.
+
+        Returns how many lines are in the file, possibly none.
+
+        Raises:
+            OSError: the disk refuses; nothing was written.
+        """
         blob = b"".join(lines)
         try:
             size = os.write(target.fd, blob)
@@ -198,9 +216,7 @@ class JournalWriter:
         if self._open is not None and self._is_due(self._open):
             self._retire()
         if self._open is None:
-            now = self._clock()
-            name, fd = segments.create(self._directory, now=now)
-            self._open = _Open(name=name, fd=fd, began=now)
+            self._open = _Open(self._directory, now=self._clock())
         return self._open
 
     def _is_due(self, current: _Open) -> bool:
@@ -243,31 +259,32 @@ class JournalWriter:
     # --- durability ----------------------------------------------------------------------------------------------------------
 
     def _sync_loop(self) -> None:
-        interval_s = max(self._config.fsync_interval_ms, 10) / 1000
-        while not self._closed:
+        """Sleep until something is dirty, sync, rest for the interval: what comes meanwhile shares one fsync."""
+        rest_s = max(self._config.fsync_interval_ms, _MIN_REST_MS) / 1000
+        while not self._stopping.is_set():
             self._wake.wait(_IDLE_WAKE_S)
             self._wake.clear()
             self._sync()
-            if not self._closed:
-                # Writes that come while we rest set the event again; together they cost one fsync per interval.
-                threading.Event().wait(interval_s) if self._ring else self._rest(interval_s)
-
-    def _rest(self, interval_s: float) -> None:
-        if self._dirty or self._retired:
-            threading.Event().wait(interval_s)
+            self._stopping.wait(rest_s)
 
     def _sync(self) -> None:
         """Drain the ring, rotate an old segment, fsync what is dirty; the fsync itself runs outside the lock."""
         with self._lock:
             if self._ring:
                 self._drain()
+                if self._ring:
+                    self._wake.set()
             if self._open is not None and self._is_due(self._open):
                 self._retire()
             retired, self._retired = self._retired, []
-            fd = os.dup(self._open.fd) if self._open is not None and self._dirty else None
+            dirty = [os.dup(self._open.fd)] if self._open is not None and self._dirty else []
             self._dirty = False
-        for fd_to_sync in ([] if fd is None else [fd]) + [old.fd for old in retired]:
-            self._fsync_and_close(fd_to_sync)
+        for fd in dirty:
+            self._fsync_and_close(fd)
+        for old in retired:
+            self._fsync_and_close(old.fd)
+            old.pending.close()
+            segments.pending_path(self._directory, old.name).unlink(missing_ok=True)
 
     def _fsync_and_close(self, fd: int) -> None:
         try:
@@ -296,7 +313,8 @@ class JournalWriter:
             self._ring_bytes = 0
             self._retire()
             self._closed = True
-            self._wake.set()
+        self._stopping.set()
+        self._wake.set()
         self._sync()
         self._thread.join(timeout=5)
 

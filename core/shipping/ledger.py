@@ -11,9 +11,10 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
-from core.control.tables import dead_letters, ship_ranges
+from core.control.tables import ship_ranges
 from core.control.upsert import upsert
-from core.shipping.ranges import BadLine, Range
+from core.journal.dead_letter import DeadLetter, bury
+from core.shipping.ranges import Range
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     end: int = 0
     under_way: Range | None = None
+    recorded_at: int = 0
 
 
 class ShipLedger:
@@ -40,8 +42,14 @@ class ShipLedger:
                     found[row.segment] = Progress(end=row.end)
                 else:
                     under_way = Range(segment=row.segment, start=row.start, end=row.end, lines=row.lines)
-                    found[row.segment] = Progress(end=row.start, under_way=under_way)
+                    found[row.segment] = Progress(end=row.start, under_way=under_way, recorded_at=row.recorded_at)
         return found
+
+    def last_confirmed(self) -> int:
+        """When a range was last confirmed, ms; 0 when none ever was."""
+        query = select(func.max(ship_ranges.c.confirmed_at)).where(ship_ranges.c.store_id == self._store_id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar() or 0
 
     def shipped_elsewhere(self) -> dict[str, int]:
         """How far each segment was shipped to any other store: up to there, loading it here is a replay."""
@@ -53,6 +61,25 @@ class ShipLedger:
         with self._engine.connect() as connection:
             return {row.segment: row.end for row in connection.execute(query)}
 
+    def shipped_by_all(self, *, since: int) -> dict[str, int]:
+        """How far each segment is in every store that was shipped to since then (a store given up holds nothing back)."""
+        recent = select(ship_ranges.c.store_id).where(ship_ranges.c.recorded_at >= since).distinct()
+        query = select(ship_ranges.c.store_id, ship_ranges.c.segment, ship_ranges.c.end).where(
+            ship_ranges.c.confirmed_at.is_not(None)
+        )
+        with self._engine.connect() as connection:
+            stores = {row.store_id for row in connection.execute(recent)} | {self._store_id}
+            ends: dict[str, dict[str, int]] = {}
+            for row in connection.execute(query):
+                ends.setdefault(row.segment, {})[row.store_id] = row.end
+        return {name: min(by_store.get(store, 0) for store in stores) for name, by_store in ends.items()}
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop what is known of segments that are no longer kept."""
+        with self._engine.begin() as connection:
+            for name in names:
+                connection.execute(delete(ship_ranges).where(ship_ranges.c.segment == name))
+
     def record(self, ranges: Iterable[Range], *, now: int) -> None:
         """Write down what is about to be sent."""
         with self._engine.begin() as connection:
@@ -60,11 +87,10 @@ class ShipLedger:
                 row = {"store_id": self._store_id, "segment": one.segment, "start": one.start, "end": one.end}
                 upsert(connection, ship_ranges, {**row, "lines": one.lines, "recorded_at": now, "confirmed_at": None})
 
-    def confirm(self, ranges: Iterable[Range], *, bad: Iterable[BadLine], now: int) -> None:
+    def confirm(self, ranges: Iterable[Range], *, bad: Iterable[DeadLetter], now: int) -> None:
         """The ranges are in the store, but for the bad lines, which are kept as dead letters in the same transaction."""
         with self._engine.begin() as connection:
-            for letter in bad:
-                _bury(connection, letter, now=now)
+            bury(connection, bad, now=now)
             for one in ranges:
                 self._confirm(connection, one, now=now)
 
@@ -80,17 +106,3 @@ class ShipLedger:
                 .values(end=one.end, lines=ship_ranges.c.lines + one.lines, confirmed_at=now)
             )
         connection.execute(statement)
-
-
-def bury(engine: Engine, letters: Iterable[BadLine], *, now: int) -> None:
-    """Keep lines that cannot be loaded, in a transaction of their own."""
-    with engine.begin() as connection:
-        for letter in letters:
-            _bury(connection, letter, now=now)
-
-
-def _bury(connection: Connection, letter: BadLine, *, now: int) -> None:
-    known = select(dead_letters.c.o).where(dead_letters.c.segment == letter.segment, dead_letters.c.o == letter.o)
-    if connection.execute(known).first() is None:  # a replay meets the same bad lines again
-        row = {"segment": letter.segment, "o": letter.o, "reason": letter.reason, "detail": letter.detail[:2000]}
-        connection.execute(dead_letters.insert().values(**row, line=letter.line, at=now))

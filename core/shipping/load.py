@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 import msgspec
 
 from core.errors import BadRows, StoreError
+from core.journal.dead_letter import DeadLetter
 from core.records import Kinds
-from core.shipping.ranges import BadLine, Placed, Range, check, passes_gate, place, split_by_kind
+from core.shipping.ranges import Placed, Range, passes_gate, refusal, sort, split_by_kind
 from core.store.client import Store
 
 #: One block per insert whatever its size, deduplicated by its token in every view's target.
@@ -23,10 +25,21 @@ INSERT_SETTINGS: dict[str, object] = {
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a range: lines by kind that are in the store now, and those that are dead letters."""
+    """What became of a range: lines by kind that are in the store now, those that are dead letters, and rows too many."""
 
     rows: dict[str, int]
-    bad: list[BadLine]
+    bad: list[DeadLetter]
+    excess: int = 0
+
+
+class Sent(Enum):
+    """What is known of a range before it is sent."""
+
+    NEVER = "never"
+    #: Recorded and perhaps sent, so lately that its token is still in every table's deduplication window.
+    LATELY = "lately"
+    #: Some of it may be in the store, and no token can be relied on.
+    PERHAPS = "perhaps"
 
 
 class Loader:
@@ -35,7 +48,7 @@ class Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def load(self, one: Range, data: bytes, *, suspect: bool) -> Loaded:
+    def load(self, one: Range, data: bytes, *, sent: Sent) -> Loaded:
         """Load a range that is recorded in the ledger.
 
         1. Split by kind. Lines of no known kind are dead letters.
@@ -43,71 +56,70 @@ class Loader:
         3. A block that fails either check is taken apart: bad lines become dead letters, the others are sent.
         4. Count what the store has of this range; anything missing is loaded by its offsets.
 
-        Args:
-            suspect: some of it may be in the store already (sent before, never confirmed); only what is missing is sent.
+        A range that was sent before goes straight to the careful way, line by line.
 
         Raises:
-            StoreError: the store did not take it, or counts more rows than were sent; the range must be sent again, unchanged.
+            StoreError: the store did not take all of it; the range must be sent again, unchanged.
         """
+        if sent is not Sent.NEVER:
+            return self._load_by_offset(one, data, sent=sent)
         groups, _ = split_by_kind(data)
-        if suspect or "" in groups:
-            return self._load_by_offset(one, data)
-        clean = {kind: b"\n".join(lines) for kind, lines in groups.items()}
-        if not all(passes_gate(kind, block) for kind, block in clean.items()):
-            return self._load_by_offset(one, data)
+        blocks = {kind: b"\n".join(lines) for kind, lines in groups.items()}
+        if "" in blocks or not all(passes_gate(kind, block) for kind, block in blocks.items()):
+            return self._load_by_offset(one, data, sent=sent)
         try:
-            for kind, block in clean.items():
+            for kind, block in blocks.items():
                 self._send(one, kind, block)
         except BadRows:
-            return self._load_by_offset(one, data)
+            return self._load_by_offset(one, data, sent=Sent.LATELY)
         rows = {kind: len(lines) for kind, lines in groups.items()}
-        if self._counts(one, rows) != rows:
-            return self._load_by_offset(one, data)
+        if self.counts(one, list(rows)) != rows:
+            return self._load_by_offset(one, data, sent=Sent.PERHAPS)
         return Loaded(rows=rows, bad=[])
 
-    def _load_by_offset(self, one: Range, data: bytes) -> Loaded:
-        """The careful way: check every line, ask the store which offsets it has, send the others."""
-        bad: list[BadLine] = []
-        good: dict[str, list[Placed]] = {}
-        for placed in place(data, start=one.start):
-            fault = check(one.segment, placed)
-            if fault is None:
-                good.setdefault(placed.kind, []).append(placed)
-            else:
-                bad.append(fault)
+    def _load_by_offset(self, one: Range, data: bytes, *, sent: Sent) -> Loaded:
+        """Check every line, then make sure by offset that each good one is in the store."""
+        good, bad = sort(one, data)
         for kind, lines in good.items():
-            bad += self._send_missing(one, kind, lines)
+            if sent is not Sent.PERHAPS:
+                # Unchanged under its own token: a block that went in is known again, in every view's target by itself, so one
+                # that reached some of them only is completed.
+                bad += self._send_or_bisect(one, kind, lines, suffix="")
+            bad += self._send_missing(one, kind, lines, refused={letter.o for letter in bad})
         refused = {letter.o for letter in bad}
         rows = {kind: sum(placed.o not in refused for placed in lines) for kind, lines in good.items()}
-        counted = self._counts(one, rows)
-        if counted != rows:
+        counted = self.counts(one, list(rows))
+        if any(counted[kind] < rows[kind] for kind in rows):
             raise StoreError(f"{one.segment} {one.start}-{one.end}: sent {rows}, the store counts {counted}")
-        return Loaded(rows=rows, bad=sorted(bad, key=lambda letter: letter.o))
+        excess = sum(counted.values()) - sum(rows.values())
+        return Loaded(rows=rows, bad=sorted(bad, key=lambda letter: letter.o), excess=excess)
 
-    def _send_missing(self, one: Range, kind: str, lines: Sequence[Placed]) -> list[BadLine]:
-        present = self._present(one, kind)
-        missing = [placed for placed in lines if placed.o not in present]
-        if not missing:
-            return []
-        # The whole block keeps its token, so that one still on its way to the engine is not loaded beside this one.
-        suffix = "" if len(missing) == len(lines) else f":{missing[0].o}-{missing[-1].o}-{len(missing)}"
-        return self._send_or_bisect(one, kind, missing, suffix=suffix)
+    def _send_missing(self, one: Range, kind: str, lines: Sequence[Placed], *, refused: set[int]) -> list[DeadLetter]:
+        """Send what the store lacks. A token may be known although its rows are not there (death between the engine's
+        deduplication log and its part), so what is still missing goes out again under another one.
+        """
+        bad: list[DeadLetter] = []
+        for attempt in range(3):
+            present = self.present(one, kind) | refused | {letter.o for letter in bad}
+            missing = [placed for placed in lines if placed.o not in present]
+            if not missing:
+                break
+            bad += self._send_or_bisect(one, kind, missing, suffix=f":missing-{attempt}")
+        return bad
 
-    def _send_or_bisect(self, one: Range, kind: str, lines: Sequence[Placed], *, suffix: str) -> list[BadLine]:
+    def _send_or_bisect(self, one: Range, kind: str, lines: Sequence[Placed], *, suffix: str) -> list[DeadLetter]:
         """Send a block; when the engine refuses it, halve it until the lines it means stand alone."""
+        # A part of the range must not go by the name of the whole.
+        whole = f"{suffix}:{lines[0].o}-{lines[-1].o}-{len(lines)}" if suffix else ""
         try:
-            self._send(one, kind, b"\n".join(placed.line for placed in lines), suffix=suffix)
+            self._send(one, kind, b"\n".join(placed.line for placed in lines), suffix=whole)
         except BadRows as error:
             if len(lines) == 1:
-                bad = lines[0]
-                detail = str(error)
-                return [BadLine(segment=one.segment, o=bad.o, reason="refused_by_store", detail=detail, line=bad.line)]
+                return [refusal(one, lines[0], detail=str(error))]
             middle = len(lines) // 2
             halves = (lines[:middle], lines[middle:])
             return [
-                letter
-                for half in halves
-                for letter in self._send_or_bisect(one, kind, half, suffix=f":{half[0].o}-{half[-1].o}-{len(half)}")
+                letter for half in halves for letter in self._send_or_bisect(one, kind, half, suffix=suffix or ":half")
             ]
         return []
 
@@ -116,34 +128,34 @@ class Loader:
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token, "log_comment": one.segment}
         self._store.raw_insert(f"inbox_{kind}", block, fmt="JSONEachRow", settings=settings)
 
-    def _counts(self, one: Range, rows: dict[str, int]) -> dict[str, int]:
-        return {kind: self.count(one, kind) for kind in rows}
+    def counts(self, one: Range, kinds: Sequence[str]) -> dict[str, int]:
+        """Rows of each kind that the store has of a range."""
+        if not kinds:
+            return {}
+        parts = [f"SELECT '{kind}' AS kind, count() AS rows FROM {kind} WHERE {_IN_RANGE}" for kind in kinds]
+        table = self._store.query(" UNION ALL ".join(parts), _params(one))
+        found = {str(row["kind"]): int(row["rows"]) for row in table.to_pylist()}
+        return {kind: found.get(kind, 0) for kind in kinds}
 
-    def count(self, one: Range, kind: str) -> int:
-        """Rows of one kind that the store has of a range."""
-        table = self._store.query(f"SELECT count() FROM {kind} WHERE {_IN_RANGE}", _params(one))
-        return int(table.column(0)[0].as_py())
-
-    def _present(self, one: Range, kind: str) -> set[int]:
+    def present(self, one: Range, kind: str) -> set[int]:
+        """The offsets of one kind that the store has of a range."""
         table = self._store.query(f"SELECT o FROM {kind} WHERE {_IN_RANGE}", _params(one))
         return set(table.column(0).to_pylist()) if table.num_rows else set()
 
     def end_of(self, segment: str, *, start: int, kinds: Sequence[str]) -> int:
         """Behind the last line at or after `start` that the store has of a segment; `start` when it has none."""
+        if not kinds:
+            return start
         whole = Range(segment=segment, start=start, end=2**62, lines=0)
-        ends = [
-            self._store.query(f"SELECT max(o) + 1 FROM {kind} WHERE {_IN_RANGE} HAVING count() > 0", _params(whole))
-            for kind in kinds
-        ]
-        return max([start, *(int(table.column(0)[0].as_py()) for table in ends if table.num_rows)])
+        parts = [f"SELECT max(o) + 1 AS e, count() AS n FROM {kind} WHERE {_IN_RANGE}" for kind in kinds]
+        table = self._store.query(f"SELECT maxIf(e, n > 0) AS e FROM ({' UNION ALL '.join(parts)})", _params(whole))
+        return max(start, int(table.column(0)[0].as_py()))
 
     def kinds_with_rows(self) -> list[str]:
         """The kinds of which the store has any row."""
-        return [
-            kind
-            for kind in Kinds.BY_NAME
-            if int(self._store.query(f"SELECT count() FROM {kind}").column(0)[0].as_py()) > 0
-        ]
+        parts = [f"SELECT '{kind}' AS kind, count() AS n FROM {kind}" for kind in Kinds.BY_NAME]
+        table = self._store.query(f"SELECT kind FROM ({' UNION ALL '.join(parts)}) WHERE n > 0")
+        return [str(row["kind"]) for row in table.to_pylist()]
 
 
 _IN_RANGE = "segment = {segment:String} AND o >= {start:UInt64} AND o < {end:UInt64}"

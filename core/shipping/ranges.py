@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from core.errors import Invalid
+from core.journal.dead_letter import DeadLetter
 from core.journal.reader import decode_line
 from core.records import SCHEMA_VERSION, Kinds
 
@@ -22,28 +23,6 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     end: int
     lines: int
-
-
-class BadLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that is not loaded, at offset `o`, with a reason from `REASONS` and the checker's own words."""
-
-    segment: str
-    o: int
-    reason: str
-    detail: str
-    line: bytes
-
-
-#: Why a line is not loaded.
-REASONS = (
-    "not_json",
-    "not_a_record",
-    "unknown_kind",
-    "unknown_version",
-    "wrong_offset",
-    "torn_line",
-    "refused_by_store",
-)
 
 
 def cut(data: bytes, *, limit: int) -> bytes:
@@ -94,7 +73,7 @@ def _gate(kind: str) -> msgspec.json.Decoder[msgspec.Struct]:
         ("known_at", Annotated[int, msgspec.Meta(ge=0, le=MAX_TS)]),
         ("o", Annotated[int, msgspec.Meta(ge=0)]),
     ]
-    gate: type[msgspec.Struct] = msgspec.defstruct(f"Gate_{kind}", fields, gc=False)  # type: ignore[arg-type] # pairs are what it takes
+    gate: type[msgspec.Struct] = msgspec.defstruct(f"Gate_{kind}", fields, gc=False)
     return msgspec.json.Decoder(gate)
 
 
@@ -129,12 +108,22 @@ def place(data: bytes, *, start: int) -> list[Placed]:
     return placed
 
 
-def check(segment: str, placed: Placed) -> BadLine | None:
-    """The full check of one line: None when it may be loaded."""
-    reason, detail = _fault(segment, placed)
-    if not reason:
-        return None
-    return BadLine(segment=segment, o=placed.o, reason=reason, detail=detail, line=placed.line)
+def sort(one: Range, data: bytes) -> tuple[dict[str, list[Placed]], list[DeadLetter]]:
+    """Every line of a range, fully checked: the good ones by kind, and the bad ones with their reasons."""
+    good: dict[str, list[Placed]] = {}
+    bad: list[DeadLetter] = []
+    for placed in place(data, start=one.start):
+        reason, detail = _fault(one.segment, placed)
+        if reason:
+            bad.append(DeadLetter(segment=one.segment, o=placed.o, reason=reason, detail=detail, line=placed.line))
+        else:
+            good.setdefault(placed.kind, []).append(placed)
+    return good, bad
+
+
+def refusal(one: Range, placed: Placed, *, detail: str) -> DeadLetter:
+    """A line that passed every check of ours and that the engine will not have."""
+    return DeadLetter(segment=one.segment, o=placed.o, reason="refused_by_store", detail=detail, line=placed.line)
 
 
 def _fault(segment: str, placed: Placed) -> tuple[str, str]:

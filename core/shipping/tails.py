@@ -19,7 +19,17 @@ _MTIME_GRAIN_NS = 50_000_000
 class Tail:
     """A segment that is not, or may not be, in the store as a whole. Only the shipper's thread touches it."""
 
-    __slots__ = ("final", "looked_to", "segment", "shipped", "size", "suspect_until", "under_way")
+    __slots__ = (
+        "final",
+        "looked_to",
+        "pending_since",
+        "recorded_at",
+        "segment",
+        "shipped",
+        "size",
+        "suspect_until",
+        "under_way",
+    )
 
     def __init__(self, segment: Segment, *, progress: Progress) -> None:
         self.segment = segment
@@ -28,7 +38,10 @@ class Tail:
         self.size = 0
         self.looked_to = -1
         self.final = False
+        #: Of a recorded and unconfirmed range, when it was recorded; up to where the store may know the segment already.
+        self.recorded_at = progress.recorded_at
         self.suspect_until = progress.under_way.end if progress.under_way else 0
+        self.pending_since = 0
 
     @property
     def behind(self) -> int:
@@ -88,8 +101,9 @@ class Tails:
         self._listed_mtime = mtime if settled else -1
 
     def _measure(self, tail: Tail) -> None:
-        # The lock is looked at before the size: once no writer holds the segment, the size is its last.
+        # In this order: once no writer holds the segment its size is its last, and a line that was under the pen is in it.
         tail.final = tail.final or segments.is_final(tail.segment)
+        tail.pending_since = 0 if tail.final else segments.pending_since(tail.segment)
         tail.size = segments.size(tail.segment)
         if tail.final and tail.behind == 0:
             self.finish(tail)
@@ -99,9 +113,9 @@ class Tails:
         self._tails.pop(tail.segment.name, None)
         self._finished.add(tail.segment.name)
 
-    def finished(self) -> set[str]:
-        """Names of the segments that are in the store as a whole."""
-        return self._finished
+    def finished(self) -> frozenset[str]:
+        """Names of the segments that are final and in this store as a whole."""
+        return frozenset(self._finished)
 
     def next_range(self, tail: Tail, *, limit: int) -> tuple[Range, bytes] | None:
         """The next range of a segment and its bytes; None when no whole line is there.
@@ -123,9 +137,9 @@ class Tails:
         one = Range(segment=tail.segment.name, start=tail.shipped, end=end, lines=data.count(b"\n"))
         return one, data
 
-    def rest(self, tail: Tail) -> bytes:
-        """What stands behind the last shipped byte."""
-        return self._read(tail, start=tail.shipped, end=tail.size)
+    def rest(self, tail: Tail, *, limit: int) -> bytes:
+        """What stands behind the last shipped byte, at most `limit` bytes of it."""
+        return self._read(tail, start=tail.shipped, end=min(tail.size, tail.shipped + limit))
 
     def _read(self, tail: Tail, *, start: int, end: int) -> bytes:
         try:

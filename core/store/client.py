@@ -35,13 +35,14 @@ _CODE = re.compile(r"Code: (\d+)")
 class Store:
     """An open event store. Raises `StoreError` (or `BadRows`) and nothing else."""
 
-    def __init__(self, connect: Connect, *, store_id: str = "") -> None:
+    def __init__(self, connect: Connect, *, database: str) -> None:
+        self.database = database
         self._connect = connect
         self._local = threading.local()
         self._clients: list[Any] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._store_id = store_id
+        self._store_id = ""
 
     def query(
         self, sql: str, params: Params | None = None, *, settings: Mapping[str, object] | None = None
@@ -86,6 +87,24 @@ class Store:
             self._store_id = self._read_store_id()
         return self._store_id
 
+    def migrate(self) -> list[int]:
+        """Bring the schema up to date; the versions that were applied."""
+        return migrate(self.command, self._applied, migrations=load_migrations())
+
+    def wipe(self) -> None:
+        """Drop everything in this database and make the schema anew: another, empty store, with another `store_id`.
+
+        The identity goes first, so that whatever is left by a death in between belongs to no store that was shipped to.
+        """
+        found = self.rows(
+            "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND NOT is_temporary"
+            " ORDER BY name != 'store_identity', name != 'schema_migration', NOT endsWith(engine, 'View'), name"
+        )
+        for table in found:
+            self.command(f"DROP TABLE IF EXISTS `{table['name']}` SYNC")
+        self._store_id = ""
+        self.migrate()
+
     def close(self) -> None:
         """Close every thread's client. May be called twice."""
         with self._lock:
@@ -93,6 +112,10 @@ class Store:
             clients, self._clients = self._clients, []
         for client in clients:
             client.close()
+
+    def _applied(self) -> dict[int, str]:
+        rows = self.query("SELECT version, sha256 FROM schema_migration").to_pylist()
+        return {int(row["version"]): str(row["sha256"]) for row in rows}
 
     def _read_store_id(self) -> str:
         rows = self.rows("SELECT store_id FROM store_identity ORDER BY store_id LIMIT 1")
@@ -153,8 +176,8 @@ def open_store(config: StoreConfig, data_dir: Path, *, database: str = "") -> St
         StoreError: not reachable, or its schema is not ours.
     """
     connect = connector(config, data_dir, database=database)
-    store = Store(connect)
-    migrate(store.command, lambda: _applied(store), migrations=load_migrations())
+    store = Store(connect, database=database or "default")
+    store.migrate()
     return store
 
 
@@ -187,11 +210,6 @@ def _make_database(options: dict[str, Any], database: str) -> None:
         client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
     finally:
         client.close()
-
-
-def _applied(store: Store) -> dict[int, str]:
-    rows = store.query("SELECT version, sha256 FROM schema_migration").to_pylist()
-    return {int(row["version"]): str(row["sha256"]) for row in rows}
 
 
 def _literal(value: object) -> str:

@@ -92,9 +92,7 @@ def _after_quote(sql: str, at: int) -> int:
     quote = sql[at]
     end = at + 1
     while end < len(sql):
-        if sql[end] == "\\":
-            end += 2
-        elif sql.startswith(quote * 2, end):
+        if sql[end] == "\\" or sql.startswith(quote * 2, end):
             end += 2
         elif sql[end] == quote:
             return end + 1
