@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: every setting and every command. `--check` fails when one is stale.
+"""Writes the reference pages that are made from code: every setting and every metric. `--check` fails when one is stale.
 
 python -m app.reference [--check]
 """
@@ -6,9 +6,11 @@ python -m app.reference [--check]
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 import typing
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,24 @@ from core.settings import PREFIX
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+
+METRICS = ROOT / "docs" / "metrics.md"
+METRIC_MODULES = (
+    "redirect/metrics.py",
+    "collectors/metrics.py",
+    "correlator/metrics.py",
+    "alerts/metrics.py",
+    "app/metrics.py",
+)
+
+METRICS_HEADER = """# Metrics
+
+<!-- Made from the modules' own declarations by `make generate`; edit those. -->
+
+`GET /metrics` of `monitor`, in Prometheus' text format, or OpenMetrics when asked for (then the redirect's latency carries trace IDs as
+exemplars). Base units; counters end in `_total`; histograms have `_bucket`, `_sum`, `_count`. Labels come from closed lists: no click,
+incident, campaign or action ID is ever a label. Alerts about Clicktrace itself stand in `grafana/prometheus/rules.yaml`.
+"""
 
 HEADER = """# Configuration
 
@@ -85,8 +105,42 @@ def configuration_page() -> str:
     return "\n".join(parts)
 
 
+def declared_metrics(source: str) -> Iterator[tuple[str, str, str]]:
+    """(name, help, labels) of every metric that a metrics module declares: a name literal followed by its help literal."""
+    for node in ast.walk(ast.parse(source)):
+        values = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+        for name, meaning in pairwise(text_of(value) for value in values):
+            if name.startswith("clicktrace_") and meaning:
+                yield name, meaning, ", ".join(label_names(node))
+
+
+def text_of(node: ast.AST) -> str:
+    """The value of a string literal, else an empty string."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def label_names(node: ast.AST) -> list[str]:
+    """Labels of a metric's declaration: the one list of strings among its arguments."""
+    if not isinstance(node, ast.Call):
+        return []
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg in ("labels", "labelnames"))]
+    lists = [argument for argument in arguments if isinstance(argument, ast.List | ast.Tuple)]
+    return [text_of(element) for found in lists[:1] for element in found.elts]
+
+
+def metrics_page() -> str:
+    parts = [METRICS_HEADER]
+    for module in METRIC_MODULES:
+        rows = [
+            f"| `{name}` | {labels} | {meaning} |"
+            for name, meaning, labels in declared_metrics((ROOT / module).read_text("utf-8"))
+        ]
+        parts.append(f"## {module}\n\n| metric | labels | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
 def pages() -> dict[Path, str]:
-    return {CONFIGURATION: configuration_page()}
+    return {CONFIGURATION: configuration_page(), METRICS: metrics_page()}
 
 
 def main() -> int:

@@ -40,9 +40,10 @@ OPEN_INCIDENTS = """
            argMax(JSONExtractInt(payload, 'cost', 'wasted_per_hour_micros'), known_at) / 1e6 AS wasted_per_hour
     FROM incident GROUP BY incident_id HAVING argMax(state, known_at) != 'closed' ORDER BY opened DESC"""
 FRESHNESS = """
-    SELECT source, max(complete_through) AS complete_through, dateDiff('second', max(complete_through), now()) AS behind_s,
-           argMax(documented_lag_s, known_at) AS documented_lag_s
-    FROM watermark GROUP BY source ORDER BY source"""
+    SELECT source, through AS complete_through, dateDiff('second', through, now()) AS behind_s, documented_lag_s FROM
+    (SELECT source, max(w.complete_through) AS through, argMax(w.documented_lag_s, w.known_at) AS documented_lag_s
+     FROM watermark AS w GROUP BY source)
+    ORDER BY source"""
 SPEND_TODAY = """
     SELECT sum(cost_micros) / 1e6 AS spend FROM spend_current WHERE ts >= toStartOfDay(now())"""
 CLICKS_TODAY = "SELECT uniqExact(click_id) AS clicks FROM hit WHERE ts >= toStartOfDay(now()) AND NOT bot"
@@ -129,7 +130,7 @@ def _ourselves() -> list[Any]:
         metric_over_time("Journal bytes not yet in the store", "Rises while the shipper is behind.",
                          [("clicktrace_shipper_behind_bytes", "behind")], unit="bytes", width=8),
         metric_over_time("Clicks not journaled", "Answered while the journal could not be written: waiting, and lost for good.",
-                         [("sum(clicktrace_journal_unjournaled)", "waiting"), ("sum(clicktrace_journal_lost_total)", "lost")], width=8),
+                         [("sum(clicktrace_redirect_ring_bytes)", "bytes waiting"), ("sum(clicktrace_redirect_lost_total)", "lost")], width=8),
         metric_over_time("Correlator tick", "Seconds per step; a tick starts every 10 s.",
-                         [("sum by (step) (rate(clicktrace_correlator_step_seconds_sum[5m]) / rate(clicktrace_correlator_step_seconds_count[5m]))", "{{step}}")], unit="s", width=8),
+                         [("sum by (step) (rate(clicktrace_correlator_step_duration_seconds_sum[5m]) / rate(clicktrace_correlator_step_duration_seconds_count[5m]))", "{{step}}")], unit="s", width=8),
     ]  # fmt: skip
