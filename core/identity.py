@@ -62,10 +62,14 @@ def first_values(query: bytes) -> dict[bytes, bytes]:
     return found
 
 
+def nonzero_hex(value: bytes) -> str:
+    """Lower-case hex of an ID; all zeros becomes 1, because W3C Trace Context forbids the zero ID."""
+    return value.hex() if any(value) else "1".zfill(2 * len(value))
+
+
 def derive(name: str, value: bytes) -> str:
     """The click ID of one platform ID: the first 16 bytes of SHA-256 over ``<name>:<value>``; all zeros becomes 1."""
-    digest = sha256(name.encode() + b":" + value).digest()[:16]
-    return digest.hex() if any(digest) else "0" * 31 + "1"
+    return nonzero_hex(sha256(name.encode() + b":" + value).digest()[:16])
 
 
 def derive_from_values(values: dict[bytes, bytes]) -> tuple[str, str] | None:
@@ -83,15 +87,13 @@ def derive_from_query(query: bytes) -> tuple[str, str] | None:
 
 
 def random_click_id() -> str:
-    """16 random bytes as hex; never all zeros, which W3C Trace Context forbids."""
-    value = os.urandom(16)
-    return value.hex() if any(value) else "0" * 31 + "1"
+    """16 random bytes as hex."""
+    return nonzero_hex(os.urandom(16))
 
 
 def root_span_id(click_id: str) -> str:
     """First 8 bytes of SHA-256 over ``root:<click id>``: whoever knows the click ID can name its parent span."""
-    digest = sha256(b"root:" + click_id.encode()).digest()[:8]
-    return digest.hex() if any(digest) else "0" * 15 + "1"
+    return nonzero_hex(sha256(b"root:" + click_id.encode()).digest()[:8])
 
 
 def is_click_id(text: str) -> bool:

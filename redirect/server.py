@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(400, reasons.MALFORMED)
             return
-        if self._in_request and self._fed > self._server.limits.max_header_bytes:
+        if self._in_request and self._fed >= self._server.limits.max_header_bytes:
             self._check_size()
 
     def _check_size(self) -> None:
