@@ -167,14 +167,14 @@ def fit(history: History, *, laws: dict[str, DelayLaw], law: DelayLaw, now: int)
 def _pass(cells: History, index: list[tuple[Ints, list[str]]]) -> Fit:
     size = len(cells.leaves)
     profile = np.ones(HOURS_OF_WEEK)
-    observed = np.bincount(cells.row, cells.conversions, size)
+    observed = _sums(cells.row, cells.conversions, size)
     main, effects = np.zeros(size), [np.ones(len(names)) for _, names in index]
     for _ in range(3):  # profile and rates depend on each other; three rounds settle both
         seasonal = cells.clicks * profile[cells.hour % HOURS_OF_WEEK]
-        exposed = np.bincount(cells.row, seasonal, size)
+        exposed = _sums(cells.row, seasonal, size)
         main, effects = main_effects(observed, exposed, [codes for codes, _ in index])
         profile = hour_profile(cells.hour, cells.conversions, cells.clicks * main[cells.row])
-    exposed = np.bincount(cells.row, cells.clicks * profile[cells.hour % HOURS_OF_WEEK], size)
+    exposed = _sums(cells.row, cells.clicks * profile[cells.hour % HOURS_OF_WEEK], size)
     expected = exposed * main
     concentration = gamma_concentration(observed, expected)
     rates = main * (observed + concentration) / (expected + concentration)
@@ -190,7 +190,7 @@ def _main_variance(observed: Array, index: list[tuple[Ints, list[str]]]) -> Arra
     variance = np.zeros(len(observed))
     for codes, names in index:
         if len(names) > 1:
-            variance += 1 / (np.bincount(codes, observed, len(names)) + 1)[codes]
+            variance += 1 / (_sums(codes, observed, len(names)) + 1)[codes]
     return variance
 
 
@@ -207,8 +207,8 @@ def main_effects(
     rates = np.full(len(observed), overall)
     for _ in range(30):
         for position, code in enumerate(codes):
-            expected = np.bincount(code, rates * exposed, len(factors[position]))
-            seen = np.bincount(code, observed, len(factors[position]))
+            expected = _sums(code, rates * exposed, len(factors[position]))
+            seen = _sums(code, observed, len(factors[position]))
             current = factors[position]
             # The prior counts as conversions at factor one: (S + k) / (M + k f), M being what factor f expects now.
             step = (seen + prior) / np.maximum(expected + prior * current, 1e-9)
@@ -233,7 +233,7 @@ def hour_profile(hours: Ints, observed: Array, expected: Array) -> Array:
         return np.ones(HOURS_OF_WEEK)
     week = np.arange(HOURS_OF_WEEK)
     at = hours % HOURS_OF_WEEK
-    seen, due = np.bincount(at, observed, HOURS_OF_WEEK), np.bincount(at, expected, HOURS_OF_WEEK)
+    seen, due = _sums(at, observed, HOURS_OF_WEEK), _sums(at, expected, HOURS_OF_WEEK)
     factor = np.ones(HOURS_OF_WEEK)
     groups = [week % 24]
     if spans >= MINIMUM_WEEKDAY_HOURS:
@@ -242,7 +242,7 @@ def hour_profile(hours: Ints, observed: Array, expected: Array) -> Array:
         groups.append(week)
     for group in groups:
         size = int(group.max()) + 1
-        seen_by, due_by = np.bincount(group, seen, size), np.bincount(group, due * factor, size)
+        seen_by, due_by = _sums(group, seen, size), _sums(group, due * factor, size)
         concentration = gamma_concentration(seen_by, due_by)
         factor = factor * ((seen_by + concentration) / (due_by + concentration))[group]
     mean = float((factor * due).sum() / max(due.sum(), 1e-9))
@@ -256,7 +256,7 @@ def _kept(cells: History, fitted: Fit) -> Mask:
     kept: Mask = np.ones(len(cells.row), dtype=np.bool_)
     for hours in TRIM_HOURS:
         group = _campaign_hours(cells, hours=hours)
-        due, seen = np.bincount(group, expected), np.bincount(group, cells.conversions)
+        due, seen = _sums(group, expected), _sums(group, cells.conversions)
         strange = np.abs(seen - due) > TRIM_SIGMAS * np.sqrt(np.maximum(due, 1.0)) * 1.2
         kept &= ~strange[group]
     return kept
@@ -266,11 +266,11 @@ def _spread(cells: History, fitted: Fit) -> tuple[float, float]:
     """(overdispersion of a campaign's hour, day-to-day relative wobble of the whole beyond Poisson)."""
     expected = _expected(cells, fitted)
     group = _campaign_hours(cells)
-    due, seen = np.bincount(group, expected), np.bincount(group, cells.conversions)
+    due, seen = _sums(group, expected), _sums(group, cells.conversions)
     enough = due >= 2
     dispersion = float(np.mean((seen[enough] - due[enough]) ** 2 / due[enough])) if enough.sum() >= 30 else 1.0
     day = cells.hour // 24 - int(cells.hour.min()) // 24
-    due_day, seen_day = np.bincount(day, expected), np.bincount(day, cells.conversions)
+    due_day, seen_day = _sums(day, expected), _sums(day, cells.conversions)
     full = due_day >= 50
     days = int(full.sum())
     if days < 10:
@@ -292,6 +292,11 @@ def _campaign_hours(cells: History, *, hours: int = 1) -> Ints:
     return np.unique(pairs, return_inverse=True)[1].astype(np.int64)
 
 
+def _sums(group: Ints, values: Array, size: int = 0) -> Array:
+    """Sum of `values` by group."""
+    return np.bincount(group, values, size).astype(np.float64)
+
+
 def _codes(names: list[str]) -> tuple[Ints, list[str]]:
     values, codes = np.unique(np.asarray(names, dtype=object), return_inverse=True)
     return codes.astype(np.int64), [str(v) for v in values]
@@ -310,8 +315,8 @@ def _model(
     misfit: float,
 ) -> BaselineModel:
     codes, campaigns = index[0]
-    by_leaf = np.bincount(cells.row, cells.conversions, len(history.leaves))
-    by_campaign = np.bincount(codes, by_leaf, len(campaigns))
+    by_leaf = _sums(cells.row, cells.conversions, len(history.leaves))
+    by_campaign = _sums(codes, by_leaf, len(campaigns))
     conversions = float(cells.conversions.sum())
     seasonal = fitted.profile[cells.hour % HOURS_OF_WEEK]
     return BaselineModel(

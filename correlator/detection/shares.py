@@ -97,7 +97,8 @@ class ShareBoard:
     def log_weights(self) -> Array:
         """Kinds share the weight evenly, and so do the keys of a kind."""
         number = {kind: max(1, sum(1 for key in self._cells if key.kind == kind)) for kind in KINDS}
-        return np.log(np.asarray([1 / len(KINDS) / number[key.kind] for key in self._cells]))
+        weights: Array = np.log(np.asarray([1 / len(KINDS) / number[key.kind] for key in self._cells]))
+        return weights
 
     def encode(self) -> bytes:
         return msgspec.msgpack.encode([(list(key), cell) for key, cell in self._cells.items()])

@@ -1,0 +1,169 @@
+"""Learns the baseline from the store: aggregated in the engine, fitted here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow
+
+from core.clock import DAY_MS
+from core.records import DURATION_BOUNDS_S
+from core.store.client import Store
+from correlator import queries
+from correlator.detection.baseline import BaselineModel, History, empty_model, fit, leaf_key
+from correlator.detection.config import DetectionConfig
+from correlator.detection.delay import KNOTS_MS, DelayLaw, learn_law, mix_laws
+from correlator.detection.exposure import Leaf
+from correlator.detection.shares import ShareKey, share_name
+
+Interval = tuple[int, int]
+
+#: A request counts as slow above a bound that no more than this share usually exceeds, and never below a second: shorter waits are
+#: not what makes visitors leave in minutes.
+SLOW_USUAL_SHARE = 0.02
+SLOW_LEAST_S = 1.0
+#: Conversions that pull a browser's factor towards one.
+BROWSER_PRIOR = 50.0
+
+
+def run(store: Store, name: str, params: dict[str, object]) -> pyarrow.Table:
+    """One of our queries with the parameters it uses."""
+    sql = queries.text(name)
+    return store.query(sql, queries.bind(sql, params))
+
+
+def claimed_counts(store: Store) -> tuple[int, int]:
+    """(imported clicks, imported conversions): while they grow, an import is under way."""
+    row = run(store, "detection_claimed", {}).to_pylist()[0]
+    return int(row["clicks"]), int(row["conversions"])
+
+
+def learn(
+    store: Store,
+    *,
+    now: int,
+    config: DetectionConfig,
+    types: Sequence[str],
+    origin: str,
+    excluded: Sequence[Interval] = (),
+) -> BaselineModel:
+    """Learn everything from the history up to `settle_s` before `now`, incidents left out.
+
+    Seconds at a million clicks: the engine aggregates by leaf and hour, the fit sees some ten thousand cells.
+    """
+    params: dict[str, object] = {
+        "start": now - config.history_days * DAY_MS,
+        "end": now - config.settle_s * 1000,
+        "now": now,
+        "types": list(types),
+        "origin": origin,
+        "excluded": [tuple(i) for i in excluded],
+    }
+    clicks = run(store, "detection_history_clicks", params)
+    conversions = run(store, "detection_history_conversions", params)
+    if clicks.num_rows == 0:
+        return empty_model(now=now)
+    laws = _laws(conversions)
+    model = fit(_history(clicks, conversions), laws=laws, law=mix_laws(laws), now=now)
+    shares, bounds = _shares(store, params)
+    return msgspec.structs.replace(model, shares=shares, bounds_s=bounds, browsers=_browsers(store, params, model))
+
+
+def _columns(table: pyarrow.Table, names: Sequence[str]) -> list[list[Any]]:
+    return [table.column(name).to_pylist() for name in names]
+
+
+def _history(clicks: pyarrow.Table, conversions: pyarrow.Table) -> History:
+    """One cell per leaf and hour that had clicks; conversions of clicks that were filtered out have no cell and fall away."""
+    campaign, device, page, hour = _columns(clicks, ("campaign", "device", "page", "hour"))
+    cells = {
+        (Leaf(c, d, p), int(h)): position
+        for position, (c, d, p, h) in enumerate(zip(campaign, device, page, hour, strict=True))
+    }
+    converted = np.zeros(len(cells))
+    for c, d, p, h, n in zip(
+        *_columns(conversions, ("campaign", "device", "page", "hour", "conversions")), strict=True
+    ):
+        position = cells.get((Leaf(c, d, p), int(h)))
+        if position is not None:
+            converted[position] += n
+    leaves = sorted({leaf for leaf, _ in cells})
+    index = {leaf: row for row, leaf in enumerate(leaves)}
+    return History(
+        leaves=leaves,
+        row=np.asarray([index[leaf] for leaf, _ in cells], dtype=np.int64),
+        hour=np.asarray([h for _, h in cells], dtype=np.int64),
+        clicks=np.asarray(clicks.column("clicks").to_pylist(), dtype=np.float64),
+        conversions=converted,
+    )
+
+
+def _laws(conversions: pyarrow.Table) -> dict[str, DelayLaw]:
+    """The delay law of every conversion type, from binned delays and ages."""
+    knots = np.asarray(KNOTS_MS)
+    types, delay, age, count = _columns(conversions, ("type", "delay_bin", "age_bin", "conversions"))
+    laws = {}
+    for name in sorted(set(types)):
+        chosen = [i for i, t in enumerate(types) if t == name]
+        laws[name] = learn_law(
+            knots[np.clip([delay[i] for i in chosen], 0, len(knots) - 1)],
+            knots[np.clip([age[i] for i in chosen], 0, len(knots) - 1)],
+            weights=[count[i] for i in chosen],
+        )
+    return laws
+
+
+def _browsers(store: Store, params: dict[str, object], model: BaselineModel) -> dict[str, float]:
+    """How much better or worse a browser converts than its leaves: observed / expected, shrunk."""
+    table = run(store, "detection_history_browsers", params)
+    expected: dict[str, float] = {}
+    observed: dict[str, float] = {}
+    for c, d, p, browser, clicks, conversions in zip(
+        *_columns(table, ("campaign", "device", "page", "browser", "clicks", "conversions")), strict=True
+    ):
+        rate, _ = model.leaves.get(leaf_key(Leaf(c, d, p)), (0.0, 0.0))
+        expected[browser] = expected.get(browser, 0.0) + clicks * rate
+        observed[browser] = observed.get(browser, 0.0) + conversions
+    return {name: (observed[name] + BROWSER_PRIOR) / (expected[name] + BROWSER_PRIOR) for name in expected}
+
+
+def _shares(store: Store, params: dict[str, object]) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
+    """Usual shares by key and, for every route, the duration above which a request is slow."""
+    shares: dict[str, tuple[float, float]] = {}
+    for row in run(store, "detection_history_hits", params).to_pylist():
+        for kind in ("lost", "invalid"):
+            shares[share_name(ShareKey(kind, row["campaign"]))] = _share(row[kind], row["hits"])
+    bounds: dict[str, float] = {}
+    for row in run(store, "detection_history_service", params).to_pylist():
+        key = ShareKey("errors", row["service"], row["route"], row["device"])
+        shares[share_name(key)] = _share(row["errors"], row["requests"])
+        bound = slow_bound(row["buckets"])
+        if bound is not None:
+            slow = key._replace(kind="slow")
+            bounds[share_name(slow)] = bound
+            shares[share_name(slow)] = _share(slower_than(row["buckets"], bound), sum(row["buckets"]))
+    return shares, bounds
+
+
+def _share(hits: float, trials: float) -> tuple[float, float]:
+    return (float(hits) + 0.5) / (float(trials) + 1), float(trials)
+
+
+def slow_bound(buckets: Sequence[int]) -> float | None:
+    """The smallest histogram bound of a second or more that at most `SLOW_USUAL_SHARE` of the requests exceed."""
+    total = sum(buckets)
+    if total == 0:
+        return None
+    for bound in DURATION_BOUNDS_S:
+        if bound >= SLOW_LEAST_S and slower_than(buckets, bound) <= SLOW_USUAL_SHARE * total:
+            return bound
+    return None
+
+
+def slower_than(buckets: Sequence[int], bound_s: float) -> int:
+    """Requests in the buckets above `bound_s`."""
+    first = DURATION_BOUNDS_S.index(bound_s) + 1
+    return int(sum(buckets[first:]))
