@@ -1,0 +1,76 @@
+"""Calls the HTTP API of a running monitor for a command: where it listens, with which key, and errors of `core.errors` only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self, cast
+
+import httpx
+import typer
+
+from app.run_state import running
+from app.settings import load_settings
+from core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Transient, Unauthorized
+
+URL_VARIABLE = "CLICKTRACE_URL"
+KEY_VARIABLE = "CLICKTRACE_KEY"
+TIMEOUT_S = 30.0
+_ERRORS: dict[int, type[Refusal]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}
+
+#: The two options of every command that talks to a running monitor.
+Url = Annotated[str, typer.Option("--url", help="Base URL of the monitor.", envvar=URL_VARIABLE)]
+Key = Annotated[str, typer.Option("--key", help="API key; else <data_dir>/admin.key.", envvar=KEY_VARIABLE)]
+
+
+class ApiClient:
+    """A client of one monitor; use it in a `with` statement."""
+
+    def __init__(self, *, url: str = "", key: str = "") -> None:
+        self._base = (url or _running_url()).rstrip("/")
+        headers = {"Authorization": f"Bearer {key or _admin_key()}"}
+        self._client = httpx.Client(base_url=f"{self._base}/api/v1", headers=headers, timeout=TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._client.close()
+
+    def call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """One call below /api/v1; the answer's JSON object.
+
+        Raises:
+            Refusal: the API refused, with its reason.
+            Transient: nobody answered.
+        """
+        try:
+            response = self._client.request(method, path, **request)
+        except httpx.HTTPError as error:
+            hint = f"is the monitor running there? (clicktrace up, --url, {URL_VARIABLE})"
+            raise Transient(self._base, f"{error}; {hint}") from None
+        if not response.is_success:
+            raise _refusal(response)
+        return cast(dict[str, Any], response.json())
+
+
+def _refusal(response: httpx.Response) -> Refusal:
+    try:
+        problem = response.json()
+        reason, detail = str(problem["reason"]), str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        reason, detail = "http_error", f"the monitor answered {response.status_code}"
+    return _ERRORS.get(response.status_code, Invalid)(reason, detail, status=response.status_code)
+
+
+def _running_url() -> str:
+    """Where the monitor of our data directory listens, else where the settings say."""
+    settings = load_settings()
+    state = running(settings.data_dir)
+    return (state.console if state else "") or f"http://localhost:{settings.monitor.port}"
+
+
+def _admin_key() -> str:
+    path = load_settings().data_dir / "admin.key"
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        raise Unauthorized("no_key", f"no key: use --key or {KEY_VARIABLE}; {path} cannot be read") from None
