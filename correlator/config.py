@@ -6,7 +6,7 @@ and when two of them are one (design §5).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,14 @@ from core.records import Origin
 from core.settings import Section
 
 LagClass = Literal["seconds", "minutes", "hours", "days", "weeks"]
+#: After this long, practically every conversion of the class has come; a rate over younger clicks would be too low.
+MATURITY_S: Final[dict[LagClass, int]] = {
+    "seconds": 600,
+    "minutes": 7_200,
+    "hours": 86_400,
+    "days": 7 * 86_400,
+    "weeks": 30 * 86_400,
+}
 DuplicateKey = Literal["order_id", "crm_id", "email_sha256", "phone_sha256"]
 
 
@@ -88,6 +96,9 @@ class CorrelatorConfig(Section):
         default_factory=ConversionType, description="What holds for types that the catalogue does not list."
     )
     clock_skew_s: float = Field(300.0, ge=0, description="A click may lie this long after its conversion.")
+    late_after_s: float = Field(
+        default=900.0, gt=0, description="A fact learned later than this after it happened restates its period."
+    )
     tick_interval_s: float = Field(10.0, gt=0, description="How often new rows are matched.")
     reconciliation_band: float = Field(
         0.02, ge=0, le=1, description="Difference between two systems that is accepted, as a share."
@@ -102,6 +113,15 @@ class CorrelatorConfig(Section):
 
     def conversion_type(self, name: str) -> ConversionType:
         return self.catalogue.get(name, self.unlisted)
+
+    @property
+    def late_ms(self) -> int:
+        return round(self.late_after_s * 1000)
+
+    @property
+    def maturity_ms(self) -> int:
+        """Age (ms) from which a click counts as having had its chance to convert, by the slowest type that steers live."""
+        return 1000 * max((MATURITY_S[self.catalogue[name].lag_class] for name in self.steering_types()), default=0)
 
     def steering_types(self) -> list[str]:
         """Types that may drive live decisions, sorted."""

@@ -40,7 +40,7 @@ COLUMNS: Final[tuple[str, ...]] = (
 
 
 def catalogue_params(config: CorrelatorConfig) -> dict[str, object]:
-    """The catalogue as parallel arrays, the form in which SQL reads it with `transform`."""
+    """What matching needs of the catalogue, as parallel arrays, the form in which SQL reads it with `transform`."""
     entries = sorted(config.catalogue.items())
     rules = [entry.duplicates for _, entry in entries]
     return {

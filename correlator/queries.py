@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from core.errors import StoreError
 from core.store.client import Store
@@ -71,10 +71,10 @@ def bind(sql: str, params: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in params.items() if f"{{{name}:" in sql}
 
 
-def read(store: Store, sql: str, params: Mapping[str, object]) -> list[dict[str, object]]:
+def read(store: Store, sql: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
     """Rows of a composed query."""
     table = store.query(sql, bind(sql, params), settings=SETTINGS)
-    found: list[dict[str, object]] = table.to_pylist(maps_as_pydicts="strict")
+    found: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
     return found
 
 

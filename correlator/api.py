@@ -1,0 +1,362 @@
+"""The reading routes: campaigns and their timeline, clicks, incidents, ROI, attribution, reconciliation, freshness (design §9).
+
+All take `from`, `to`, `as_of` (RFC 3339), and where it makes sense `grain`, `campaign`, `client`, `cursor` and `limit`. A key sees its
+clients only. Handlers are plain functions: the framework runs them in worker threads, because the store must not block its event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from core.clock import DAY_MS, Clock, now_ms, to_rfc3339
+from core.errors import NotFound
+from core.principal import Authorize, Principal
+from core.store.client import Store
+from correlator import metrics
+from correlator.attribution import attribution, unmatched
+from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
+from correlator.config import CorrelatorConfig
+from correlator.figures import page, present
+from correlator.freshness import SourceFreshness, freshness, read_sources
+from correlator.incident_list import IncidentView, incident, incidents
+from correlator.journey import journey
+from correlator.performance import Performance
+from correlator.period import Question, ShippedThrough, ask, clients_for
+from correlator.reconciliation import reconciliation
+from correlator.roi import RoiRow, roi
+
+MAX_LIMIT: Final = 1000
+#: Incidents and click journeys look back this long when no `from` is given.
+LONG_SPAN_MS: Final = 30 * DAY_MS
+
+_From = Annotated[str, Query(alias="from", description="RFC 3339; default a day before `to`.")]
+_To = Annotated[str, Query(alias="to", description="RFC 3339; default now, or `as_of`.")]
+_AsOf = Annotated[str, Query(description="Answer with what was known at this moment; the answer never changes.")]
+_Grain = Annotated[str, Query(description="1m, 15m, 1h or 1d; empty = the whole period.")]
+_Campaign = Annotated[str, Query(description="Qualified ID: platform:account:id.")]
+_Client = Annotated[str, Query(description="Tenant.")]
+_Cursor = Annotated[str, Query(description="`next_cursor` of the page before.")]
+_Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+
+
+class Reports:
+    """What the routes share: the store, the settings, the clock, and how far the journal is shipped."""
+
+    def __init__(
+        self, store: Store, *, config: CorrelatorConfig, shipped_through: ShippedThrough, clock: Clock = now_ms
+    ) -> None:
+        self.store = store
+        self.config = config
+        self.shipped_through = shipped_through
+        self.clock = clock
+
+    def ask(self, principal: Principal, *, client: str = "", span_ms: int = DAY_MS, **texts: str) -> Question:
+        """The question of one request, restricted to what the key sees.
+
+        Raises:
+            Refusal: see `correlator.period.ask` and `clients_for`.
+        """
+        given = {"since": "", "until": "", "as_of": "", **texts}
+        return ask(
+            **given,
+            clients=clients_for(principal, client),
+            now=self.clock(),
+            shipped_through=self.shipped_through,
+            default_span_ms=span_ms,
+        )
+
+    def complete_through(self, question: Question, rows: Sequence[Performance] = ()) -> dict[str, Any]:
+        """How complete the parts of a joined figure are; `all` is the slowest of them."""
+        journal = min(self.shipped_through(self.clock()), question.at)
+        told = [row.cost.reported_through_ms for row in rows if row.cost.reported_through_ms]
+        promised = [source.complete_through_ms for source in _of_spend(read_sources(self.store, question))]
+        # The newest bucket told, where no source promises anything: a campaign that rests for a month is not late.
+        spend = min(promised) if promised else max(told, default=0)
+        parts = {"clicks": journal, "conversions": journal, **({"spend": spend} if spend else {})}
+        return {name: to_rfc3339(moment) for name, moment in {**parts, "all": min(parts.values())}.items()}
+
+    def envelope(self, question: Question, **content: object) -> dict[str, Any]:
+        """What every answer about a period begins with."""
+        return {
+            "from": to_rfc3339(question.since),
+            "to": to_rfc3339(question.until),
+            "as_of": None if question.as_of is None else to_rfc3339(question.as_of),
+            **content,
+        }
+
+
+def build_router(
+    store: Store,
+    *,
+    authorize: Authorize,
+    shipped_through: ShippedThrough,
+    config: CorrelatorConfig | None = None,
+    clock: Clock = now_ms,
+) -> APIRouter:
+    """All reading routes under /api/v1.
+
+    Args:
+        store: read only.
+        authorize: gives the dependency that yields the principal of a `read` key.
+        shipped_through: known_at (ms) up to which everything journaled is in the store (`Shipper.shipped_through`).
+        config: catalogue and bands; the defaults when not given.
+        clock: milliseconds.
+    """
+    reports = Reports(store, config=config or CorrelatorConfig(), shipped_through=shipped_through, clock=clock)
+    router = APIRouter(prefix="/api/v1", tags=["reports"])
+    reader = Depends(authorize("read"))
+    for add in (
+        _add_campaigns,
+        _add_clicks,
+        _add_incidents,
+        _add_roi,
+        _add_attribution,
+        _add_reconciliation,
+        _add_freshness,
+    ):
+        add(router, reports, reader)
+    return router
+
+
+def _add_campaigns(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/campaigns")
+    def list_campaigns(
+        principal: Principal = reader,
+        as_of: _AsOf = "",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """Campaigns as platform and people describe them."""
+        question = reports.ask(principal, client=client, as_of=as_of)
+        with metrics.REPORT_SECONDS.labels("campaigns").time():
+            found = campaigns(reports.store, question)
+        shown, following = page(found, key=lambda facts: facts.campaign, cursor=cursor, limit=limit)
+        return _answer({"campaigns": [_campaign(facts) for facts in shown], "next_cursor": following})
+
+    @router.get("/campaigns/{campaign}/timeline")
+    def timeline(
+        campaign: str,
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        as_of: _AsOf = "",
+        grain: _Grain = "15m",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = MAX_LIMIT,
+    ) -> JSONResponse:
+        """One campaign bucket by bucket: four quarters are the hour to the cent."""
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, grain=grain or "15m", campaign=campaign
+        )
+        with metrics.REPORT_SECONDS.labels("timeline").time():
+            rows = roi(reports.store, reports.config, question)
+            if not rows and campaign not in {facts.campaign for facts in campaigns(reports.store, question)}:
+                raise NotFound("unknown_campaign", f"there is no campaign {campaign}")
+        complete = reports.complete_through(question, [row.figures for row in rows])
+        shown, following = page(rows, key=_bucket_key, cursor=cursor, limit=limit)
+        return _answer(
+            reports.envelope(
+                question,
+                campaign=campaign,
+                grain=grain or "15m",
+                complete_through=complete,
+                buckets=[_return_row(row) for row in shown],
+                next_cursor=following,
+            )
+        )
+
+
+def _add_clicks(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/clicks/{click_id}")
+    def click(click_id: str, principal: Principal = reader, as_of: _AsOf = "", client: _Client = "") -> JSONResponse:
+        """One click's journey: hits, touches, spans, conversions, its share of the spend, deploys nearby."""
+        question = reports.ask(principal, client=client, as_of=as_of, span_ms=LONG_SPAN_MS)
+        with metrics.REPORT_SECONDS.labels("click").time():
+            return _answer(present(journey(reports.store, reports.config, click_id, question)))
+
+
+def _add_incidents(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/incidents")
+    def list_incidents(
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        as_of: _AsOf = "",
+        campaign: _Campaign = "",
+        client: _Client = "",
+        state: Annotated[str, Query(pattern="^(open|recovering|closed|)$")] = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """Incidents open at some time in the period (default: the last 30 days), newest first. `payload` is as in the journal."""
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign, span_ms=LONG_SPAN_MS
+        )
+        with metrics.REPORT_SECONDS.labels("incidents").time():
+            found = incidents(reports.store, question, state=state)
+        shown, following = page(found, key=_newest_first, cursor=cursor, limit=limit)
+        return _answer(reports.envelope(question, incidents=[_incident(view) for view in shown], next_cursor=following))
+
+    @router.get("/incidents/{incident_id}")
+    def one_incident(
+        incident_id: str, principal: Principal = reader, as_of: _AsOf = "", client: _Client = ""
+    ) -> JSONResponse:
+        question = reports.ask(principal, client=client, as_of=as_of)
+        with metrics.REPORT_SECONDS.labels("incident").time():
+            return _answer(_incident(incident(reports.store, incident_id, question)))
+
+
+def _add_roi(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/roi")
+    def return_on_spend(
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        as_of: _AsOf = "",
+        grain: _Grain = "",
+        campaign: _Campaign = "",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """Live and settled return by campaign. Campaign "" holds conversions and clicks that belong to none."""
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
+        )
+        with metrics.REPORT_SECONDS.labels("roi").time():
+            rows = roi(reports.store, reports.config, question)
+        complete = reports.complete_through(question, [row.figures for row in rows])
+        shown, following = page(rows, key=_bucket_key, cursor=cursor, limit=limit)
+        return _answer(
+            reports.envelope(
+                question,
+                grain=grain or None,
+                complete_through=complete,
+                rows=[_return_row(row) for row in shown],
+                next_cursor=following,
+            )
+        )
+
+
+def _add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/attribution")
+    def credits_by_model(
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        as_of: _AsOf = "",
+        campaign: _Campaign = "",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """Which campaigns the conversions belong to, model by model; in each the credits sum to the conversions."""
+        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign)
+        with metrics.REPORT_SECONDS.labels("attribution").time():
+            credit = attribution(reports.store, reports.config, question)
+        shown, following = page(
+            credit,
+            key=lambda entry: "\t".join((entry.model, entry.campaign, entry.type, entry.currency)),
+            cursor=cursor,
+            limit=limit,
+        )
+        return _answer(
+            reports.envelope(
+                question,
+                complete_through=reports.complete_through(question),
+                unmatched=present(unmatched(credit)),
+                rows=present(shown),
+                next_cursor=following,
+            )
+        )
+
+
+def _add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/reconciliation")
+    def compare_systems(
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        as_of: _AsOf = "",
+        grain: _Grain = "",
+        campaign: _Campaign = "",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """What each system counts, and at which step clicks and sales get lost."""
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
+        )
+        with metrics.REPORT_SECONDS.labels("reconciliation").time():
+            tables = reconciliation(reports.store, reports.config, question)
+        shown, following = page(tables, key=lambda table: f"{table.since_ms:015d}", cursor=cursor, limit=limit)
+        return _answer(
+            reports.envelope(
+                question,
+                complete_through=reports.complete_through(question),
+                tables=present(shown),
+                next_cursor=following,
+            )
+        )
+
+
+def _add_freshness(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/freshness")
+    def how_complete(principal: Principal = reader, as_of: _AsOf = "") -> JSONResponse:
+        """How complete every source is, and how old the newest line of every kind."""
+        question = reports.ask(principal, as_of=as_of)
+        with metrics.REPORT_SECONDS.labels("freshness").time():
+            found = freshness(reports.store, question, shipped=reports.shipped_through(reports.clock()))
+        return _answer(present(found))
+
+
+def _answer(content: object) -> JSONResponse:
+    return JSONResponse(content)
+
+
+def _campaign(facts: CampaignFacts) -> dict[str, Any]:
+    shown: dict[str, Any] = present(facts)
+    return {**shown, "break_even_rate": break_even_rate(facts)}
+
+
+def _return_row(row: RoiRow) -> dict[str, Any]:
+    """A performance row with the returns beside the figures they come from."""
+    shown: dict[str, Any] = present(row.figures)
+    settled = {**shown["settled"], **present(row.settled)}
+    return {**shown, "live": present(row.live), "settled": settled}
+
+
+def _incident(view: IncidentView) -> dict[str, Any]:
+    """Times as RFC 3339; the payload as it was journaled (`core.incidents.IncidentPayload`: ms and micros), for programs."""
+    fields = {name: getattr(view, name) for name in view.__struct_fields__ if name != "payload"}
+    shown: dict[str, Any] = present(fields)
+    return {
+        **shown,
+        "title": view.payload.title,
+        "sentence": view.payload.sentence,
+        "confidence": view.payload.confidence,
+        "cost": present(view.payload.cost),
+        "payload": msgspec.to_builtins(view.payload),
+    }
+
+
+def _bucket_key(row: RoiRow) -> str:
+    return f"{row.figures.campaign}\t{row.figures.since_ms:015d}"
+
+
+def _newest_first(view: IncidentView) -> str:
+    return f"{10**15 - view.opened_ms:015d}\t{view.incident_id}"
+
+
+def _of_spend(sources: list[SourceFreshness]) -> list[SourceFreshness]:
+    return [
+        source for source in sources if source.source.partition(":")[0].endswith("_ads") and source.complete_through_ms
+    ]

@@ -1,0 +1,129 @@
+"""How complete every source is: what it promised (watermarks) and what we measured (newest lines)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, Literal
+
+import msgspec
+
+from core.store.client import Store
+from correlator import queries
+from correlator.period import Question
+
+State = Literal["on_time", "late", "stalled", "silent"]
+#: A reading is missing when this many usual gaps passed without one, at least a minute.
+MISSED_GAPS: Final = 3
+MIN_STALL_MS: Final = 60_000
+#: Our own journal reaches the store within a second; after ten it is late.
+OWN_LAG_S: Final = 10
+
+
+class SourceFreshness(msgspec.Struct, frozen=True, kw_only=True):
+    """`complete_through` is a promise of the source for event time. `lag_s` = how far that is behind now."""
+
+    source: str
+    state: State
+    complete_through_ms: int
+    lag_s: float
+    documented_lag_s: int
+    read_at_ms: int
+
+
+class KindFreshness(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest line of one kind in the last day, measured."""
+
+    kind: str
+    newest_event_ms: int
+    newest_known_ms: int
+    age_s: float
+    lines: int
+
+
+class ClickDelay(msgspec.Struct, frozen=True, kw_only=True):
+    """Journal to store, seconds, over the last five minutes; None while no clicks came."""
+
+    p50_s: float | None
+    p95_s: float | None
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    at_ms: int
+    #: Everything journaled up to here is in the store: clicks, touches and whatever is pushed are complete through it.
+    journal_through_ms: int
+    #: The slowest source: what a figure that joins all of them is complete through.
+    complete_through_ms: int
+    click_delay: ClickDelay
+    sources: list[SourceFreshness]
+    kinds: list[KindFreshness]
+
+
+def freshness(store: Store, question: Question, *, shipped: int) -> Freshness:
+    """Freshness of every source at the question's moment; `shipped` = known_at (ms) through which the journal is in the store."""
+    at = question.at
+    through = min(shipped, at)
+    sources = [_journal(through, at=at), *read_sources(store, question)]
+    rows = queries.read(store, queries.text("kind_freshness"), question.params())
+    return Freshness(
+        at_ms=at,
+        journal_through_ms=through,
+        complete_through_ms=min(source.complete_through_ms for source in sources),
+        click_delay=_click_delay(store),
+        sources=sources,
+        kinds=[_kind(row, at=at) for row in rows],
+    )
+
+
+def read_sources(store: Store, question: Question) -> list[SourceFreshness]:
+    """Every source that ever gave a watermark."""
+    rows = queries.read(store, queries.text("source_from_watermark"), question.params())
+    return [source_state(row, at=question.at) for row in rows]
+
+
+def source_state(row: dict[str, Any], *, at: int) -> SourceFreshness:
+    """On time: within twice its documented lag. Stalled: readings stopped coming. Late: they come and say less than they should."""
+    complete, documented = int(row["complete_through"]), int(row["documented_lag_s"])
+    lag_s = (at - complete) / 1000
+    missing = at - int(row["read_at"]) > max(MISSED_GAPS * int(row["usual_gap_ms"]), MIN_STALL_MS)
+    state: State = "silent" if complete <= 0 else "on_time"
+    if complete > 0 and lag_s > 2 * documented + MIN_STALL_MS / 1000:
+        state = "late"
+    if missing and (int(row["usual_gap_ms"]) or state == "late"):
+        state = "stalled"
+    return SourceFreshness(
+        source=str(row["source"]),
+        state=state,
+        complete_through_ms=complete,
+        lag_s=lag_s,
+        documented_lag_s=documented,
+        read_at_ms=int(row["read_at"]),
+    )
+
+
+def _journal(through: int, *, at: int) -> SourceFreshness:
+    lag_s = (at - through) / 1000
+    state: State = "silent" if not through else "on_time" if lag_s <= OWN_LAG_S else "late"
+    return SourceFreshness(
+        source="journal", state=state, complete_through_ms=through, lag_s=lag_s, documented_lag_s=1, read_at_ms=through
+    )
+
+
+def _kind(row: dict[str, Any], *, at: int) -> KindFreshness:
+    known = int(row["known_at"])
+    return KindFreshness(
+        kind=str(row["kind"]),
+        newest_event_ms=int(row["event_at"]),
+        newest_known_ms=known,
+        age_s=(at - known) / 1000,
+        lines=int(row["lines"]),
+    )
+
+
+def _click_delay(store: Store) -> ClickDelay:
+    row = store.rows(queries.text("click_load_delay"))[0]
+    return ClickDelay(p50_s=_finite(row["p50_s"]), p95_s=_finite(row["p95_s"]))
+
+
+def _finite(value: object) -> float | None:
+    number = float(str(value))
+    return number if math.isfinite(number) else None

@@ -1,0 +1,72 @@
+"""Return on spend in two layers that are never mixed: live (so far, partly modelled) and settled (confirmed, after returns)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.store.client import Store
+from correlator.config import CorrelatorConfig
+from correlator.performance import Performance, measure, ratio, share
+from correlator.period import Question
+
+
+class LiveReturn(msgspec.Struct, frozen=True, kw_only=True):
+    """Catalogue value of the conversions so far against the spend so far. `with_expected` adds what maturing clicks should bring."""
+
+    roi: float | None
+    roas: float | None
+    roas_with_expected: float | None
+    cost_per_conversion_micros: int | None
+    cost_per_type_micros: dict[str, int]
+    cost_per_lead_micros: int | None
+
+
+class SettledReturn(msgspec.Struct, frozen=True, kw_only=True):
+    """Confirmed value after returns against what the platform charged; blank until the period's windows are closed and its cost told."""
+
+    roi: float | None
+    roas: float | None
+    cost_per_conversion_micros: int | None
+
+
+class RoiRow(msgspec.Struct, frozen=True, kw_only=True):
+    campaign: str
+    figures: Performance
+    live: LiveReturn
+    settled: SettledReturn
+
+
+def roi(store: Store, config: CorrelatorConfig, question: Question) -> list[RoiRow]:
+    """One row per campaign (and bucket, when a grain is asked for), by campaign and time."""
+    return [row_of(figures) for figures in measure(store, config, question)]
+
+
+def row_of(figures: Performance) -> RoiRow:
+    return RoiRow(campaign=figures.campaign, figures=figures, live=_live(figures), settled=_settled(figures))
+
+
+def _live(figures: Performance) -> LiveReturn:
+    spend, value = figures.cost.spend_micros, figures.outcome.value_micros
+    # Nothing sold yet by clicks that still may: that is no return of -100 %.
+    told = bool(figures.outcome.conversions) or not figures.maturing_clicks
+    per_type = {name: round(spend / count) for name, count in figures.outcome.by_type.items() if spend}
+    expected = None if figures.expected_micros is None else value + figures.expected_micros
+    return LiveReturn(
+        roi=share(value - spend, spend) if told else None,
+        roas=share(value, spend) if told else None,
+        roas_with_expected=None if expected is None else share(expected, spend),
+        cost_per_conversion_micros=ratio(spend, figures.outcome.conversions) if spend else None,
+        cost_per_type_micros=per_type,
+        cost_per_lead_micros=per_type.get("lead"),
+    )
+
+
+def _settled(figures: Performance) -> SettledReturn:
+    charged, settled = figures.cost.reported_micros, figures.settled
+    if not settled.complete or figures.cost.modelled_micros:
+        return SettledReturn(roi=None, roas=None, cost_per_conversion_micros=None)
+    return SettledReturn(
+        roi=share(settled.value_micros - charged, charged),
+        roas=share(settled.value_micros, charged),
+        cost_per_conversion_micros=ratio(charged, settled.conversions) if charged else None,
+    )

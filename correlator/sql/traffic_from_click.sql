@@ -1,0 +1,45 @@
+-- Hits and clicks of a period, as known at {as_of}. Grain: (campaign, bucket); buckets of {grain_ms} begin at {since}.
+-- Columns: campaign, bucket (ms), platform, client, hits, clicks, lost_hits, bot_clicks, mature_clicks, unreported_clicks, late_known_at (ms, 0 =
+-- nothing came late).
+-- A click is the first hit of its click ID. Bots are counted apart. mature_clicks are older than {mature_before}, unreported_clicks later
+-- than what the platform has told the cost of.
+WITH
+    first_hit AS
+    (
+        SELECT click_id, min((ts, known_at, toString(segment), o)) AS place
+        FROM click
+        WHERE click_id IN (SELECT click_id FROM repeated_click) AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+        GROUP BY click_id
+    ),
+    hit_in_period AS
+    (
+        SELECT
+            campaign,
+            platform,
+            client,
+            ts,
+            known_at,
+            http_status >= 400 AS lost,
+            (click_id NOT IN (SELECT click_id FROM repeated_click)
+                OR (click_id, (ts, known_at, toString(segment), o)) IN (SELECT click_id, place FROM first_hit)) AS starts,
+            length(bot_signals) > 0 OR user_agent IN (SELECT user_agent FROM user_agent_dim WHERE bot) AS bot
+        FROM click
+        WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
+            AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+            AND {{visible}}
+    )
+SELECT
+    toString(hit_in_period.campaign) AS campaign,
+    {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
+    toString(any(platform)) AS platform,
+    toString(any(client)) AS client,
+    count() AS hits,
+    countIf(starts AND NOT bot) AS clicks,
+    countIf(lost) AS lost_hits,
+    countIf(starts AND bot) AS bot_clicks,
+    countIf(starts AND NOT bot AND ts < fromUnixTimestamp64Milli({mature_before:Int64}, 'UTC')) AS mature_clicks,
+    countIf(starts AND NOT bot AND ts >= reported.reported_through) AS unreported_clicks,
+    maxIf(toUnixTimestamp64Milli(known_at), known_at > ts + toIntervalMillisecond({late_ms:Int64})) AS late_known_at
+FROM hit_in_period
+LEFT JOIN ({{reported}}) AS reported ON reported.campaign = hit_in_period.campaign
+GROUP BY campaign, bucket
