@@ -10,6 +10,7 @@ import msgspec
 
 from app.demo.alert_receiver import Received
 from app.demo.product import Product
+from core.clock import parse_rfc3339
 
 
 class SeenIncident(msgspec.Struct, kw_only=True):
@@ -76,7 +77,7 @@ class Watch:
         seen = SeenIncident(
             incident_id=found["incident_id"], first_seen=known.first_seen if known else now, state=found["state"],
             verdict=found["verdict"], verdict_since=known.verdict_since if known and known.verdict == found["verdict"] else now,
-            opened=found["opened"], onset=found["onset"], scope=found["scope"], payload=payload,
+            opened=parse_rfc3339(found["opened"]), onset=parse_rfc3339(found["onset"]), scope=found["scope"], payload=payload,
             at_worst=payload if found["state"] == "open" else (known.at_worst if known else payload),
             recovered_at=(known.recovered_at if known else 0) or (now if found["state"] != "open" else 0),
             closed_at=(known.closed_at if known else 0) or (now if found["state"] == "closed" else 0),
