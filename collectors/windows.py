@@ -57,11 +57,12 @@ def restatement_due(position: Position, config: SourceConfig, *, now: int) -> bo
 def advance(position: Position, window: Window, config: SourceConfig, *, last: bool, now: int) -> Position:
     """The position after `window` was read completely; `last` when it was the run's last one."""
     due = restatement_due(position, config, now=now)
-    first = position.read_through == 0 or position.read_through < now - config.recent_s * 1000
+    newest = window.until >= position.read_through
     return Position(
         read_through=max(position.read_through, window.until),
-        read_at=now,
-        restated_at=now if last and (due or first) else position.restated_at,
+        # Only reading the newest span again tells that its late rows have come.
+        read_at=now if newest else position.read_at,
+        restated_at=now if last and due else position.restated_at,
         resume_from=0 if last else (window.until if due else position.resume_from),
     )
 

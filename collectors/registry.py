@@ -1,0 +1,45 @@
+"""Every pull source in one table, imported on first use: a text search finds every place that knows a source."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from collectors.ad_platform import AdPlatformSource
+from collectors.base import Source
+from collectors.config import CollectorsConfig
+from collectors.source_config import SourceConfig
+from core.vendors.base import AdPlatform
+from core.vendors.config import AccountConfig
+from core.vendors.registry import open_account
+
+OpenAccount = Callable[[AccountConfig], AdPlatform | None]
+
+#: Platform of an account -> (section of the settings, source). A platform without an entry is not read.
+AD_PLATFORMS: Final[dict[str, tuple[str, str]]] = {
+    "google": ("google_ads", "collectors.google_ads.collector:GoogleAdsSource"),
+    "meta": ("meta_ads", "collectors.meta_ads.collector:MetaAdsSource"),
+}
+
+
+def build_sources(
+    config: CollectorsConfig, accounts: Sequence[AccountConfig], *, open_account: OpenAccount = open_account
+) -> list[Source]:
+    """A source for every account whose platform we can read; nothing is called yet."""
+    sources: list[Source] = []
+    for account in accounts:
+        if account.platform not in AD_PLATFORMS:
+            continue
+        section, where = AD_PLATFORMS[account.platform]
+        schedule: SourceConfig = getattr(config, section)
+        client = open_account(account) if schedule.enabled else None
+        if client is not None:
+            sources.append(_load(where)(client, account_config=account, config=schedule))
+    return sources
+
+
+def _load(where: str) -> type[AdPlatformSource]:
+    module, _, name = where.partition(":")
+    source: type[AdPlatformSource] = getattr(importlib.import_module(module), name)
+    return source
