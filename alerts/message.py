@@ -138,6 +138,9 @@ def _outcomes(actions: Sequence[Action]) -> list[str]:
                 max(each.decided_at or each.proposed_at for each in chosen) + max(a.runs_out for a in chosen)
             )
             said.append(words.format(names=names(chosen), until=until))
+    stuck = [each for each in actions if each.escalated and each.state in (ActionState.PAUSED, ActionState.RETURNING)]
+    if stuck:
+        said.append(f"Could NOT be switched back on yet, please look: {names(stuck)}.")
     by_hand = [each for each in actions if each.state is ActionState.BY_HAND and each.reason in BY_HAND_REASONS]
     if by_hand:
         said.append(f"Pause by hand, we cannot write to these accounts: {names(by_hand)}.")

@@ -60,7 +60,8 @@ def needs_a_look(action: Action, incident_state: str) -> bool:
     """A pause that failed matters while the fault lasts; not knowing, or a return that does not succeed, matters always."""
     if action.state is ActionState.FAILED:
         return incident_state != "closed"
-    return action.state is ActionState.UNCONFIRMED or (action.state is ActionState.RETURNING and bool(action.escalated))
+    held = action.state in (ActionState.PAUSED, ActionState.RETURNING)
+    return action.state is ActionState.UNCONFIRMED or (held and bool(action.escalated))
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):

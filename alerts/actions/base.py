@@ -8,6 +8,7 @@ import msgspec
 
 from alerts.state import ActionState
 from core.errors import Invalid
+from core.identity import split_qualified
 
 PAUSE_CAMPAIGN = "pause_campaign"
 
@@ -26,10 +27,10 @@ def parse_target(qualified: str) -> Target:
     Raises:
         Invalid: `unqualified_campaign`: without platform and account nobody knows which campaign is meant.
     """
-    platform, _, rest = qualified.partition(":")
-    account, _, number = rest.partition(":")
-    if not (platform and account and number) or qualified != qualified.strip():
-        raise Invalid("unqualified_campaign", f"{qualified!r} is not <platform>:<account>:<id>")
+    try:
+        platform, account, _ = split_qualified(qualified)
+    except ValueError as error:
+        raise Invalid("unqualified_campaign", str(error)) from None
     return Target(platform=platform, account=account, campaign=qualified)
 
 

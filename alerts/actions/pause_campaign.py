@@ -29,6 +29,8 @@ from core.vendors.base import AdPlatform, DeliveryStatus
 SETTLE_MS = 5_000
 #: A read gets this share of a call's time; it must not use up the deadline of the write.
 _READ_SHARE = 0.5
+#: `Action.escalated`: a campaign should be delivering again and is not.
+RETURN_FAILS = "return_fails"
 _WHY_NOT_PAUSED = {
     "ok": "read_back_differs",
     "": "interrupted",
@@ -140,7 +142,7 @@ class PauseCampaign:
         try:
             status = self._read(action)
         except SourceError as error:
-            return self._told(action, error)
+            return self._told(action, error, escalate=True)
         if status != "paused":
             return self._hands_off(action, status)
         action = self._intend_return(action, reason=reason, by=by)
@@ -151,7 +153,7 @@ class PauseCampaign:
         try:
             status = self._read(action)
         except SourceError as error:
-            return self._told(action, error)
+            return self._told(action, error, escalate=True)
         if status != "paused":
             return self._returned(action) if status == "enabled" else self._hands_off(action, status)
         if self._clock() < action.deadline + SETTLE_MS and action.call != "transient":
@@ -166,7 +168,7 @@ class PauseCampaign:
                 now=self._clock(),
                 deadline=deadline,
                 call="",
-                escalated="return_unconfirmed",
+                escalated=RETURN_FAILS,
             )
         return self._confirm_return(self._call(action, "enabled"))
 
@@ -258,6 +260,13 @@ class PauseCampaign:
     def _move(self, action: Action, to: ActionState, *, step: str, reason: str = "", **rest: object) -> Action:
         return self._ledger.move(action, to, step=step, reason=reason, now=self._clock(), **rest)  # type: ignore[arg-type]  # passed on unchanged
 
-    def _told(self, action: Action, error: SourceError) -> Action:
-        """Keep the state, and keep the error for people; written once per error, not once per tick."""
-        return action if action.error == error.detail else self._ledger.touch(action, error=error.detail)
+    def _told(self, action: Action, error: SourceError, *, escalate: bool = False) -> Action:
+        """Keep the state, and keep the error for people; written once per error, not once per tick.
+
+        With `escalate`, a person is told at once of what will not mend itself, and of the rest when it lasts.
+        """
+        lasts = not error.retryable or bool(action.error)
+        escalated = RETURN_FAILS if escalate and lasts else action.escalated
+        if (action.error, action.escalated) == (error.detail, escalated):
+            return action
+        return self._ledger.touch(action, error=error.detail, escalated=escalated)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from alerts.state import ActionState
 from core.incidents import Recovery
 from core.vendors.config import AccountConfig
-
-if TYPE_CHECKING:
-    from tests.alerts.conftest import FaultyPlatform, World
+from tests.alerts.world import FaultyPlatform, World
 
 SANDBOX = [AccountConfig(platform="google", account="1", sandbox=True)]
 AUTOMATIC = {"mode": "automatic"}
