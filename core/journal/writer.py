@@ -121,9 +121,14 @@ class JournalWriter:
             count += len(chunk)
         return count
 
-    def append_encoded(self, bodies: Sequence[bytes]) -> None:
-        """Append records that are already encoded (`msgspec.json.encode(record)`), all in one write."""
-        self._append([(body, None) for body in bodies])
+    def append_encoded(self, bodies: Sequence[bytes], *, known_at: Sequence[int] | None = None) -> None:
+        """Append records that are already encoded (`msgspec.json.encode(record)`), all in one write.
+
+        `known_at` claims one per record (imports of history).
+        """
+        self._append(
+            [(body, None) for body in bodies] if known_at is None else list(zip(bodies, known_at, strict=True))
+        )
 
     def _append(self, bodies: list[_Body]) -> None:
         with self._lock:
