@@ -1,0 +1,298 @@
+"""`clicktrace doctor`: what is wrong with this installation, and how to mend each thing. Every check is a function; the list is `CHECKS`.
+
+A check never changes anything and is bounded in time. `ok` means fine, `warning` works but will hurt, `problem` does not work.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.listeners import Address
+from app.run_state import RunState, running
+from app.settings import Settings
+from app.up import addresses
+from core.control.engine import open_control
+from core.errors import ClicktraceError, SourceError
+from core.vendors.config import AccountConfig
+from core.vendors.registry import open_account
+
+CHECK_TIMEOUT_S = 8.0
+LITTLE_DISK_BYTES = 5 * 2**30
+NO_DISK_BYTES = 2**30
+#: Beyond this a click's time and a deploy's time from elsewhere cannot be put in order.
+CLOCK_SKEW_S = 2.0
+CERTIFICATE_WARNING_DAYS = 14
+FSYNC_SLOW_S = 0.1
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at. `mend` says what to do about it."""
+
+    check: str
+    state: Literal["ok", "warning", "problem"]
+    text: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Run every check; a check that itself fails is a finding, too."""
+    state = running(settings.data_dir)
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        pending = [(check, pool.submit(check, settings, state)) for check in CHECKS]
+        found: list[Finding] = []
+        for check, future in pending:
+            try:
+                found += future.result(timeout=CHECK_TIMEOUT_S * 4)
+            except Exception as error:  # noqa: BLE001 - whatever a check stumbles over is what the person wants to read
+                found.append(Finding(check=check.__name__.strip("_"), state="problem", text=repr(error)))
+    return found
+
+
+def _data_directory(settings: Settings, _state: RunState | None) -> list[Finding]:
+    path = settings.data_dir
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".doctor-{os.getpid()}"
+        started = time.monotonic()
+        with probe.open("wb") as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+        took = time.monotonic() - started
+        probe.unlink()
+    except OSError as error:
+        mend = "give this user write access, or set data_dir (CLICKTRACE_DATA_DIR)"
+        return [Finding(check="data_dir", state="problem", text=f"{path}: {error.strerror}", mend=mend)]
+    if took > FSYNC_SLOW_S:
+        text = f"{path} takes {took * 1000:.0f} ms to flush one byte"
+        return [Finding(check="data_dir", state="warning", text=text, mend="put the data directory on a local disk")]
+    return [Finding(check="data_dir", state="ok", text=f"{path} is writable, flushes in {took * 1000:.0f} ms")]
+
+
+def _disk(settings: Settings, _state: RunState | None) -> list[Finding]:
+    folder = settings.data_dir if settings.data_dir.exists() else settings.data_dir.parent
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 2**30:.1f} GiB free below {folder}"
+    mend = "free some space, or lower journal.keep_days"
+    if free < NO_DISK_BYTES:
+        return [Finding(check="disk", state="problem", text=text, mend=mend)]
+    if free < LITTLE_DISK_BYTES:
+        return [Finding(check="disk", state="warning", text=text, mend=mend)]
+    return [Finding(check="disk", state="ok", text=text)]
+
+
+def _ports(settings: Settings, state: RunState | None) -> list[Finding]:
+    if state is not None:
+        ports = ", ".join(f"{name} {port}" for name, port in state.ports.items())
+        return [Finding(check="ports", state="ok", text=f"clicktrace runs (pid {state.pid}) on {ports}")]
+    return [_port(address) for address in addresses(settings, ["redirect", "monitor"])]
+
+
+def _port(address: Address) -> Finding:
+    where = f"{address.host}:{address.port}"
+    try:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((address.host, address.port))
+    except OSError as error:
+        mend = f"stop what listens there, or choose another port with {address.setting}"
+        return Finding(check="ports", state="problem", text=f"{where}: {error.strerror or error}", mend=mend)
+    return Finding(check="ports", state="ok", text=f"{where} is free ({address.setting})")
+
+
+def _running_system(settings: Settings, state: RunState | None) -> list[Finding]:
+    if state is None or "monitor" not in state.ports:
+        return [Finding(check="monitor", state="ok", text="not running; start it with: clicktrace up")]
+    scheme = "https" if settings.monitor.tls_cert else "http"
+    try:
+        # On loopback the certificate's name cannot match; what is asked is only whether it answers.
+        url = f"{scheme}://127.0.0.1:{state.ports['monitor']}/readyz"
+        answer = httpx.get(url, timeout=CHECK_TIMEOUT_S, verify=False)
+    except httpx.HTTPError as error:
+        return [Finding(check="monitor", state="problem", text=f"does not answer: {error}", mend="look at its log")]
+    bad = [f"{one['name']}: {one['detail'] or one['figures']}" for one in answer.json()["checks"] if not one["ok"]]
+    if bad:
+        return [Finding(check="monitor", state="problem", text="; ".join(bad), mend="look at its log and at the disk")]
+    return [Finding(check="monitor", state="ok", text="ready")]
+
+
+def _clock(settings: Settings, _state: RunState | None) -> list[Finding]:
+    """Compare with the Date header of an outside party that is configured anyway; nobody else is called."""
+    urls = [settings.alerts.alertmanager_url, settings.public_url, *_endpoints(settings.accounts)]
+    for url in filter(None, urls):
+        skew = _skew_s(url)
+        if skew is not None and abs(skew) > CLOCK_SKEW_S:
+            text = f"this clock and {urlsplit(url).netloc} differ by {skew:+.1f} s"
+            return [Finding(check="clock", state="warning", text=text, mend="run chrony or systemd-timesyncd")]
+        if skew is not None:
+            return [Finding(check="clock", state="ok", text=f"agrees with {urlsplit(url).netloc}")]
+    return [Finding(check="clock", state="ok", text="nothing configured to compare with")]
+
+
+def _skew_s(url: str) -> float | None:
+    try:
+        answer = httpx.head(url, timeout=CHECK_TIMEOUT_S)
+        theirs = parsedate_to_datetime(answer.headers["date"])
+    except (httpx.HTTPError, KeyError, ValueError):
+        return None
+    # The header has whole seconds: half a second is the expected rounding.
+    return datetime.now(UTC).timestamp() - theirs.timestamp() - 0.5
+
+
+def _control(settings: Settings, _state: RunState | None) -> list[Finding]:
+    try:
+        engine = open_control(settings.control.url, settings.data_dir, migrate=False)
+        with engine.connect():
+            pass
+        engine.dispose()
+    except SQLAlchemyError as error:
+        mend = "check control.url and that PostgreSQL is reachable"
+        return [Finding(check="control database", state="problem", text=str(error).splitlines()[0], mend=mend)]
+    return [Finding(check="control database", state="ok", text=settings.control.url.partition("@")[2] or "SQLite")]
+
+
+def _engine(settings: Settings, state: RunState | None) -> list[Finding]:
+    from app.reading import open_reader  # imported late: the engine costs a second, and the other checks need not wait
+
+    if not settings.store.url and state is None and not (settings.data_dir / "store").exists():
+        return [Finding(check="store", state="ok", text="embedded engine; nothing stored yet")]
+    try:
+        store = open_reader(settings)
+        version = store.query("SELECT version()").column(0)[0].as_py()
+        store.close()
+    except ClicktraceError as error:
+        mend = "check store.url and store.password" if settings.store.url else "is another process using this data_dir?"
+        return [Finding(check="store", state="problem", text=str(error)[:300], mend=mend)]
+    return [Finding(check="store", state="ok", text=f"ClickHouse {version}")]
+
+
+def _redirect(settings: Settings, _state: RunState | None) -> list[Finding]:
+    found: list[Finding] = []
+    redirect = settings.redirect
+    if not redirect.allowed_destinations:
+        mend = "list your shop's hosts in redirect.allowed_destinations"
+        text = "no destination is allowed: no link can be created"
+        found.append(Finding(check="redirect", state="warning", text=text, mend=mend))
+    if redirect.cookie_domain and redirect.sites and not _shares_domain(redirect.cookie_domain, redirect.sites):
+        text = f"cookie_domain {redirect.cookie_domain} is no parent of any of redirect.sites: the visitor cookie stays unseen"
+        mend = "serve the redirect below the shop's own domain, or leave cookie_domain empty"
+        found.append(Finding(check="redirect", state="warning", text=text, mend=mend))
+    return found or [Finding(check="redirect", state="ok", text="destinations and sites are set")]
+
+
+def _shares_domain(cookie_domain: str, sites: tuple[str, ...]) -> bool:
+    domain = cookie_domain.lstrip(".").lower()
+    return any(site.lower() == domain or site.lower().endswith("." + domain) for site in sites)
+
+
+def _exposure(settings: Settings, _state: RunState | None) -> list[Finding]:
+    monitor = settings.monitor
+    loopback = monitor.host in ("127.0.0.1", "::1", "localhost")
+    if not loopback and not monitor.tls_cert:
+        text = f"the console listens on {monitor.host} without TLS: keys travel in clear text"
+        mend = "set monitor.tls_cert and monitor.tls_key, or put a TLS proxy before a loopback address"
+        return [Finding(check="exposure", state="warning", text=text, mend=mend)]
+    return [Finding(check="exposure", state="ok", text=f"console on {monitor.host}")]
+
+
+def _certificates(settings: Settings, _state: RunState | None) -> list[Finding]:
+    pairs = {
+        "redirect.tls_cert": (settings.redirect.tls_cert, settings.redirect.tls_key),
+        "monitor.tls_cert": (settings.monitor.tls_cert, settings.monitor.tls_key),
+    }
+    return [_certificate(name, cert, key) for name, (cert, key) in pairs.items() if cert]
+
+
+def _certificate(name: str, cert: str, key: str) -> Finding:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+        details = ssl._ssl._test_decode_cert(cert)  # type: ignore[attr-defined] # the only decoder of the standard library
+        left = (ssl.cert_time_to_seconds(details["notAfter"]) - time.time()) / 86_400
+    except (OSError, ssl.SSLError) as error:
+        return Finding(check=name, state="problem", text=f"{cert}: {error}", mend="give a PEM certificate and its key")
+    if left < CERTIFICATE_WARNING_DAYS:
+        state: Literal["warning", "problem"] = "problem" if left <= 0 else "warning"
+        return Finding(
+            check=name, state=state, text=f"{cert} ends in {left:.0f} days", mend="renew it; it is reloaded by itself"
+        )
+    return Finding(check=name, state="ok", text=f"{cert} is good for {left:.0f} days")
+
+
+def _accounts(settings: Settings, _state: RunState | None) -> list[Finding]:
+    return [_account(account) for account in settings.accounts]
+
+
+def _account(account: AccountConfig) -> Finding:
+    name = f"account {account.platform}:{account.account}"
+    if account.credentials_file and not Path(account.credentials_file).is_file():
+        mend = "put the credentials there, readable by this user"
+        return Finding(check=name, state="problem", text=f"{account.credentials_file} does not exist", mend=mend)
+    try:
+        client = open_account(account)
+        if client is None:
+            text = f"there is no client for {account.platform} yet: alerts will ask people to pause by hand"
+            return Finding(check=name, state="warning", text=text)
+        campaigns = client.campaigns(deadline_s=CHECK_TIMEOUT_S)
+        client.close()
+    except SourceError as error:
+        mend = "try again later" if error.retryable else "check the credentials and their access to this account"
+        return Finding(check=name, state="problem", text=str(error)[:300], mend=mend)
+    return Finding(check=name, state="ok", text=f"signs in; {len(campaigns)} campaigns")
+
+
+def _alertmanager(settings: Settings, _state: RunState | None) -> list[Finding]:
+    base = settings.alerts.alertmanager_url
+    if not base:
+        told = settings.alerts.webhook_url or settings.alerts.apprise_urls
+        if told:
+            return [Finding(check="notifications", state="ok", text="by the built-in notifier")]
+        mend = "set alerts.alertmanager_url, alerts.webhook_url or alerts.apprise_urls"
+        return [Finding(check="notifications", state="warning", text="nobody is told of an incident", mend=mend)]
+    try:
+        httpx.get(f"{base.rstrip('/')}/-/ready", timeout=CHECK_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as error:
+        return [
+            Finding(
+                check="notifications",
+                state="problem",
+                text=f"Alertmanager: {error}",
+                mend="check alerts.alertmanager_url",
+            )
+        ]
+    return [Finding(check="notifications", state="ok", text=f"Alertmanager at {base} is ready")]
+
+
+def _endpoints(accounts: list[AccountConfig]) -> list[str]:
+    return [account.endpoint for account in accounts if account.endpoint.startswith("http")]
+
+
+#: All checks, in the order in which their findings are shown.
+CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
+    _data_directory,
+    _disk,
+    _ports,
+    _running_system,
+    _clock,
+    _control,
+    _engine,
+    _redirect,
+    _exposure,
+    _certificates,
+    _accounts,
+    _alertmanager,
+)
