@@ -133,6 +133,14 @@ class ExposureState:
         for leaf, ts, click_ts in arrivals:
             self._waiting.append((self.leaf_index(leaf), ts, click_ts))
 
+    def settle(self, arrivals: list[Arrival]) -> None:
+        """Take clicks and conversions up to `closed` as dealt with: for a state that is filled from a scan."""
+        self._late.clear()
+        for leaf, _, click_ts in arrivals:
+            row = self.leaf_index(leaf)
+            if self.edges[0] <= click_ts < self.closed:
+                self.converted[row, self._bucket(click_ts)] += 1
+
     def close_minute(self, end: int, law: DelayLaw) -> Minute:
         """Advance to `end`: conversions that happened before it and were not counted yet, and what was expected meanwhile."""
         expected = self._expected_between(self.closed, end, law) + self._expected_of_late(law)

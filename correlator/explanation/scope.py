@@ -8,7 +8,7 @@ per value named, so the simplest one that explains as much wins: a device rather
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def as_text(scope: dict[str, tuple[str, ...]]) -> dict[str, str]:
     return {name: ",".join(values) for name, values in scope.items()}
 
 
-def scan(values: dict[str, Sequence[str]], channels: Sequence[Channel], *, most: int = 5) -> list[Finding]:
+def scan(values: Mapping[str, Sequence[str]], channels: Sequence[Channel], *, most: int = 5) -> list[Finding]:
     """The best combinations, best first.
 
     Args:

@@ -1,0 +1,418 @@
+"""Detection: one tick from newly loaded rows to incidents.
+
+1. Take up the checkpoint on the first tick; learn the baseline when it is due, but never while an import is under way or an incident open.
+2. Read what was loaded since the last tick.
+3. Close every minute of event time that is complete, and advance all detectors by it.
+4. When the fleet's detector reaches the budget's threshold, the stream that contributed most has fired: open an incident or add to one.
+5. Follow the open incidents: figures, recovery, closing.
+6. Keep the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from core.clock import HOUR_MS, MINUTE_MS, Clock, floor_minute, now_ms
+from core.control.checkpoints import Checkpoints
+from core.records import Baseline
+from core.store.client import Store
+from correlator.detection import history
+from correlator.detection.baseline import BaselineModel, decode_model
+from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop
+from correlator.detection.config import DetectionConfig
+from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf
+from correlator.detection.feed import Feed, FeedState
+from correlator.detection.sequential import EMPTY, fleet_log_value
+from correlator.detection.shares import ShareBoard, ShareKey, share_name
+from correlator.detection.streams import Input, StreamBoard, stream_name
+from correlator.explanation.explain import Alarm
+from correlator.explanation.window import CampaignFacts, Question, read_campaigns
+from correlator.incidents import Facts, IncidentBook, IncidentRun, Journal
+
+log = structlog.get_logger(__name__)
+
+Array = npt.NDArray[np.float64]
+
+#: Campaign descriptions and the state of an import are looked at this often.
+LOOK_INTERVAL_MS = 60_000
+#: After a long stop, older minutes are skipped: an alarm about this morning helps nobody, and its incident is in the history.
+LONGEST_CATCH_UP_MS = 3 * HOUR_MS
+#: Weight of conversions among the two families of detectors.
+CONVERSION_SHARE = 0.5
+#: A share detector above this many nats when an incident opens is taken to belong to it.
+RELATED_NATS = float(np.log(100))
+#: Minutes over which a leaf's expected conversions are averaged for the drop it can detect.
+PACE_MINUTES = 60.0
+
+
+class _Saved(msgspec.Struct, kw_only=True):
+    """One checkpoint: everything that must be consistent with how far we have read."""
+
+    feed: FeedState
+    exposure: bytes
+    streams: dict[str, list[float]]
+    streams_since: dict[str, int]
+    shares: bytes
+    incidents: bytes
+    muted: dict[str, list[tuple[str, str, str, str]]]
+    counts: tuple[int, int]
+
+
+class Fired(NamedTuple):
+    """The stream that contributed most to a fleet alarm."""
+
+    kind: str
+    position: int
+
+
+class Detection:
+    """The detector and what it remembers. One instance, one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        checkpoints: Checkpoints,
+        *,
+        config: DetectionConfig,
+        clock: Clock = now_ms,
+        shipped_through: Callable[[int], int] | None = None,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._config = config
+        self._clock = clock
+        self._shipped_through = shipped_through or (lambda now: now)
+        self._horizon_ms = round(config.exposure_horizon_h * HOUR_MS)
+        self._started = False
+        self._model: BaselineModel | None = None
+        self._counts = (-1, -1)
+        self._learned_counts = (-1, -1)
+        self._looked_at = 0
+        self._saved_at = 0
+        self._campaigns: dict[str, CampaignFacts] = {}
+        self._pace: dict[Leaf, float] = {}
+        self._muted: dict[str, list[tuple[str, str, str, str]]] = {}
+        self._streams = StreamBoard(dead_zone=config.dead_zone)
+        self._shares = ShareBoard()
+        self.incidents = IncidentBook(store, journal, config=config)
+
+    @property
+    def model(self) -> BaselineModel | None:
+        """The baseline in force."""
+        return self._model
+
+    @property
+    def threshold(self) -> float:
+        """log of the minutes between false alarms of the whole fleet."""
+        return float(np.log(MINUTES_PER_MONTH / self._config.false_alarms_per_month))
+
+    def tick(self, now: int | None = None) -> list[str]:
+        """One round; the IDs of incidents that were journaled."""
+        at = self._clock() if now is None else now
+        through = min(self._shipped_through(at), at)
+        if through <= 0:
+            return []
+        self._start(at, through)
+        self._look(at)
+        if self._model is None:
+            return []
+        batch = self._feed.read(self._model, now=at, through=through)
+        self._exposure.add_clicks(batch.clicks)
+        self._exposure.add_arrivals(batch.arrivals)
+        for key, hits, trials in batch.shares:
+            self._shares.add(key, hits=hits, trials=trials)
+        facts = self._facts(at, through)
+        changed = self._close_minutes(facts)
+        followed, closed = self.incidents.follow(facts)
+        for run_ in closed:
+            self._release(run_)
+        changed += [incident for incident in followed if incident not in changed]
+        self._save(at, force=bool(changed or closed))
+        return changed
+
+    # --- start and learning --------------------------------------------------------------------------------------------------
+
+    def _start(self, now: int, through: int) -> None:
+        if self._started:
+            return
+        saved = self._checkpoints.get("state")
+        model = self._checkpoints.get("baseline")
+        if model is not None:
+            self._model = decode_model(msgspec.json.decode(model))
+        if saved is not None:
+            self._restore(msgspec.msgpack.decode(saved, type=_Saved), now)
+        else:
+            state = FeedState(hits_through=through, matched_through=now)
+            self._feed = self._new_feed(state)
+            self._exposure = scan_exposure(
+                self._store,
+                closed=floor_minute(through),
+                horizon_ms=self._horizon_ms,
+                types=self._config.steering_types,
+                origin=self._config.steering_origin,
+            )
+            self.incidents.restore(None, now=now)
+        self._streams.adopt(self._exposure.leaves)
+        self._started = True
+
+    def _restore(self, saved: _Saved, now: int) -> None:
+        self._feed = self._new_feed(saved.feed)
+        self._exposure = ExposureState.decode(saved.exposure, horizon_ms=self._horizon_ms)
+        self._streams.adopt(self._exposure.leaves)
+        self._streams.restore(saved.streams, saved.streams_since)
+        self._shares.restore(saved.shares)
+        self._muted = saved.muted
+        self._learned_counts = saved.counts
+        self.incidents.restore(saved.incidents, now=now)
+
+    def _new_feed(self, state: FeedState) -> Feed:
+        return Feed(self._store, state, types=self._config.steering_types, origin=self._config.steering_origin)
+
+    def _look(self, now: int) -> None:
+        """Campaigns and imports once a minute (every tick until a baseline stands); learn when it is due."""
+        if self._model is not None and now - self._looked_at < LOOK_INTERVAL_MS and self._settled:
+            return
+        self._looked_at = now
+        counts = history.claimed_counts(self._store)
+        self._settled = counts == self._counts
+        self._counts = counts
+        self._campaigns = read_campaigns(self._store)
+        if self._settled and self._due(now):
+            self._learn(now)
+
+    _settled = False
+
+    def _due(self, now: int) -> bool:
+        if self._model is None or self._learned_counts != self._counts:
+            return True
+        poor = self._model.conversions < 10 * self._config.minimum_conversions
+        interval = 300 if poor else self._config.refresh_interval_s
+        return not self.incidents.runs and now - self._model.learned_at >= interval * 1000
+
+    def _learn(self, now: int) -> None:
+        """Learn, journal and keep the baseline. Past incidents stay out of it."""
+        excluded = past_incidents(self._store, start=now - self._config.history_days * 24 * HOUR_MS, now=now)
+        self._model = history.learn(
+            self._store,
+            now=now,
+            config=self._config,
+            types=self._config.steering_types,
+            origin=self._config.steering_origin,
+            excluded=excluded,
+        )
+        self._learned_counts = self._counts
+        payload = {"model": msgspec.to_builtins(self._model), "minimum_drops": self.minimum_drops()}
+        self._checkpoints.put("baseline", msgspec.json.encode(self._model))
+        self._journal.append(
+            Baseline(ts=now, source="correlator", fact_id="baseline:conversion_rate", stream="all", payload=payload)
+        )
+        log.info("baseline learned", conversions=self._model.conversions, leaves=len(self._model.leaves))
+
+    def targets(self) -> dict[str, float]:
+        """Target conversion rate by campaign: cost per click / target cost per lead, else its break-even rate."""
+        found: dict[str, float] = {}
+        for name, facts in self._campaigns.items():
+            if facts.target_cpl_micros > 0 and facts.cpc_micros > 0:
+                found[name] = min(facts.cpc_micros / facts.target_cpl_micros, 1.0)
+            elif facts.break_even_rate > 0:
+                found[name] = facts.break_even_rate
+        return found
+
+    def minimum_drops(self, *, within_minutes: float = 120.0) -> dict[str, float | None]:
+        """For every stream the smallest drop it can find in time at its present traffic; None = not even an outage."""
+        layout = self._streams.layout
+        pace = layout.member @ np.asarray([self._pace.get(leaf, 0.0) for leaf in self._exposure.leaves])
+        months = MINUTES_PER_MONTH / self._config.false_alarms_per_month / CONVERSION_SHARE
+        return {
+            stream_name(key): minimum_detectable_drop(
+                float(rate), mean_run_length=float(months / np.exp(weight)), within_minutes=within_minutes
+            )
+            for key, rate, weight in zip(layout.keys, pace, layout.log_weights, strict=True)
+        }
+
+    # --- minutes -------------------------------------------------------------------------------------------------------------
+
+    def _facts(self, now: int, through: int) -> Facts:
+        assert self._model is not None
+        question = Question(
+            types=self._config.steering_types,
+            origin=self._config.steering_origin,
+            targets=self.targets(),
+            minimum_conversions=self._config.minimum_conversions,
+        )
+        return Facts(model=self._model, question=question, campaigns=self._campaigns, now=now, through=through)
+
+    def _close_minutes(self, facts: Facts) -> list[str]:
+        grace = max(round(self._config.grace_s * 1000), self._feed.lag_ms())
+        last = floor_minute(facts.through - grace)
+        changed: list[str] = []
+        start = max(self._exposure.closed + MINUTE_MS, last - LONGEST_CATCH_UP_MS)
+        for end in range(start, last + 1, MINUTE_MS):
+            conversions, shares = self._advance(end, facts)
+            if self._settled:
+                changed += self._alarms(conversions, shares, end, facts)
+        return changed
+
+    def _advance(self, end: int, facts: Facts) -> tuple[Array, Array]:
+        """Close one minute; log values of all conversion streams and of all shares."""
+        model, exposure = facts.model, self._exposure
+        before = len(self._streams.layout.keys)
+        minute = exposure.close_minute(end, model.law)
+        self._streams.adopt(exposure.leaves)
+        if len(self._streams.layout.keys) != before:
+            self.incidents.mask_new_leaves(exposure.leaves)
+        rates = [
+            model.rate(leaf, targets=facts.question.targets, minimum_conversions=facts.question.minimum_conversions)
+            for leaf in exposure.leaves
+        ]
+        value = np.asarray([rate.value for rate in rates])
+        expected = minute.expected * value * float(model.season(end - MINUTE_MS / 2))
+        self._keep_pace(expected)
+        seasons = model.season(exposure.edges.astype(np.float64))
+        given = Input(
+            observed=minute.observed,
+            expected=expected,
+            relative_error=np.hypot([rate.error for rate in rates], model.profile_error),
+            cohort_observed=exposure.converted,
+            cohort_expected=exposure.expected_so_far(model.law) * value[:, None] * seasons[None, :],
+            widths_minutes=exposure.widths_minutes(),
+            onset_allowed=exposure.edges[None, :] >= exposure.since[:, None],
+        )
+        masked = self.incidents.masked()
+        active = np.asarray([tuple(leaf) not in masked for leaf in exposure.leaves], dtype=np.bool_)
+        conversions = self._streams.step(
+            given, active, dispersion=model.dispersion, misfit=model.misfit, bucket_starts=exposure.edges
+        )
+        return conversions, self._shares.step(model.shares)
+
+    def _keep_pace(self, expected: Array) -> None:
+        for leaf, rate in zip(self._exposure.leaves, expected, strict=True):
+            self._pace[leaf] = self._pace.get(leaf, rate) * (1 - 1 / PACE_MINUTES) + rate / PACE_MINUTES
+
+    def _alarms(self, conversions: Array, shares: Array, end: int, facts: Facts) -> list[str]:
+        """Open or extend incidents until the fleet is below its threshold again."""
+        changed: list[str] = []
+        conversions, shares = conversions.copy(), shares.copy()
+        shares[[position for position, key in enumerate(self._shares.keys) if self._is_muted(key)]] = EMPTY
+        for _ in range(20):  # every round takes at least one stream out
+            fired = self._fired(conversions, shares)
+            if fired is None:
+                break
+            alarm = self._alarm(fired, end)
+            run_ = self.incidents.raise_alarm(alarm, facts)
+            if run_ is None:
+                (shares if fired.kind == "shares" else conversions)[fired.position] = EMPTY
+                continue
+            self._claim(run_, fired, conversions, shares, end)
+            if run_.incident_id not in changed and run_.journaled_at == facts.now:
+                changed.append(run_.incident_id)
+        return changed
+
+    def _fired(self, conversions: Array, shares: Array) -> Fired | None:
+        """The biggest contributor when the weighted mean over both families reaches the threshold."""
+        by_stream = conversions + self._streams.layout.log_weights + np.log(CONVERSION_SHARE)
+        by_share = shares + self._shares.log_weights() + np.log(1 - CONVERSION_SHARE)
+        total = fleet_log_value(np.concatenate([by_stream, by_share]), np.zeros(by_stream.size + by_share.size))
+        if total < self.threshold:
+            return None
+        if by_share.size and (not by_stream.size or by_share.max() > by_stream.max()):
+            return Fired("shares", int(by_share.argmax()))
+        return Fired("conversions", int(by_stream.argmax()))
+
+    def _alarm(self, fired: Fired, end: int) -> Alarm:
+        if fired.kind == "conversions":
+            key = self._streams.layout.keys[fired.position]
+            scope = dict(key)
+            return Alarm("conversions", stream_name(key), scope, end)
+        share = self._shares.keys[fired.position]
+        narrowed = {"campaign": share.subject} if share.kind in ("lost", "invalid") else {}
+        if share.device in ("mobile", "desktop", "tablet"):
+            narrowed["device"] = share.device
+        return Alarm(share.kind, share_name(share), narrowed, end)
+
+    def _claim(self, run_: IncidentRun, fired: Fired, conversions: Array, shares: Array, end: int) -> None:
+        """Take what belongs to the incident out of the detectors: its leaves from every stream, its shares until it closes."""
+        rows = {row for row, leaf in enumerate(self._exposure.leaves) if tuple(leaf) in run_.leaves}
+        if fired.kind == "conversions":
+            rows |= set(self._streams.members(fired.position)) if not rows else set()
+            conversions[fired.position] = EMPTY
+        for position in range(len(self._streams.layout.keys)):
+            if rows.intersection(self._streams.members(position)):
+                conversions[position] = EMPTY
+        self._streams.reset(rows, at=end)
+        muted = self._muted.setdefault(run_.incident_id, [])
+        for position, share in enumerate(self._shares.keys):
+            first = fired.kind == "shares" and position == fired.position
+            if first or shares[position] >= RELATED_NATS:
+                muted.append((share.kind, share.subject, share.route, share.device))
+                shares[position] = EMPTY
+
+    def _is_muted(self, key: ShareKey) -> bool:
+        return any(tuple(key) in keys for keys in self._muted.values())
+
+    def _release(self, run_: IncidentRun) -> None:
+        """After an incident: its leaves start afresh where it recovered, its shares from nothing."""
+        recovery = run_.payload.recovery
+        at = recovery.since if recovery is not None and recovery.since else self._exposure.closed
+        rows = [row for row, leaf in enumerate(self._exposure.leaves) if tuple(leaf) in run_.leaves]
+        self._exposure.start_afresh(np.asarray(rows, dtype=np.int64), at)
+        self._streams.reset(set(rows), at=at)
+        for key in self._muted.pop(run_.incident_id, []):
+            self._shares.reset(ShareKey(*key))
+
+    # --- state ---------------------------------------------------------------------------------------------------------------
+
+    def _save(self, now: int, *, force: bool) -> None:
+        if not force and now - self._saved_at < self._config.checkpoint_interval_s * 1000:
+            return
+        values, since = self._streams.state()
+        saved = _Saved(
+            feed=self._feed.saved(),
+            exposure=self._exposure.encode(),
+            streams=values,
+            streams_since=since,
+            shares=self._shares.encode(),
+            incidents=self.incidents.encode(),
+            muted=self._muted,
+            counts=self._learned_counts,
+        )
+        self._checkpoints.put("state", msgspec.msgpack.encode(saved))
+        self._saved_at = now
+
+
+def past_incidents(store: Store, *, start: int, now: int) -> list[tuple[int, int]]:
+    """Intervals from onset to close of every incident since `start`."""
+    rows = history.run(store, "detection_incidents", {"start": start}).to_pylist()
+    return [(row["onset"], row["closed"] if row["state"] == "closed" else now) for row in rows]
+
+
+def scan_exposure(store: Store, *, closed: int, horizon_ms: int, types: list[str], origin: str) -> ExposureState:
+    """The exposure state from the raw rows: at the first start, and to check the running state against at night."""
+    state = ExposureState(closed=closed, horizon_ms=horizon_ms)
+    params: dict[str, object] = {"start": int(state.edges[0]), "end": closed, "types": types, "origin": origin}
+    clicks = history.run(store, "detection_full_scan", params).to_pylist()
+    state.add_clicks(
+        [ClickCount(Leaf(r["campaign"], r["device"], r["page"]), r["bucket"], r["clicks"]) for r in clicks]
+    )
+    conversions = history.run(store, "detection_scan_conversions", params).to_pylist()
+    arrivals = [Arrival(Leaf(r["campaign"], r["device"], r["page"]), r["ts"], r["click_ts"]) for r in conversions]
+    state.settle(arrivals)
+    return state
+
+
+def exposure_differs(state: ExposureState, scanned: ExposureState) -> float:
+    """Largest difference in clicks of any leaf between the running state and a full scan up to the same minute, as a share."""
+    ours = dict(zip(state.leaves, state.clicks[:, state.edges < state.closed].sum(1), strict=True))
+    theirs = dict(zip(scanned.leaves, scanned.clicks[:, scanned.edges < state.closed].sum(1), strict=True))
+    gaps = [
+        abs(ours.get(k, 0.0) - theirs.get(k, 0.0)) / max(theirs.get(k, 0.0), 1.0) for k in ours.keys() | theirs.keys()
+    ]
+    return max(gaps, default=0.0)

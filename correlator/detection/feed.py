@@ -1,0 +1,112 @@
+"""What was loaded since the last tick, as the detectors take it: clicks, conversions and shares."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from core.clock import HOUR_MS
+from core.store.client import Store
+from correlator.detection.baseline import BaselineModel
+from correlator.detection.exposure import Arrival, ClickCount, Leaf
+from correlator.detection.history import run, slow_bound, slower_than
+from correlator.detection.shares import ShareKey, share_name
+
+#: A conversion that becomes known later than this after it happened steers nothing any more.
+LATEST_MS = 2 * HOUR_MS
+#: How many of the newest conversions the feed's lag is judged by.
+LAG_SAMPLE = 400
+LONGEST_WAIT_MS = 300_000
+
+
+class Batch(NamedTuple):
+    clicks: list[ClickCount]
+    arrivals: list[Arrival]
+    shares: list[tuple[ShareKey, float, float]]  # key, hits, trials
+
+
+class FeedState(msgspec.Struct):
+    """What a checkpoint keeps: how far we have read, and which conversions were counted."""
+
+    hits_through: int
+    matched_through: int
+    counted: dict[int, int] = {}  # hash of fact_id -> ts
+    lags: list[int] = []
+
+
+class Feed:
+    """Reads each row once; a restored state continues where the checkpoint was taken."""
+
+    def __init__(self, store: Store, state: FeedState, *, types: list[str], origin: str) -> None:
+        self._store = store
+        self._types, self._origin = types, origin
+        self.state = state
+        self._lags: deque[int] = deque(state.lags, maxlen=LAG_SAMPLE)
+
+    def read(self, model: BaselineModel, *, now: int, through: int) -> Batch:
+        """Rows that became known by `through`, and conversions matched by `now`."""
+        clicks, shares = self._hits(through)
+        shares += self._service(model, through)
+        arrivals = self._conversions(now)
+        self.state.hits_through = through
+        return Batch(clicks, arrivals, shares)
+
+    def lag_ms(self) -> int:
+        """How long after the event nearly every conversion is known: a minute may not be judged before."""
+        if len(self._lags) < 20:
+            return 0
+        return min(int(np.quantile(np.asarray(self._lags), 0.98)), LONGEST_WAIT_MS)
+
+    def saved(self) -> FeedState:
+        self.state.lags = list(self._lags)
+        return self.state
+
+    def _hits(self, through: int) -> tuple[list[ClickCount], list[tuple[ShareKey, float, float]]]:
+        clicks: list[ClickCount] = []
+        shares: list[tuple[ShareKey, float, float]] = []
+        for row in run(
+            self._store, "detection_new_hits", {"after": self.state.hits_through, "through": through}
+        ).to_pylist():
+            if row["clicks"]:
+                clicks.append(
+                    ClickCount(Leaf(row["campaign"], row["device"], row["page"]), row["bucket"], row["clicks"])
+                )
+            shares.append((ShareKey("lost", row["campaign"]), row["lost"], row["hits"]))
+            shares.append((ShareKey("invalid", row["campaign"]), row["invalid"], row["hits"]))
+        return clicks, shares
+
+    def _conversions(self, now: int) -> list[Arrival]:
+        params: dict[str, object] = {"after": self.state.matched_through, "types": self._types, "origin": self._origin}
+        arrivals: list[Arrival] = []
+        for row in run(self._store, "detection_new_conversions", params).to_pylist():
+            self.state.matched_through = max(self.state.matched_through, row["matched_at"])
+            fact, ts = row["fact"], row["ts"]
+            if fact in self.state.counted or ts < now - LATEST_MS:
+                continue
+            self._lags.append(max(0, row["known_at"] - ts))
+            if row["matched"]:
+                self.state.counted[fact] = ts
+                arrivals.append(Arrival(Leaf(row["campaign"], row["device"], row["page"]), ts, row["click_ts"]))
+        if len(self.state.counted) > 1000:
+            self.state.counted = {
+                fact: ts for fact, ts in self.state.counted.items() if ts >= now - LATEST_MS - HOUR_MS
+            }
+        return arrivals
+
+    def _service(self, model: BaselineModel, through: int) -> list[tuple[ShareKey, float, float]]:
+        shares: list[tuple[ShareKey, float, float]] = []
+        for row in run(
+            self._store, "detection_new_service", {"after": self.state.hits_through, "through": through}
+        ).to_pylist():
+            key = ShareKey("errors", row["service"], row["route"], row["device"])
+            shares.append((key, row["errors"], row["requests"]))
+            slow = key._replace(kind="slow")
+            bound = model.bounds_s.get(share_name(slow))
+            if bound is None and model.conversions == 0:
+                bound = slow_bound(row["buckets"])
+            if bound is not None and row["buckets"]:
+                shares.append((slow, slower_than(row["buckets"], bound), sum(row["buckets"])))
+        return shares
