@@ -112,7 +112,7 @@ def _read_file(file: Path, problems: list[str]) -> dict[str, Any]:
 
 def _overlay(values: dict[str, Any], model: type[BaseModel], env: Mapping[str, str], problems: list[str]) -> None:
     """Lay CLICKTRACE_A__B over values["a"]["b"]; lists and objects are written as YAML or JSON."""
-    own = {"CLICKTRACE_CONFIG"}
+    own = {"CLICKTRACE_CONFIG", "CLICKTRACE_URL", "CLICKTRACE_KEY"}  # read by the command line, not settings
     for name, text in sorted(env.items()):
         if not name.startswith(PREFIX) or name in own:
             continue
