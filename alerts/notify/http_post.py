@@ -24,7 +24,7 @@ def post_json(client: httpx.Client, url: str, body: Any, *, source: str) -> None
     """
     for attempt in Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.2),
+        wait=wait_exponential_jitter(multiplier=0.1, max=1.0, jitter=0.2),
         retry=retry_if_exception_type(Transient),
         reraise=True,
     ):
