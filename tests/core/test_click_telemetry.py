@@ -1,0 +1,145 @@
+"""Click lines become spans that a real OTLP receiver understands, and a histogram with exemplars."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import generate_latest
+from sqlalchemy import Engine
+
+from core.click_telemetry import ClickTelemetry
+from core.identity import root_span_id
+from core.journal.writer import JournalWriter
+from core.records import Click, Envelope, Line
+from core.settings import JournalConfig
+from core.shipper import Shipper
+from core.store.client import Store
+from tests.conftest import FakeClock
+from tests.core.lines import click
+
+
+class Receiver:
+    """An OTLP/HTTP receiver on loopback that keeps the spans it gets."""
+
+    def __init__(self) -> None:
+        self.spans: list[Any] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scope in resource.scope_spans:
+                        receiver.spans.extend(scope.spans)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    running = Receiver()
+    yield running
+    running.stop()
+
+
+def line(record: Click) -> Line:
+    return Line(segment="s", envelope=Envelope(v=1, known_at=record.ts, o=0), record=record)
+
+
+def test_each_hit_is_a_child_of_the_root_that_is_exported_once(receiver: Receiver) -> None:
+    telemetry = ClickTelemetry(endpoint=receiver.url)
+    first = click(1, duration_us=150, campaign="google:1:2")
+    again = Click(**{name: getattr(first, name) for name in first.__struct_fields__} | {"hit_id": "00000000000000aa"})
+    telemetry.observe("click", [line(first), line(again)])
+    telemetry.observe("click", [line(click(2, http_status=503))])
+    telemetry.close()
+    one = [span for span in receiver.spans if span.trace_id.hex() == first.click_id]
+    root = [span for span in one if not span.parent_span_id]
+    hits = [span for span in one if span.parent_span_id]
+    assert [span.span_id.hex() for span in root] == [root_span_id(first.click_id)]
+    assert [span.span_id.hex() for span in hits] == [first.hit_id, "00000000000000aa"]
+    assert {span.parent_span_id.hex() for span in hits} == {root_span_id(first.click_id)}
+    assert hits[0].end_time_unix_nano - hits[0].start_time_unix_nano == 150_000
+    assert hits[0].start_time_unix_nano == first.ts * 1_000_000
+    (lost,) = [span for span in receiver.spans if span.trace_id.hex() == click(2).click_id and span.parent_span_id]
+    assert (lost.status.code, lost.status.message) == (2, "unavailable")
+
+
+def test_sampling_decides_per_click_id_and_the_histogram_counts_all(receiver: Receiver) -> None:
+    telemetry = ClickTelemetry(endpoint=receiver.url, sampling=0.25)
+    clicks = [click(number * 0x0123456789ABCDEF % 2**64, ts=1_790_000_000_000) for number in range(400)]
+    telemetry.observe("click", [line(one) for one in clicks])
+    telemetry.observe("click", [line(one) for one in clicks])
+    telemetry.close()
+    exported = {span.trace_id.hex() for span in receiver.spans}
+    assert exported == {one.click_id for one in clicks if telemetry.sampled(one.click_id)}
+    assert 60 < len(exported) < 140
+    registry = CollectorRegistry()
+    registry.register(telemetry.durations)
+    assert registry.get_sample_value("clicktrace_redirect_duration_seconds_count", {"outcome": "redirected"}) == 800
+
+
+def test_buckets_are_cumulative_and_carry_the_trace_of_a_click(receiver: Receiver) -> None:
+    telemetry = ClickTelemetry(endpoint=receiver.url)
+    telemetry.observe("click", [line(click(1, duration_us=60)), line(click(2, duration_us=3_000))])
+    telemetry.observe("click", [line(click(3, duration_us=9, http_status=503))])
+    registry = CollectorRegistry()
+    registry.register(telemetry.durations)
+
+    def value(bound: str, outcome: str = "redirected") -> float | None:
+        labels = {"outcome": outcome, "le": bound}
+        return registry.get_sample_value("clicktrace_redirect_duration_seconds_bucket", labels)
+
+    assert (value("5e-05"), value("0.0001"), value("0.005"), value("+Inf")) == (0, 1, 2, 2)
+    assert value("5e-05", "lost") == 1
+    text = generate_latest(registry).decode()
+    assert f'# {{trace_id="{click(2).click_id}"}} 0.003' in text
+    telemetry.close()
+
+
+def test_without_an_endpoint_only_metrics_are_made() -> None:
+    telemetry = ClickTelemetry()
+    telemetry.observe("click", [line(click(1))])
+    assert "trace_id" not in generate_latest(_registry(telemetry)).decode()
+    telemetry.close()
+
+
+def _registry(telemetry: ClickTelemetry) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(telemetry.durations)
+    return registry
+
+
+def test_an_unreachable_receiver_does_not_stop_the_shipper(
+    store: Store, control: Engine, journal: JournalWriter, journal_dir: Path, clock: FakeClock
+) -> None:
+    telemetry = ClickTelemetry(endpoint="http://127.0.0.1:1/v1/traces")
+    shipper = Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock, observers=[telemetry])
+    journal.append(click(1))
+    journal.append_many([click(2)], known_at=[5])
+    assert shipper.run_once().lines == 2
+    count = _registry(telemetry).get_sample_value(
+        "clicktrace_redirect_duration_seconds_count", {"outcome": "redirected"}
+    )
+    assert count == 1, "claimed history is no live click"
