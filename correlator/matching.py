@@ -1,13 +1,14 @@
 """Which click a conversion belongs to, by which method, how sure.
 
-The rules stand in `sql/match_from_conversion.sql`, one set-based query that serves three callers: the tick (conversions touched by
-what was loaded since the last one), a rebuilt store (all of them) and as-of questions (those of a period, as known at T). Its answer
-depends only on the journal's facts, never on the order or the ticks in which they arrived; `sql/target_from_arrival.sql` therefore
+The rules stand in `sql/fact_from_conversion.sql`, `direct_from_fact.sql` and `match_from_fact.sql`, set-based queries that serve three
+callers: the tick (conversions touched by what was loaded since the last one), a rebuilt store (all of them) and as-of questions (those
+of a period, as known at T). Their answer depends only on the journal's facts, never on the order or the ticks in which they arrived; `sql/target_from_arrival.sql` therefore
 names every conversion whose answer a newly loaded row can change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from core.identity import IDENTITY_PARAMETERS
@@ -38,6 +39,13 @@ COLUMNS: Final[tuple[str, ...]] = (
     "variant", "client", "link_id", "duplicate_of", "restated_at", "content",
 )  # fmt: skip
 
+#: Columns of matching_fact.
+FACT_COLUMNS: Final[tuple[str, ...]] = (
+    "fact_id", "is_target", "conversion_id", "changed_at", "claimed", "ts", "type", "status", "origin", "value_micros", "currency",
+    "click_id", "platform_ids", "visitor_id", "order_id", "crm_id", "email_sha256", "phone_sha256", "client", "page", "user_agent",
+    "restated_at",
+)  # fmt: skip
+
 
 def catalogue_params(config: CorrelatorConfig) -> dict[str, object]:
     """What matching needs of the catalogue, as parallel arrays, the form in which SQL reads it with `transform`."""
@@ -53,7 +61,7 @@ def catalogue_params(config: CorrelatorConfig) -> dict[str, object]:
 
 
 def match_params(config: CorrelatorConfig, *, as_of: int) -> dict[str, object]:
-    """Everything `match_from_conversion` binds."""
+    """Everything that the matching queries bind."""
     return {
         **catalogue_params(config),
         "as_of": as_of,
@@ -68,16 +76,36 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
     """Match again what rows loaded since `since` can change; the number of conversions looked at.
 
     1. Collect the conversions whose match may change.
-    2. Match them and write the rows that differ from what stands there.
+    2. Read them and what shares a key with them; find the clicks that their own keys lead to. Both are kept in tables, because the
+       engine repeats a named subquery at every mention.
+    3. Match and write the rows that differ from what stands there.
     """
-    collect = queries.text("target_from_arrival")
-    store.command("TRUNCATE TABLE matching_target")
-    queries.insert(store, "matching_target", ("fact_id",), collect, {"since": since, "skew_ms": config.clock_skew_ms})
-    targets = int(str(store.rows("SELECT uniqExact(fact_id) AS targets FROM matching_target")[0]["targets"]))
+    # As-of "everything": a line may carry a known_at ahead of this machine's clock.
+    params = {**match_params(config, as_of=EVERYTHING), "since": since, "now": now}
+    targets = _refill(store, "matching_target", ("fact_id",), queries.text("target_from_arrival"), params)
     if targets:
-        matches = queries.compose("match_from_conversion", {"targets": "SELECT DISTINCT fact_id FROM matching_target"})
-        changed = queries.compose("changed_from_match", {"matches": matches})
-        # As-of "everything": a line may carry a known_at ahead of this machine's clock.
-        params = {**match_params(config, as_of=EVERYTHING), "now": now}
+        kept = "SELECT DISTINCT fact_id FROM matching_target"
+        _refill(
+            store, "matching_fact", FACT_COLUMNS, queries.compose("fact_from_conversion", {"targets": kept}), params
+        )
+        direct = queries.compose("direct_from_fact", {"facts": "SELECT * FROM matching_fact"})
+        _refill(store, "matching_direct", ("fact_id", "best"), direct, params)
+        slots = {"facts": "SELECT * FROM matching_fact", "directs": "SELECT * FROM matching_direct"}
+        changed = queries.compose("changed_from_match", {"matches": queries.compose("match_from_fact", slots)})
         queries.insert(store, "conversion_match", (*COLUMNS, "matched_at"), changed, params)
     return targets
+
+
+def matches_of(targets: str) -> str:
+    """One query that matches the conversions of the query `targets` anew, as known at {as_of}, and writes nothing."""
+    facts = queries.compose("fact_from_conversion", {"targets": targets})
+    return queries.compose(
+        "match_from_fact", {"facts": facts, "directs": queries.compose("direct_from_fact", {"facts": facts})}
+    )
+
+
+def _refill(store: Store, table: str, columns: tuple[str, ...], select: str, params: Mapping[str, object]) -> int:
+    """Replace the rows of an intermediate table; how many there are now."""
+    store.command(f"TRUNCATE TABLE {table}")
+    queries.insert(store, table, columns, select, params)
+    return int(str(store.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"]))

@@ -16,7 +16,7 @@ from core.store.client import Store
 from correlator import queries
 from correlator.config import ConversionType, CorrelatorConfig, days_ms
 from correlator.intervals import Interval, wilson
-from correlator.matching import match_params
+from correlator.matching import match_params, matches_of
 from correlator.period import Question
 
 Key = tuple[str, int]
@@ -133,7 +133,7 @@ def matches(question: Question) -> str:
     """The query for the period's matches: as the last tick left them, or computed anew as known at the as-of time."""
     if question.as_of is None:
         return queries.text("match_kept")
-    return queries.compose("match_from_conversion", {"targets": queries.text("conversion_in_period")})
+    return matches_of(queries.text("conversion_in_period"))
 
 
 def read_report(store: Store, name: str, params: dict[str, object], *, question: Question) -> list[dict[str, Any]]:

@@ -19,9 +19,6 @@ SQL: Final = Path(__file__).parent / "sql"
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _HEADER = re.compile(r"\A(?:--[^\n]*\n)+")
 
-#: Some queries name intermediate results (`AS MATERIALIZED`): computed once instead of at every mention, four times faster.
-SETTINGS: Final[Mapping[str, object]] = {"enable_materialized_cte": 1}
-
 
 @cache
 def text(name: str) -> str:
@@ -73,12 +70,11 @@ def bind(sql: str, params: Mapping[str, object]) -> dict[str, object]:
 
 def read(store: Store, sql: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
     """Rows of a composed query."""
-    table = store.query(sql, bind(sql, params), settings=SETTINGS)
+    table = store.query(sql, bind(sql, params))
     found: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
     return found
 
 
 def insert(store: Store, table: str, columns: tuple[str, ...], select: str, params: Mapping[str, object]) -> None:
     """Write a query's rows into a derived table."""
-    settings = ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
-    store.command(f"INSERT INTO {table} ({', '.join(columns)})\n{select}\nSETTINGS {settings}", bind(select, params))
+    store.command(f"INSERT INTO {table} ({', '.join(columns)})\n{select}", bind(select, params))

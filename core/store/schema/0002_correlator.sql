@@ -324,8 +324,47 @@ CREATE TABLE IF NOT EXISTS conversion_match
 ENGINE = ReplacingMergeTree(matched_at)
 ORDER BY fact_id;
 
--- matching_target: the conversions that the running tick matches again. Grain: conversion (fact_id). Emptied at every tick.
+-- matching_target, matching_fact, matching_direct: intermediate results of the running tick's matching, emptied at every tick.
+-- Grain of each: conversion (fact_id). matching_target: what is matched again. matching_fact: those and whatever shares a key with one.
+-- matching_direct: those of them whose own keys lead to a click (`best` as in correlator/sql/direct_from_fact.sql).
 CREATE TABLE IF NOT EXISTS matching_target (fact_id String) ENGINE = MergeTree ORDER BY fact_id;
+
+CREATE TABLE IF NOT EXISTS matching_fact
+(
+    fact_id String,
+    is_target Bool,
+    conversion_id String,
+    changed_at DateTime64(3, 'UTC'),
+    claimed Bool,
+    ts DateTime64(3, 'UTC'),
+    type LowCardinality(String),
+    status LowCardinality(String),
+    origin LowCardinality(String),
+    value_micros Int64,
+    currency LowCardinality(String),
+    click_id FixedString(16),
+    platform_ids Map(LowCardinality(String), String),
+    visitor_id FixedString(16),
+    order_id String,
+    crm_id String,
+    email_sha256 String,
+    phone_sha256 String,
+    client LowCardinality(String),
+    page LowCardinality(String),
+    user_agent LowCardinality(String),
+    restated_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY fact_id;
+
+CREATE TABLE IF NOT EXISTS matching_direct
+(
+    fact_id String,
+    best Tuple(UInt8, FixedString(16), Tuple(DateTime64(3, 'UTC'), FixedString(16), String, String, String, String, String, String, String,
+        String, String, String))
+)
+ENGINE = MergeTree
+ORDER BY fact_id;
 
 -- conversion_key: which conversions carry an order, CRM, e-mail or phone key, for look-ups by key. Grain: (name, key, fact_id).
 CREATE TABLE IF NOT EXISTS conversion_key

@@ -1,0 +1,327 @@
+"""`clicktrace trace | roi | attribution | reconcile | freshness`: the result tables of a running monitor, for people or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from app.cli.api_client import ApiClient, Key, Url
+from app.cli.output import Json, print_json, print_table
+
+app = typer.Typer(help="Result tables.", no_args_is_help=True)
+
+Since = Annotated[str, typer.Option("--from", help="RFC 3339; default a day before --to.")]
+Until = Annotated[str, typer.Option("--to", help="RFC 3339; default now.")]
+AsOf = Annotated[str, typer.Option("--as-of", help="Answer with what was known at this moment.")]
+Grain = Annotated[str, typer.Option(help="1m, 15m, 1h or 1d; default the whole period.")]
+Campaign = Annotated[str, typer.Option(help="Only this qualified campaign.")]
+Client = Annotated[str, typer.Option(help="Only this client.")]
+
+
+@app.command()
+def trace(
+    click_id: Annotated[str, typer.Argument(help="32 lower-case hex digits.")],
+    as_of: AsOf = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """One click's journey: hits, what the browser reported, spans, conversions, its share of the spend, deploys nearby."""
+    with ApiClient(url=url, key=key) as api:
+        found = api.call("GET", f"/clicks/{click_id}", params={"as_of": as_of})
+    if json:
+        print_json(found)
+    else:
+        _print_journey(found)
+
+
+@app.command()
+def roi(
+    since: Since = "",
+    until: Until = "",
+    as_of: AsOf = "",
+    grain: Grain = "",
+    campaign: Campaign = "",
+    client: Client = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Live and settled return on spend by campaign."""
+    query = _query(since=since, until=until, as_of=as_of, grain=grain, campaign=campaign, client=client)
+    with ApiClient(url=url, key=key) as api:
+        found = read_all(api, "/roi", "rows", query)
+    if json:
+        print_json(found)
+        return
+    columns = [
+        "campaign",
+        "from",
+        "clicks",
+        "rate (95 %)",
+        "spend",
+        "",
+        "conv.",
+        "value",
+        "ROAS",
+        "per conv.",
+        "settled ROAS",
+    ]
+    print_table(columns, [_roi_row(row) for row in found["rows"]], empty="Nothing happened in this period.")
+    _print_footer(found)
+
+
+@app.command()
+def attribution(
+    since: Since = "",
+    until: Until = "",
+    as_of: AsOf = "",
+    campaign: Campaign = "",
+    client: Client = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Which campaigns the conversions belong to, and how surely."""
+    query = _query(since=since, until=until, as_of=as_of, campaign=campaign, client=client)
+    with ApiClient(url=url, key=key) as api:
+        found = read_all(api, "/attribution", "rows", query)
+    if json:
+        print_json(found)
+        return
+    columns = ["model", "campaign", "type", "conversions", "value", "matched by", "confidence"]
+    print_table(columns, [_credit_row(row) for row in found["rows"]], empty="No conversions in this period.")
+    unmatched = found["unmatched"]
+    if unmatched["share"]:
+        _say(
+            f"{unmatched['unmatched']:g} of {unmatched['conversions']:g} found no click ({_percent(unmatched['share'])})."
+        )
+    _print_footer(found)
+
+
+@app.command()
+def reconcile(
+    since: Since = "",
+    until: Until = "",
+    as_of: AsOf = "",
+    grain: Grain = "",
+    campaign: Campaign = "",
+    client: Client = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Where the systems' counts differ, and at which step clicks and sales get lost."""
+    query = _query(since=since, until=until, as_of=as_of, grain=grain, campaign=campaign, client=client)
+    with ApiClient(url=url, key=key) as api:
+        found = read_all(api, "/reconciliation", "tables", query)
+    if json:
+        print_json(found)
+        return
+    for table in found["tables"]:
+        _say(f"[bold]{_clock(table['since'])} to {_clock(table['until'])}[/]")
+        leaks = [
+            (
+                leak["step"],
+                leak["count"],
+                _signed(leak["difference"]),
+                _percent(leak["ratio"]),
+                _band(leak["within_band"]),
+            )
+            for leak in table["leaks"]
+        ]
+        print_table(["step", "count", "difference", "of the step before", ""], leaks, empty="")
+    if not found["tables"]:
+        _say("Nothing happened in this period.")
+    _print_footer(found)
+
+
+@app.command()
+def freshness(as_of: AsOf = "", url: Url = "", key: Key = "", json: Json = False) -> None:
+    """How complete every source is."""
+    with ApiClient(url=url, key=key) as api:
+        found = api.call("GET", "/freshness", params={"as_of": as_of})
+    if json:
+        print_json(found)
+        return
+    sources = [
+        (
+            s["source"],
+            _state(s["state"]),
+            _clock(s["complete_through"]),
+            _seconds(s["lag_s"]),
+            _seconds(s["documented_lag_s"]),
+        )
+        for s in found["sources"]
+    ]
+    print_table(["source", "state", "complete through", "behind", "documented lag"], sources, empty="")
+    kinds = [(k["kind"], _clock(k["newest_event"]), _seconds(k["age_s"]), k["lines"]) for k in found["kinds"]]
+    print_table(
+        ["kind", "newest event", "learned ago", "lines (24 h)"], kinds, empty="No line was learned in the last day."
+    )
+    delay = found["click_delay"]["p95_s"]
+    if delay is not None:
+        _say(f"A click is in the store within {delay:.2f} s (95 %).")
+    _say(f"Joined figures are complete through {_clock(found['complete_through'])}.")
+
+
+def read_all(api: ApiClient, path: str, field: str, query: dict[str, str]) -> dict[str, Any]:
+    """A paged answer as one: the first page's head with the rows of all pages."""
+    answers = list(_pages(api, path, query))
+    rows = [row for answer in answers for row in answer[field]]
+    return {**answers[0], field: rows, "next_cursor": None}
+
+
+def _pages(api: ApiClient, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = api.call("GET", path, params={**query, "cursor": cursor, "limit": "1000"})
+        yield answer
+        cursor = answer["next_cursor"]
+
+
+def _query(**texts: str) -> dict[str, str]:
+    names = {"since": "from", "until": "to"}
+    return {names.get(name, name): text for name, text in texts.items() if text}
+
+
+def _roi_row(row: dict[str, Any]) -> tuple[str, ...]:
+    cost, outcome, live, settled = row["cost"], row["outcome"], row["live"], row["settled"]
+    basis = {"modelled": "modelled", "both": "part modelled"}.get(cost["basis"], "")
+    return (
+        escape(row["name"] or row["campaign"] or "(no campaign)"),
+        _clock(row["since"]),
+        str(row["clicks"]),
+        _interval(row["conversion_rate"]),
+        _money(cost["spend"], cost["currency"]),
+        basis,
+        str(outcome["conversions"]),
+        _money(outcome["value"], cost["currency"]),
+        _ratio(live["roas"]),
+        _money(live["cost_per_conversion"], cost["currency"]),
+        _ratio(settled["roas"]),
+    )
+
+
+def _credit_row(row: dict[str, Any]) -> tuple[str, ...]:
+    methods = ", ".join(f"{name} {count:g}" for name, count in row["by_method"].items())
+    return (
+        row["model"].replace("_", " "),
+        escape(row["campaign"] or "(unattributed)"),
+        escape(row["type"]),
+        f"{row['conversions']:g}",
+        _money(row["value"], row["currency"]),
+        methods,
+        _percent(row["confidence"]),
+    )
+
+
+def _print_footer(found: dict[str, Any]) -> None:
+    complete = found["complete_through"]
+    parts = ", ".join(f"{name} {_clock(moment)}" for name, moment in complete.items() if name != "all")
+    known = f" Known by {_clock(found['as_of'])}." if found["as_of"] else ""
+    _say(f"Complete through {_clock(complete['all'])} ({parts}).{known}")
+
+
+def _print_journey(found: dict[str, Any]) -> None:
+    campaign = found["campaign_name"] or found["campaign"] or "no campaign"
+    _say(f"[bold]Click {found['click_id']}[/]  {_clock(found['at'])}  {escape(campaign)}")
+    events = sorted(_journey_events(found), key=lambda event: event[0])
+    rows = [(_clock(at), what, escape(text)) for at, what, text in events]
+    print_table(["when (UTC)", "what", ""], rows, empty="")
+    if found["spans"]:
+        _say("\n[bold]Spans[/]")
+        print_table(["span", "service", "duration", "status"], [_span_row(span) for span in found["spans"]], empty="")
+    spend = found["spend"]
+    if spend:
+        cost = _money(spend["cost"], spend["currency"])
+        hour = _money(spend["hour_spend"], spend["currency"])
+        _say(
+            f"\nIts share of the spend: {cost} ({hour} in the hour / {spend['hour_clicks']} clicks, {spend['basis']})."
+        )
+    if not found["conversions"]:
+        _say("\nNo conversion belongs to this click so far.")
+
+
+def _journey_events(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for hit in found["hits"]:
+        yield hit["at"], f"hit {hit['flag']}".strip(), _hit_text(hit)
+    for touch in found["touches"]:
+        yield touch["at"], touch["name"], touch["page"]
+    for conversion in found["conversions"]:
+        value = _money(conversion["value"], conversion["currency"])
+        sure = f"matched by {conversion['method']}, confidence {_percent(conversion['confidence'])}"
+        yield (
+            conversion["at"],
+            conversion["type"],
+            f"{conversion['conversion_id']} {conversion['status']} {value}; {sure}",
+        )
+    for deploy in found["deploys"]:
+        yield deploy["at"], deploy["change"], f"{deploy['service']} {deploy['version']} {deploy['author']}".strip()
+
+
+def _hit_text(hit: dict[str, Any]) -> str:
+    way = " > ".join(hit["routing"])
+    client = " ".join(part for part in (hit["device"], hit["browser"]) if part)
+    answer = f"{hit['link']} answered {hit['http_status']} in {hit['duration_us']} us ({hit['reason']})"
+    return "; ".join(part for part in (answer, way, client, hit["page"]) if part)
+
+
+def _span_row(span: dict[str, Any]) -> tuple[str, ...]:
+    name = "  " * span["depth"] + (span["route"] or span["name"])
+    status = span["error"] or (str(span["http_status"]) if span["http_status"] else span["status"])
+    colour = "red" if span["error"] or span["status"] == "error" or span["http_status"] >= 500 else "green"
+    return (
+        escape(name),
+        escape(span["service"]),
+        f"{span['duration_us'] / 1000:.1f} ms",
+        f"[{colour}]{escape(status)}[/]",
+    )
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, soft_wrap=True)
+
+
+def _clock(moment: str | None) -> str:
+    return moment[:19].replace("T", " ") if moment else "never"
+
+
+def _money(amount: str | None, currency: str) -> str:
+    """Two decimals are enough for people; `--json` has all of them."""
+    return "" if amount is None else f"{float(amount):,.2f} {currency}".rstrip()
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share * 100:.1f} %"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _interval(rate: dict[str, float] | None) -> str:
+    return "" if rate is None else f"{rate['rate'] * 100:.2f} % ({rate['low'] * 100:.2f} to {rate['high'] * 100:.2f})"
+
+
+def _signed(difference: int | None) -> str:
+    return "" if difference is None else f"{difference:+d}"
+
+
+def _band(within: bool | None) -> str:
+    return "" if within is None else "[green]within the band[/]" if within else "[red]outside the band[/]"
+
+
+def _state(state: str) -> str:
+    colour = {"on_time": "green", "late": "yellow", "stalled": "red", "silent": "dim"}[state]
+    return f"[{colour}]{state.replace('_', ' ')}[/]"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
