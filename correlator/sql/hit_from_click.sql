@@ -10,6 +10,6 @@ SELECT
     mapKeys(platform_ids) AS platform_id_names
 FROM click
 LEFT ANY JOIN (SELECT user_agent, device, browser FROM user_agent_dim FINAL) AS agent ON agent.user_agent = click.user_agent
-WHERE click_id = unhex({click_id:String}) AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+WHERE click_id = unhex({click_id:String}) AND click.known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
 ORDER BY click.ts, click.known_at, segment, o
 LIMIT 1000
