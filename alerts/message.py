@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from alerts.actions.base import Action
-from alerts.actions.guard import BY_HAND_REASONS, PauseBalance, pause_balance
+from alerts.actions.guard import BY_HAND_REASONS
+from alerts.economics import PauseBalance, pause_balance
 from alerts.stages import Hold
 from alerts.state import ActionState
 from core.clock import MINUTE_MS, to_datetime
@@ -47,13 +48,13 @@ def verdict_words(verdict: str) -> str:
     return VERDICT_WORDS[Verdict(verdict)] if verdict in set(Verdict) else verdict.replace("_", " ")
 
 
-def pause_cost(campaign: AffectedCampaign) -> str:
+def pause_cost(campaign: AffectedCampaign, incident: IncidentPayload) -> str:
     """What pausing this campaign itself costs, as a sentence."""
     healthy = 1 - min(max(campaign.scope_share, 0.0), 1.0)
     if healthy < 0.005:
         return "All of its clicks are affected, so pausing stops nothing that still works."
     share = f"Pausing it also stops the {healthy:.0%} of its clicks that still work"
-    balance = pause_balance(campaign)
+    balance = pause_balance(campaign, incident)
     if balance is None:
         return f"{share}; what those are worth is not known, because its margin is not."
     return f"{share}, worth about {money(balance.given_up_micros, campaign.currency)} an hour; {_saves(balance, campaign)}."

@@ -163,7 +163,7 @@ class Proposals:
             request="",
             name=campaign.name,
             sentence=action_sentence(campaign, view.payload),
-            pause_cost=pause_cost(campaign),
+            pause_cost=pause_cost(campaign, view.payload),
             runs_out=lease or self._config.lease,
             reason=allowed_reason(ruling) if state is ActionState.APPROVED else ruling.reason,
             needs=ruling.needs or 0,

@@ -15,6 +15,7 @@ import msgspec
 from alerts.actions.base import Finding, parse_target
 from alerts.config import GuardsConfig, MaintenanceWindow, Mode
 from alerts.durations import format_duration
+from alerts.economics import pause_balance
 from core.clock import parse_rfc3339
 from core.errors import Invalid
 from core.incidents import AffectedCampaign, IncidentPayload
@@ -155,7 +156,7 @@ def break_even(given: GuardInput) -> Finding:
 def worth_it(given: GuardInput) -> Finding:
     if not given.config.ask_when_pause_costs_more:
         return _pass("worth_it")
-    balance = pause_balance(given.campaign)
+    balance = pause_balance(given.campaign, given.incident)
     if balance is not None and balance.given_up_micros >= balance.saved_micros:
         return _ask("worth_it", "pause_costs_more", "pausing gives up more healthy traffic than it saves")
     return _pass("worth_it")
@@ -236,29 +237,6 @@ GUARDS: tuple[Guard, ...] = (
 BY_HAND_REASONS = frozenset({"unknown_account", "no_platform_client"})
 #: What was asked for is not wanted any more, whoever approved it.
 ENDING_REASONS = frozenset({"incident_over", "verdict_not_allowed", "keeps_sales"})
-
-
-class PauseBalance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pause saves in the broken part and gives up in the healthy part, micros per hour."""
-
-    saved_micros: int
-    given_up_micros: int
-
-
-def pause_balance(campaign: AffectedCampaign) -> PauseBalance | None:
-    """The economics of pausing a whole campaign for a fault that touches `scope_share` of it; None without a break-even.
-
-    A unit of spend at conversion rate r earns r / break_even units of margin, so the broken part loses spend x (1 - r / b) and the
-    healthy part earns spend x (baseline / b - 1).
-    """
-    if not campaign.break_even_rate:
-        return None
-    inside = campaign.exposed_per_hour_micros
-    share = min(max(campaign.scope_share, 0.0), 1.0)
-    outside = inside * (1 - share) / share if share > 0 else 0.0
-    saved = inside * (1 - campaign.rate / campaign.break_even_rate)
-    given_up = max(outside * (campaign.baseline_rate / campaign.break_even_rate - 1), 0.0)
-    return PauseBalance(saved_micros=round(saved), given_up_micros=round(given_up))
 
 
 def _covers(window: MaintenanceWindow, given: GuardInput) -> bool:

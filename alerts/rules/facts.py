@@ -6,6 +6,7 @@ is not known is None, and a condition on it is neither true nor false.
 
 from __future__ import annotations
 
+from alerts.economics import pause_balance, upper_rate
 from core.incidents import AffectedCampaign, IncidentPayload
 from core.money import MICROS
 
@@ -42,6 +43,10 @@ CAMPAIGN_FACTS: dict[str, tuple[type, str]] = {
     "campaign.expected": (float, "conversions expected since onset"),
     "campaign.observed": (float, "conversions seen since onset"),
     "campaign.scope_share": (float, "share of its clicks that the fault touches"),
+    "campaign.pause_gain_per_hour": (
+        float,
+        "what pausing saves less what it gives up, currency units; unknown without a margin",
+    ),
     "campaign.wasted_per_hour": (float, "wasted spend per hour, currency units"),
     "campaign.break_even_rate": (float, "cost per click / margin per conversion; unknown without a margin"),
     "campaign.upper_to_baseline": (float, "upper limit of its rate / its baseline"),
@@ -85,6 +90,7 @@ def incident_facts(payload: IncidentPayload, *, state: str, now: int) -> Facts:
 def campaign_facts(campaign: AffectedCampaign, payload: IncidentPayload) -> Facts:
     """Facts of one campaign inside an incident."""
     upper = upper_rate(campaign, payload)
+    balance = pause_balance(campaign, payload)
     return {
         "campaign.id": campaign.campaign,
         "campaign.platform": campaign.platform,
@@ -95,28 +101,13 @@ def campaign_facts(campaign: AffectedCampaign, payload: IncidentPayload) -> Fact
         "campaign.expected": campaign.expected,
         "campaign.observed": float(campaign.observed),
         "campaign.scope_share": campaign.scope_share,
+        "campaign.pause_gain_per_hour": (balance.saved_micros - balance.given_up_micros) / MICROS if balance else None,
         "campaign.wasted_per_hour": campaign.wasted_per_hour_micros / MICROS,
         "campaign.break_even_rate": campaign.break_even_rate or None,
         "campaign.upper_to_baseline": _ratio(upper, campaign.baseline_rate),
         "campaign.upper_to_break_even": _ratio(upper, campaign.break_even_rate),
         "campaign.lower_to_break_even": _ratio(campaign.rate_low, campaign.break_even_rate),
     }
-
-
-def upper_rate(campaign: AffectedCampaign, payload: IncidentPayload) -> float | None:
-    """Upper limit of a campaign's conversion rate inside the scope, as a fraction; None when nothing bounds it.
-
-    One campaign of a scope sees too few clicks for a limit of its own within minutes, while the scope as a whole has been tested: so
-    the scope's always-valid limit, as a share of its baseline, is laid on the campaign's own baseline. The campaign's own limit counts
-    when it is tighter. (Each is a 95 % limit; together they are at least a 90 % one, which `lower_to_break_even` backs up by letting
-    the campaign's own figures speak against a pause.)
-    """
-    limits = []
-    if campaign.clicks > 0:
-        limits.append(campaign.rate_high)
-    if payload.baseline_rate > 0 and campaign.baseline_rate > 0:
-        limits.append(campaign.baseline_rate * payload.rate_high / payload.baseline_rate)
-    return min(limits) if limits else None
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from alerts.actions.guard import GUARDS, GuardInput, PauseBalance, pause_balance, rule_on
+from alerts.actions.guard import GUARDS, GuardInput, rule_on
 from alerts.config import GuardsConfig, MaintenanceWindow
+from alerts.economics import PauseBalance, pause_balance
 from core.clock import HOUR_MS, MINUTE_MS, to_rfc3339
 from core.incidents import Recovery
 from tests.alerts.world import affected, incident_payload
@@ -123,9 +124,10 @@ def test_two_people_stay_needed_when_one_is_needed_as_well() -> None:
 
 def test_the_balance_of_a_pause_to_the_cent() -> None:
     # $60 an hour inside the fault, which touches 60 % of the campaign: $40 outside. Rate 0.4 %, break-even 1.5 %, baseline 2 %.
-    balance = pause_balance(affected(scope_share=0.6))
+    incident = incident_payload(now=NOW)
+    balance = pause_balance(affected(scope_share=0.6), incident)
     assert balance == PauseBalance(saved_micros=44_000_000, given_up_micros=13_333_333)
-    assert pause_balance(affected(break_even_rate=None)) is None
+    assert pause_balance(affected(break_even_rate=None), incident) is None
 
 
 def test_findings_travel_through_json() -> None:
