@@ -75,6 +75,9 @@ def settings(
         "accounts": [_account(platform, platforms.get(platform)) for platform in w.ACCOUNTS],
         "alerts": {
             "mode": "automatic" if automatic else "approve",
+            # One team of one person watches the demo, and its accounts are sandboxes: no second approver above half of the spend, and
+            # with --auto nobody is there to be asked whether a pause pays.
+            "guards": {"max_spend_share_per_hour": 1.0, "ask_when_pause_costs_more": not automatic},
             **({"alertmanager_url": f"http://localhost:{ports.alertmanager}"} if alertmanager else {"webhook_url": webhook_url}),
         },
     }  # fmt: skip
