@@ -32,7 +32,8 @@ BROWSER_PRIOR = 50.0
 def run(store: Store, name: str, params: dict[str, object]) -> pyarrow.Table:
     """One of our queries with the parameters it uses."""
     sql = queries.text(name)
-    return store.query(sql, queries.bind(sql, params))
+    # A column and its rendering for Python share a name; conditions mean the column.
+    return store.query(sql, queries.bind(sql, params), settings={"prefer_column_name_to_alias": 1})
 
 
 def claimed_counts(store: Store) -> tuple[int, int]:

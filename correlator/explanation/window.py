@@ -170,7 +170,8 @@ def read_window(
     clicks, lost = grid.fill(tables["hits"], "clicks"), grid.fill(tables["hits"], "lost")
     rates, bases = _rates(grid.cells, model, question)
     weight = rates[:, None] * model.season(grid.starts + bucket_ms / 2)[None, :]
-    matched = tables["conversions"].filter(tables["conversions"].column("matched"))
+    is_matched = pyarrow.compute.equal(tables["conversions"].column("matched"), 1)
+    matched = tables["conversions"].filter(is_matched)
     # Older clicks are outside the window, so are their conversions: otherwise something would be observed that is not expected.
     matched = matched.filter(pyarrow.compute.greater_equal(matched.column("click_bucket"), start))
     touches, clicked = _touches(tables["touches"], grid)
@@ -189,9 +190,7 @@ def read_window(
         expected_by_click=clicks * weight * arrived[None, :],
         observed_by_click=grid.fill(matched, "conversions", at="click_bucket"),
         expected_lost=_arrivals(lost * weight, model, bucket_ms),
-        unmatched=grid.total(
-            tables["conversions"].filter(pyarrow.compute.invert(tables["conversions"].column("matched"))), "conversions"
-        ),
+        unmatched=grid.total(tables["conversions"].filter(pyarrow.compute.invert(is_matched)), "conversions"),
         traced=grid.fill(tables["traces"], "traced"),
         failed=grid.fill(tables["traces"], "failed"),
         slow=grid.fill(tables["traces"], "slow"),
