@@ -20,6 +20,10 @@ REASONS: Final[dict[str, str]] = {
     "unsupported_media_type": "The Content-Type or Content-Encoding is not one that we read.",
     "busy": "The queue is full; send again after Retry-After.",
     "journal_unavailable": "The journal cannot be written; send again.",
+    # a file as a whole, or one of its lines
+    "unknown_kind": "There is no import of this kind.",
+    "not_found": "There is no such file.",
+    "not_a_record": "The line is not a journal line of a known kind.",
     # spans and metric points inside an accepted OTLP request
     "bad_ids": "The trace or span ID is missing, all zero or of the wrong length.",
     "too_old": "The span ended longer ago than we keep minutes open.",

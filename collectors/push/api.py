@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from collectors.base import Journal
 from collectors.config import PushConfig
 from collectors.metrics import PUSH_ITEMS
-from collectors.push.bodies import BUILDERS, Build
+from collectors.push.bodies import SHAPES, from_json
 from collectors.push.tenancy import ClientOf, restrict
 from collectors.versions import Fact, Versions
 from core.clock import Clock, now_ms
@@ -56,7 +56,7 @@ class Ingest:
         built: list[tuple[int, Record]] = []
         for index, item in enumerate(items):
             try:
-                record = BUILDERS[collection](bytes(item), now)
+                record = from_json(SHAPES[collection], bytes(item), now=now)
                 built.append((index, restrict(record, principal, client_of=self._client_of)))
             except Refusal as refusal:
                 results.append(Result(index=index, status=refusal.status, reason=refusal.reason, detail=refusal.detail))
@@ -148,14 +148,12 @@ def build_router(
     """
     router = APIRouter(prefix="/api/v1", tags=["ingest"])
     ingest = Ingest(journal, versions=versions, client_of=client_of, config=config, clock=clock)
-    for collection, build in BUILDERS.items():
-        _add(router, collection, build, ingest=ingest, authorize=authorize, max_bytes=config.max_body_bytes)
+    for collection in SHAPES:
+        _add(router, collection, ingest=ingest, authorize=authorize, max_bytes=config.max_body_bytes)
     return router
 
 
-def _add(
-    router: APIRouter, collection: str, build: Build, *, ingest: Ingest, authorize: Authorize, max_bytes: int
-) -> None:
+def _add(router: APIRouter, collection: str, *, ingest: Ingest, authorize: Authorize, max_bytes: int) -> None:
     authorized: Callable[..., Principal] = authorize("ingest")
 
     async def push(request: Request, principal: Any = Depends(authorized)) -> Response:
@@ -169,6 +167,6 @@ def _add(
         methods=["POST"],
         status_code=207,
         summary=f"Send {collection}: one object or an array",
-        description=(build.__doc__ or "").strip() or None,
+        description=SHAPES[collection].body.__doc__,
         responses={400: {"description": "malformed or empty"}, 413: {"description": "too large"}},
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from core.clock import DAY_MS, parse_rfc3339
 from core.errors import Invalid, Refusal
 from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS, is_click_id, is_qualified, qualified
 from core.money import check_currency, to_micros
+from core.pages import normalise_page
 from core.records import (
     Campaign,
     Change,
@@ -42,11 +43,11 @@ MAX_ATTRIBUTES = 64
 _HEX_64 = re.compile(r"^[0-9a-f]{64}$")
 
 
-class _Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class FieldsOf(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of all bodies: a field that is not declared is refused, since a typing error would be lost silently."""
 
 
-class ConversionBody(_Body):
+class ConversionBody(FieldsOf):
     conversion_id: str
     type: str
     ts: str
@@ -76,7 +77,7 @@ class ConversionBody(_Body):
     attributes: dict[str, str] = {}
 
 
-class SpendBody(_Body):
+class SpendBody(FieldsOf):
     """`campaign` is the platform's own ID, or already qualified; `account` may then be left out."""
 
     platform: str
@@ -95,7 +96,7 @@ class SpendBody(_Body):
     platform_conversions: float = 0.0
 
 
-class CampaignBody(_Body):
+class CampaignBody(FieldsOf):
     """What a person or a system knows of a campaign; fields left out say nothing."""
 
     campaign: str
@@ -117,7 +118,7 @@ class CampaignBody(_Body):
     launched: str = ""
 
 
-class DeployBody(_Body):
+class DeployBody(FieldsOf):
     service: str
     version: str
     ts: str
@@ -127,7 +128,7 @@ class DeployBody(_Body):
     description: str = ""
 
 
-class ImpressionBody(_Body):
+class ImpressionBody(FieldsOf):
     platform: str
     campaign: str
     ts: str
@@ -137,7 +138,7 @@ class ImpressionBody(_Body):
     hashed_id: str = ""
 
 
-class GaugeBody(_Body):
+class GaugeBody(FieldsOf):
     service: str
     name: str
     value: float
@@ -145,54 +146,51 @@ class GaugeBody(_Body):
     attributes: dict[str, str] = {}
 
 
-Body = TypeVar("Body", bound=_Body)
-Build = Callable[[bytes, int], Record]
+Body = TypeVar("Body", bound=FieldsOf)
 
 
-def conversion(raw: bytes, now: int) -> Conversion:
-    body = _decode(raw, ConversionBody)
-    ids = _platform_ids(body)
-    value = _money(body.value, "value")
+def conversion(body: ConversionBody, *, now: int, source: str) -> Conversion:
+    ids = platform_ids(body)
+    value = money(body.value, "value")
     if value and not body.currency:
         raise Invalid("missing_field", "currency: an amount needs its ISO 4217 code, e.g. EUR")
     return Conversion(
-        ts=_time(body.ts, "ts", now=now),
-        source=SOURCE,
+        ts=event_time(body.ts, "ts", now=now),
+        source=source,
         fact_id=fact_ids.conversion(
             client=body.client,
             origin=body.origin,
-            type=_present(body.type, "type"),
-            conversion_id=_present(body.conversion_id, "conversion_id"),
+            type=present(body.type, "type"),
+            conversion_id=present(body.conversion_id, "conversion_id"),
         ),
         conversion_id=body.conversion_id,
         type=body.type,
         status=body.status,
         origin=body.origin,
         value_micros=value,
-        currency=_currency(body.currency),
-        click_id=_click_id(body.click_id),
+        currency=currency(body.currency),
+        click_id=click_id(body.click_id),
         platform_ids=ids,
-        visitor_id=_visitor_id(body.visitor_id),
+        visitor_id=visitor_id(body.visitor_id),
         order_id=body.order_id,
         crm_id=body.crm_id,
-        email_sha256=_sha256(body.email_sha256, "email_sha256"),
-        phone_sha256=_sha256(body.phone_sha256, "phone_sha256"),
+        email_sha256=sha256(body.email_sha256, "email_sha256"),
+        phone_sha256=sha256(body.phone_sha256, "phone_sha256"),
         client=body.client,
-        page=body.page,
+        page=normalise_page(body.page),
         user_agent=body.user_agent,
-        attributes=_attributes(body.attributes),
+        attributes=attributes(body.attributes),
     )
 
 
-def spend(raw: bytes, now: int) -> Spend:
-    body = _decode(raw, SpendBody)
-    platform, account, campaign = _campaign(body.campaign, platform=body.platform, account=body.account)
-    ts = _time(body.bucket, "bucket", now=now)
+def spend(body: SpendBody, *, now: int, source: str) -> Spend:
+    platform, account, campaign = campaign_of(body.campaign, platform=body.platform, account=body.account)
+    ts = event_time(body.bucket, "bucket", now=now)
     if not 60 <= body.bucket_s <= 31 * 86_400:
         raise Invalid("bad_value", f"bucket_s: {body.bucket_s} is not between 60 seconds and 31 days")
     return Spend(
         ts=ts,
-        source=SOURCE,
+        source=source,
         fact_id=fact_ids.spend(
             campaign=campaign,
             ts=ts,
@@ -206,25 +204,24 @@ def spend(raw: bytes, now: int) -> Spend:
         account=account,
         campaign=campaign,
         bucket_s=body.bucket_s,
-        cost_micros=_money(body.cost, "cost"),
-        currency=_currency(_present(body.currency, "currency")),
+        cost_micros=money(body.cost, "cost"),
+        currency=currency(present(body.currency, "currency")),
         ad_group=body.ad_group,
         creative=body.creative,
         keyword=body.keyword,
         device=body.device,
-        clicks=_count(body.clicks, "clicks"),
-        impressions=_count(body.impressions, "impressions"),
+        clicks=count(body.clicks, "clicks"),
+        impressions=count(body.impressions, "impressions"),
         platform_conversions=body.platform_conversions,
     )
 
 
-def campaign(raw: bytes, now: int) -> Campaign:
-    body = _decode(raw, CampaignBody)
-    platform, account, identifier = _campaign(body.campaign, platform=body.platform, account=body.account)
+def campaign(body: CampaignBody, *, now: int, source: str) -> Campaign:
+    platform, account, identifier = campaign_of(body.campaign, platform=body.platform, account=body.account)
     return Campaign(
-        ts=_time(body.ts, "ts", now=now) if body.ts else now,
-        source=SOURCE,
-        fact_id=fact_ids.campaign(campaign=identifier, source=SOURCE),
+        ts=event_time(body.ts, "ts", now=now) if body.ts else now,
+        source=source,
+        fact_id=fact_ids.campaign(campaign=identifier, source=source),
         campaign=identifier,
         platform=platform,
         account=account,
@@ -232,25 +229,24 @@ def campaign(raw: bytes, now: int) -> Campaign:
         status=body.status,
         client=body.client,
         owner=body.owner,
-        currency=_currency(body.currency),
-        daily_budget_micros=_money(body.daily_budget, "daily_budget"),
-        target_cpl_micros=_money(body.target_cpl, "target_cpl"),
+        currency=currency(body.currency),
+        daily_budget_micros=money(body.daily_budget, "daily_budget"),
+        target_cpl_micros=money(body.target_cpl, "target_cpl"),
         target_roas=body.target_roas,
         break_even_rate=body.break_even_rate,
-        margin_micros=_money(body.margin, "margin"),
-        cpc_micros=_money(body.cpc, "cpc"),
+        margin_micros=money(body.margin, "margin"),
+        cpc_micros=money(body.cpc, "cpc"),
         parallel_tracking=body.parallel_tracking,
-        launched=_time(body.launched, "launched", now=now) if body.launched else 0,
+        launched=event_time(body.launched, "launched", now=now) if body.launched else 0,
     )
 
 
-def deploy(raw: bytes, now: int) -> Deploy:
-    body = _decode(raw, DeployBody)
-    ts = _time(body.ts, "ts", now=now)
-    service = _present(body.service, "service")
+def deploy(body: DeployBody, *, now: int, source: str) -> Deploy:
+    ts = event_time(body.ts, "ts", now=now)
+    service = present(body.service, "service")
     return Deploy(
         ts=ts,
-        source=SOURCE,
+        source=source,
         fact_id=fact_ids.deploy(service=service, version=body.version, change=body.change, ts=ts),
         service=service,
         version=body.version,
@@ -261,45 +257,76 @@ def deploy(raw: bytes, now: int) -> Deploy:
     )
 
 
-def impression(raw: bytes, now: int) -> Impression:
-    body = _decode(raw, ImpressionBody)
-    platform, _account, identifier = _campaign(body.campaign, platform=body.platform, account=body.account)
-    ts = _time(body.ts, "ts", now=now)
+def impression(body: ImpressionBody, *, now: int, source: str) -> Impression:
+    platform, _account, identifier = campaign_of(body.campaign, platform=body.platform, account=body.account)
+    ts = event_time(body.ts, "ts", now=now)
     person = body.visitor_id or body.hashed_id
     if not (person or body.impression_id):
         raise Invalid("missing_field", "impression_id: needed when there is no visitor_id or hashed_id")
     return Impression(
         ts=ts,
-        source=SOURCE,
+        source=source,
         fact_id=fact_ids.impression(campaign=identifier, impression_id=body.impression_id, ts=ts, person=person),
         platform=platform,
         campaign=identifier,
-        visitor_id=_visitor_id(body.visitor_id),
+        visitor_id=visitor_id(body.visitor_id),
         hashed_id=body.hashed_id,
     )
 
 
-def gauge(raw: bytes, now: int) -> Gauge:
-    body = _decode(raw, GaugeBody)
+def gauge(body: GaugeBody, *, now: int, source: str) -> Gauge:
     return Gauge(
-        ts=_time(body.ts, "ts", now=now),
-        source=SOURCE,
-        service=_present(body.service, "service"),
-        name=_present(body.name, "name"),
+        ts=event_time(body.ts, "ts", now=now),
+        source=source,
+        service=present(body.service, "service"),
+        name=present(body.name, "name"),
         value=body.value,
-        attributes=_attributes(body.attributes),
+        attributes=attributes(body.attributes),
     )
 
 
-#: Path segment below /api/v1 -> how an item of it becomes a record.
-BUILDERS: Final[Mapping[str, Build]] = {
-    "conversions": conversion,
-    "spend": spend,
-    "deploys": deploy,
-    "impressions": impression,
-    "gauges": gauge,
-    "campaigns": campaign,
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """A body and how it becomes a record: ``build(body, now=…, source=…)``, `now` for the checks of event times."""
+
+    body: type[Any]
+    build: Callable[..., Record]
+
+
+#: Path segment below /api/v1, and kind of `clicktrace import` -> its shape.
+SHAPES: Final[Mapping[str, Shape]] = {
+    "conversions": Shape(body=ConversionBody, build=conversion),
+    "spend": Shape(body=SpendBody, build=spend),
+    "deploys": Shape(body=DeployBody, build=deploy),
+    "impressions": Shape(body=ImpressionBody, build=impression),
+    "gauges": Shape(body=GaugeBody, build=gauge),
+    "campaigns": Shape(body=CampaignBody, build=campaign),
 }
+
+
+def from_json(shape: Shape, raw: bytes, *, now: int, source: str = SOURCE) -> Record:
+    """The record of one JSON object.
+
+    Raises:
+        Refusal: with a word of the closed list.
+    """
+    try:
+        body = msgspec.json.decode(raw, type=shape.body)
+    except msgspec.MsgspecError as error:
+        raise refusal_of(error) from None
+    return shape.build(checked(body), now=now, source=source)
+
+
+def from_row(shape: Shape, row: Mapping[str, object], *, now: int, source: str) -> Record:
+    """The record of one row of a table, whose cells may all be text.
+
+    Raises:
+        Refusal: with a word of the closed list.
+    """
+    try:
+        body = msgspec.convert(row, shape.body, strict=False)
+    except msgspec.ValidationError as error:
+        raise refusal_of(error) from None
+    return shape.build(checked(body), now=now, source=source)
 
 
 def refusal_of(error: msgspec.MsgspecError) -> Refusal:
@@ -314,11 +341,12 @@ def refusal_of(error: msgspec.MsgspecError) -> Refusal:
     return Invalid("bad_value", text)
 
 
-def _decode(raw: bytes, body_type: type[Body]) -> Body:
-    try:
-        body = msgspec.json.decode(raw, type=body_type)
-    except msgspec.MsgspecError as error:
-        raise refusal_of(error) from None
+def checked(body: Body) -> Body:
+    """The body, its texts of a length and kind that a line can hold.
+
+    Raises:
+        Invalid: `bad_value`.
+    """
     for name in body.__struct_fields__:
         value = getattr(body, name)
         if isinstance(value, str):
@@ -334,13 +362,13 @@ def check_text(value: str, name: str) -> None:
         raise Invalid("bad_value", f"{name}: holds a NUL character")
 
 
-def _present(value: str, name: str) -> str:
+def present(value: str, name: str) -> str:
     if not value:
         raise Invalid("missing_field", f"{name}: may not be empty")
     return value
 
 
-def _time(text: str, name: str, *, now: int) -> int:
+def event_time(text: str, name: str, *, now: int) -> int:
     try:
         ts = parse_rfc3339(text)
     except (ValueError, OverflowError) as error:
@@ -352,39 +380,39 @@ def _time(text: str, name: str, *, now: int) -> int:
     return ts
 
 
-def _money(text: str, name: str) -> int:
+def money(text: str, name: str) -> int:
     try:
         return to_micros(text)
     except ValueError as error:
         raise Invalid("bad_value", f"{name}: {error}") from None
 
 
-def _currency(code: str) -> str:
+def currency(code: str) -> str:
     try:
         return check_currency(code) if code else ""
     except ValueError as error:
         raise Invalid("bad_value", f"currency: {error}") from None
 
 
-def _count(value: int, name: str) -> int:
+def count(value: int, name: str) -> int:
     if not 0 <= value < 2**32:
         raise Invalid("bad_value", f"{name}: {value} is not a count")
     return value
 
 
-def _click_id(text: str) -> str:
+def click_id(text: str) -> str:
     if text and not is_click_id(text):
         raise Invalid("bad_value", "click_id: not 32 lower-case hex digits (the value of ct_click)")
     return text
 
 
-def _visitor_id(text: str) -> str:
+def visitor_id(text: str) -> str:
     if text and not is_click_id(text):
         raise Invalid("bad_value", "visitor_id: not 32 lower-case hex digits (the value of the cookie ct_vid)")
     return text
 
 
-def _sha256(text: str, name: str) -> str:
+def sha256(text: str, name: str) -> str:
     lowered = text.lower()
     if text and not _HEX_64.match(lowered):
         # A plain address sent by mistake must not reach the journal, nor this message.
@@ -392,7 +420,7 @@ def _sha256(text: str, name: str) -> str:
     return lowered
 
 
-def _attributes(values: dict[str, str]) -> dict[str, str]:
+def attributes(values: dict[str, str]) -> dict[str, str]:
     if len(values) > MAX_ATTRIBUTES:
         raise Invalid("bad_value", f"attributes: more than {MAX_ATTRIBUTES}")
     for name, value in values.items():
@@ -401,7 +429,8 @@ def _attributes(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
-def _platform_ids(body: ConversionBody) -> dict[str, str]:
+def platform_ids(body: Any) -> dict[str, str]:
+    """The platform IDs of a body that has a field for each, and `platform_ids`."""
     unknown = sorted(set(body.platform_ids) - set(PLATFORM_IDS))
     if unknown:
         raise Invalid("unknown_field", f"platform_ids.{unknown[0]}: known are {', '.join(PLATFORM_IDS)}")
@@ -413,9 +442,9 @@ def _platform_ids(body: ConversionBody) -> dict[str, str]:
     return merged
 
 
-def _campaign(text: str, *, platform: str, account: str) -> tuple[str, str, str]:
+def campaign_of(text: str, *, platform: str, account: str) -> tuple[str, str, str]:
     """(platform, account, qualified campaign) from a qualified ID, or from the platform's own ID beside platform and account."""
-    _present(text, "campaign")
+    present(text, "campaign")
     if is_qualified(text):
         own_platform, own_account, _ = text.split(":")
         if (platform or own_platform, account or own_account) != (own_platform, own_account):
@@ -423,8 +452,8 @@ def _campaign(text: str, *, platform: str, account: str) -> tuple[str, str, str]
         return own_platform, own_account, text
     if ":" in text:
         raise Invalid("bad_value", f"campaign: {text} is neither <platform>:<account>:<id> nor the platform's own ID")
-    _present(platform, "platform")
-    _present(account, "account")
+    present(platform, "platform")
+    present(account, "account")
     if ":" in platform or ":" in account:
         raise Invalid("bad_value", "platform and account may not hold a colon")
     return platform, account, qualified(platform, account, text)

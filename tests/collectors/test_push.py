@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collectors.push.api import split
-from collectors.push.bodies import BUILDERS, PLATFORM_IDS
+from collectors.push.bodies import PLATFORM_IDS, SHAPES, from_json
 from collectors.refusals import REASONS
 from collectors.versions import RECENT_MS
 from core.clock import to_rfc3339
@@ -323,12 +323,12 @@ NAMES = st.sampled_from([*ORDER, *SPEND, "service", "version", "name", "change",
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(collection=st.sampled_from(sorted(BUILDERS)), changes=st.dictionaries(NAMES, JSON, max_size=4))
+@given(collection=st.sampled_from(sorted(SHAPES)), changes=st.dictionaries(NAMES, JSON, max_size=4))
 def test_whatever_an_item_holds_it_becomes_a_record_or_a_named_refusal(
     collection: str, changes: dict[str, Any]
 ) -> None:
     body = json.dumps({**GOOD[collection], **changes}).encode()
-    assert refusal_word(lambda: BUILDERS[collection](body, TS_MS)) in {"", *REASONS}
+    assert refusal_word(lambda: from_json(SHAPES[collection], body, now=TS_MS)) in {"", *REASONS}
 
 
 @settings(max_examples=300, deadline=None)
@@ -338,5 +338,7 @@ def test_whatever_bytes_come_they_are_split_or_refused_by_name(body: bytes) -> N
 
 
 def test_times_keep_their_milliseconds() -> None:
-    record = BUILDERS["deploys"](json.dumps({**GOOD["deploys"], "ts": to_rfc3339(TS_MS + 7)}).encode(), TS_MS)
+    record = from_json(
+        SHAPES["deploys"], json.dumps({**GOOD["deploys"], "ts": to_rfc3339(TS_MS + 7)}).encode(), now=TS_MS
+    )
     assert record.ts == TS_MS + 7
