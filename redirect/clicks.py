@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from core.identity import derive_from_values
@@ -15,6 +16,7 @@ from redirect.request import Request
 
 SOURCE: Final = "redirect"
 MAX_USER_AGENT: Final = 512
+_MAX_REFERRER: Final = 512
 #: Hex digits of randomness one hit may use: click ID, visitor ID, hit span ID.
 ENTROPY_CHARS: Final = 80
 
@@ -113,7 +115,7 @@ def build(
         platform_ids=_platform_ids(parameters.ids) if parameters.ids and not private else {},
         utm=parameters.utm,
         visitor_id=visit.visitor_id,
-        user_agent=agent[:MAX_USER_AGENT].decode("utf-8", "replace"),
+        user_agent=_agent(agent[:MAX_USER_AGENT]),
         network=network,
         network_hash="" if private else network_hash,
         referrer_host=referrer_host(header[fields.REFERER]),
@@ -125,8 +127,11 @@ def build(
 
 def referrer_host(referrer: bytes) -> str:
     """The host of a Referer header, lower-case, without port and credentials; "" when there is none."""
-    if not referrer:
-        return ""
+    return _referrer_host(referrer[:_MAX_REFERRER]) if referrer else ""
+
+
+@lru_cache(maxsize=4096)
+def _referrer_host(referrer: bytes) -> str:
     rest = referrer.partition(b"://")[2]
     for mark in b"/", b"?", b"#":
         rest = rest.partition(mark)[0]
@@ -134,6 +139,11 @@ def referrer_host(referrer: bytes) -> str:
     if not host.startswith(b"["):
         host = host.partition(b":")[0]
     return host[:253].decode("ascii", "replace")
+
+
+@lru_cache(maxsize=4096)
+def _agent(user_agent: bytes) -> str:
+    return user_agent.decode("utf-8", "replace")
 
 
 def _platform_of(ids: dict[bytes, bytes]) -> str:

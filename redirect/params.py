@@ -17,6 +17,7 @@ Our own parameters (`ct_…`) speak to the redirect and are not passed on, excep
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS, is_macro, percent_decode, usable
@@ -44,6 +45,7 @@ _USES: Final[dict[bytes, int]] = {
 _SAFE: Final = bytes(range(0x61, 0x7B)) + bytes(range(0x41, 0x5B)) + b"0123456789-._~!$&'()*+,;=:@/?%"
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _QUALIFIED_PARTS: Final = 3
+_MEMO_SIZE: Final = 8192
 
 
 class Parameters:
@@ -91,19 +93,30 @@ def qualified_or(value: bytes | None, fallback: str) -> str:
     """A qualified ID from a parameter, or the fallback when it is absent, unqualified or holds an unexpanded macro."""
     if not value or len(value) > MAX_TEXT:
         return fallback
-    parts = value.split(b":")
-    if len(parts) != _QUALIFIED_PARTS or not all(parts) or any(is_macro(part) for part in parts):
-        return fallback
-    text = value.decode("utf-8", "replace")
-    return text if text.isprintable() else fallback
+    return _qualified(value) or fallback
 
 
 def text_or(value: bytes | None, fallback: str) -> str:
     """A recorded free text from a parameter, cut to 256 bytes; absent when empty, a macro, or it holds an e-mail address."""
-    if not value or is_macro(value):
-        return fallback
-    text = value[:MAX_TEXT].decode("utf-8", "replace")
-    return fallback if "@" in text and _EMAIL.search(text) else text
+    return (_text(value[:MAX_TEXT]) or fallback) if value else fallback
+
+
+# Campaigns and utm values repeat from click to click: what was decided once is remembered, in bounded memory.
+
+
+@lru_cache(maxsize=_MEMO_SIZE)
+def _qualified(value: bytes) -> str:
+    parts = value.split(b":")
+    if len(parts) != _QUALIFIED_PARTS or not all(parts) or any(is_macro(part) for part in parts):
+        return ""
+    text = value.decode("utf-8", "replace")
+    return text if text.isprintable() else ""
+
+
+@lru_cache(maxsize=_MEMO_SIZE)
+def _text(value: bytes) -> str:
+    text = "" if is_macro(value) else value.decode("utf-8", "replace")
+    return "" if "@" in text and _EMAIL.search(text) else text
 
 
 def _unusual(name: bytes) -> int:

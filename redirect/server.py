@@ -120,6 +120,7 @@ class Server:
         self._starts: list[float] = []
         self._entropy = ""
         self._entropy_at = 0
+        self._now = 0
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         self._set_date()
 
@@ -146,6 +147,11 @@ class Server:
         self._starts.append(request.started)
         return answer.wire
 
+    def _tick(self) -> int:
+        """The time of this tick, taken once: requests that are handled together happened together."""
+        self._now = self.clock()
+        return self._now
+
     def refuse(self, status: int, outcome: str) -> bytes:
         """An answer to what is no proper request; the connection ends with it."""
         self.counters.slots[OUTCOME_SLOT[outcome]] += 1
@@ -159,6 +165,7 @@ class Server:
     def end_of_tick(self) -> None:
         bodies, self._bodies = self._bodies, []
         waiting, self._waiting = self._waiting, []
+        self._now = 0
         if bodies:
             self._journal_or_count(bodies)
         for connection in waiting:

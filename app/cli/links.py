@@ -172,7 +172,7 @@ class LinksClient:
     def __init__(self, *, url: str = "", key: str = "") -> None:
         self._base = (url or _running_url()).rstrip("/")
         self._client = httpx.Client(
-            base_url=f"{self._base}/api/v1/links",
+            base_url=self._base,
             headers={"Authorization": f"Bearer {key or _admin_key()}"},
             timeout=TIMEOUT_S,
         )
@@ -191,7 +191,7 @@ class LinksClient:
             Transient: nobody answered.
         """
         try:
-            response = self._client.request(method, path, **request)
+            response = self._client.request(method, f"/api/v1/links{path}", **request)
         except httpx.HTTPError as error:
             raise Transient(
                 self._base, f"{error}; is the monitor running there? (clicktrace up, --url, {URL_VARIABLE})"
