@@ -10,13 +10,19 @@ from collections.abc import Callable
 import httpx
 import structlog
 
+from alerts.api import Desk, build_approval_router
+from alerts.api import build_router as build_actions_router
 from alerts.pipeline import Alerts
 from app.leadership import Leadership, installation_name
 from app.parts import Base, Shipping
+from app.settings import Settings
 from core.clock import Clock
 from core.control.checkpoints import Checkpoints
 from core.schedule import Periodic
 from core.vendors.registry import open_account
+from correlator.api import build_router as build_reports_router
+from correlator.detection.config import DetectionConfig
+from correlator.detection.engine import Detection
 from correlator.engine import Correlator
 
 log = structlog.get_logger(__name__)
@@ -37,12 +43,21 @@ class Conclusions:
             lease_s=settings.monitor.lease_s,
             clock=clock,
         )
+        self.detection = Detection(
+            base.store,
+            base.journal,
+            Checkpoints(base.control, "detection", clock=clock),
+            config=detection_config(settings),
+            clock=clock,
+            shipped_through=shipping.shipper.shipped_through,
+        )
         self.correlator = Correlator(
             base.store,
             base.journal,
             Checkpoints(base.control, "correlator", clock=clock),
             config=settings.correlator,
             clock=clock,
+            further=[("detection", self.detection.tick)],
         )
         self.alerts = Alerts(
             base.store,
@@ -56,9 +71,30 @@ class Conclusions:
             shipped_through=shipping.shipper.shipped_through,
         )
         self._heartbeat = Heartbeat(settings.monitor.heartbeat_url)
+        alerts_interval_s = settings.alerts.interval / 1000
+        self._alerts_loop = self._leading("alerts", self.alerts.tick, interval_s=alerts_interval_s, clock=clock)
         self.loops = [
             self._leading("correlator", self._correlate, interval_s=settings.correlator.tick_interval_s, clock=clock),
-            self._leading("alerts", self.alerts.tick, interval_s=settings.alerts.interval / 1000, clock=clock),
+            self._alerts_loop,
+        ]
+        self.desk = Desk(
+            self.alerts.ledger,
+            self.alerts.decisions,
+            self.alerts.links,
+            public_url=settings.public_url,
+            clock=clock,
+            on_change=self._alerts_loop.poke,
+        )
+        self.routers = [
+            build_reports_router(
+                base.store,
+                authorize=base.authorize,
+                shipped_through=shipping.shipper.shipped_through,
+                config=settings.correlator,
+                clock=clock,
+            ),
+            build_actions_router(self.desk, authorize=base.authorize),
+            build_approval_router(self.desk),
         ]
 
     def start(self) -> None:
@@ -84,6 +120,13 @@ class Conclusions:
     def _correlate(self, now: int) -> None:
         self.correlator.tick(now)
         self._heartbeat.beat()
+
+
+def detection_config(settings: Settings) -> DetectionConfig:
+    """Detection steers by the catalogue's types, unless it was told others."""
+    if "steering_types" in settings.detection.model_fields_set:
+        return settings.detection
+    return settings.detection.model_copy(update={"steering_types": settings.correlator.steering_types()})
 
 
 class Heartbeat:

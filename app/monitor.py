@@ -8,8 +8,8 @@ from typing import Protocol
 
 from fastapi import APIRouter
 from prometheus_client import REGISTRY
+from starlette.types import ASGIApp
 
-from alerts.approval import Decisions
 from app import health, metrics
 from app.conclusions import Conclusions
 from app.console.data import ConsoleData
@@ -23,8 +23,17 @@ from app.serving import Site
 from app.sessions import Sessions
 from app.settings import Settings
 from app.sign_in import build_router as build_sign_in_router
+from core.clock import DAY_MS
 from core.schedule import Periodic
+from core.store.read_server import build_read_app
+from correlator.freshness import SourceFreshness, freshness
+from correlator.period import Question
 from redirect.metrics import RedirectCollector
+
+#: The journal's name among the sources (`correlator.freshness`): what live decisions rest on.
+JOURNAL_SOURCE = "journal"
+#: A source in one of these states is shown as late.
+LATE_STATES = {"late", "stalled", "silent"}
 
 
 class Part(Protocol):
@@ -73,6 +82,8 @@ class Monitor:
         if "otlp" in sockets and self.ingestion is not None:
             otlp = build_otlp_app(self.ingestion.otlp_router, max_body_bytes=settings.max_body_bytes)
             found.append(Site(name="otlp", app=otlp, sock=sockets["otlp"]))
+        if "read" in sockets:
+            found.append(Site(name="read", app=self._read_app(), sock=sockets["read"]))
         return found
 
     def checks(self) -> list[Check]:
@@ -87,11 +98,22 @@ class Monitor:
             found.append(Check(name="shipper", ok=recent and behind < health.BEHIND_BYTES, figures=figures))
         return found
 
+    def _read_app(self) -> ASGIApp:
+        """The ClickHouse protocol for keys that read everything."""
+
+        def may_read_all(key: str) -> bool:
+            principal = self.base.keys.check(key)
+            return principal is not None and not principal.clients and bool({"read", "admin"} & principal.scopes)
+
+        return build_read_app(self.settings.store, self.settings.data_dir, key_check=may_read_all)
+
     def freshness(self) -> list[SourceAge]:
-        """How far every source is complete; the shipped journal comes first."""
+        """How far every source is complete, as of now."""
         assert self.shipping is not None
-        through = self.shipping.shipper.shipped_through(self.base.clock())
-        return [SourceAge(name="clicks", complete_through=through, state="ok", live=True)]
+        now = self.base.clock()
+        question = Question(since=now - DAY_MS, until=now, now=now)
+        found = freshness(self.base.store, question, shipped=self.shipping.shipper.shipped_through(now))
+        return [source_age(source) for source in found.sources]
 
     def _in_order_of_flow(self) -> Sequence[Part]:
         parts: list[Part | None] = [self.ingestion, self.conclusions, self.shipping]
@@ -103,7 +125,8 @@ class Monitor:
             routers += self.ingestion.routers
         if self.conclusions is not None:
             secure = bool(self.settings.monitor.tls_cert)
-            routers += [links_router(self.base), build_sign_in_router(self.base.keys, sessions, secure=secure)]
+            routers += [links_router(self.base), *self.conclusions.routers]
+            routers.append(build_sign_in_router(self.base.keys, sessions, secure=secure))
         return routers
 
     def _console(self, conclusions: Conclusions) -> Console:
@@ -114,7 +137,7 @@ class Monitor:
             steering=self.settings.correlator.steering_types(),
             origin=self.settings.detection.steering_origin,
         )
-        return Console(data, Decisions(ledger), freshness=self.freshness, clock=self.base.clock)
+        return Console(data, conclusions.desk, freshness=self.freshness, clock=self.base.clock)
 
     def _register_metrics(self) -> None:
         loops: list[Periodic] = [self.shipping.loop] if self.shipping is not None else []
@@ -123,3 +146,11 @@ class Monitor:
         collector = metrics.MonitorCollector(self.base, shipping=self.shipping, loops=loops, leadership=leadership)
         REGISTRY.register(collector)
         REGISTRY.register(RedirectCollector(self.settings.data_dir))
+
+
+def source_age(source: SourceFreshness) -> SourceAge:
+    """A source's freshness for the console's strip."""
+    state = "late" if source.state in LATE_STATES else "ok"
+    live = source.source == JOURNAL_SOURCE
+    name = "Clicks and orders" if live else source.source.replace("_", " ")
+    return SourceAge(name=name, complete_through=source.complete_through_ms, state=state, live=live)

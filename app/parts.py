@@ -18,8 +18,11 @@ from collectors.otlp import api as otlp_api
 from collectors.otlp.click_lookup import StoreClicks
 from collectors.otlp.receiver import Receiver
 from collectors.push import api as push_api
+from collectors.registry import build_sources
+from collectors.runner import Runner
 from collectors.versions import Versions
 from core.clock import Clock, now_ms
+from core.control.checkpoints import Checkpoints
 from core.control.engine import open_control
 from core.errors import ClicktraceError
 from core.journal.writer import JournalWriter
@@ -110,7 +113,7 @@ class Shipping:
 
 
 class Ingestion:
-    """The doors through which facts come in: push endpoints, OTLP, links."""
+    """The doors through which facts come in: push endpoints, OTLP, and the sources that are read at intervals."""
 
     def __init__(self, base: Base) -> None:
         settings = base.settings
@@ -130,14 +133,26 @@ class Ingestion:
             clock=base.clock,
         )
 
+        self.runner = Runner(
+            build_sources(settings.collectors, settings.accounts),
+            base.journal,
+            Checkpoints(base.control, "collectors", clock=base.clock),
+            versions=self.versions,
+            poll_interval_s=settings.collectors.poll_interval_s,
+            concurrency=settings.collectors.concurrency,
+            clock=base.clock,
+        )
+
     @property
     def routers(self) -> list[APIRouter]:
         return [self.push_router, self.otlp_router]
 
     def start(self) -> None:
         self.receiver.start()
+        self.runner.start()
 
     def stop(self) -> None:
+        self.runner.stop()
         self.receiver.stop()
 
 

@@ -5,8 +5,10 @@ The embedded engine can be opened by one process only, so a command beside a run
 
 from __future__ import annotations
 
+from app.auth import ADMIN_KEY_FILE
 from app.run_state import running
 from app.settings import Settings
+from core.errors import Unauthorized
 from core.store.client import Store, connector, open_store
 
 
@@ -15,11 +17,20 @@ def open_reader(settings: Settings) -> Store:
 
     Raises:
         StoreError: not reachable.
+        Unauthorized: `no_key`: the monitor runs and its admin key cannot be read.
     """
     state = running(settings.data_dir)
     if settings.store.url or state is None or "read" not in state.ports:
         return open_store(settings.store, settings.data_dir)
     through = settings.store.model_copy(
-        update={"url": f"http://127.0.0.1:{state.ports['read']}/default", "password": ""}
+        update={"url": f"http://127.0.0.1:{state.ports['read']}/default", "password": _admin_key(settings)}
     )
     return Store(connector(through, settings.data_dir), database="default")
+
+
+def _admin_key(settings: Settings) -> str:
+    path = settings.data_dir / ADMIN_KEY_FILE
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise Unauthorized("no_key", f"{path}: {error.strerror}: the running monitor asks for a read key") from None

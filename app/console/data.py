@@ -83,12 +83,6 @@ class ConsoleData:
             raise NotFound("unknown_incident", f"there is no incident {incident_id}")
         return _view(rows[0])
 
-    def action(self, action_id: str) -> Action:
-        """Raises:
-        NotFound: `unknown_action`.
-        """
-        return self._ledger.get(action_id)
-
     def actions(self, incident_id: str, principal: Principal) -> list[ActionView]:
         """Everything done or asked for an incident, each with its ledger."""
         return [

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import msgspec
 from nicegui import ui
 
+from alerts.actions.base import Action
 from alerts.state import ActionState
 from app.console import components, wording
 from app.console.data import ActionView
 
-#: verb, action ID -> what happened, as a sentence; runs in a worker thread and raises `core.errors.Refusal`.
-Decide = Callable[[str, str], Awaitable[str]]
+Verb = Literal["approve", "reject", "undo", "keep"]
+#: Carries out a pressed button: verb, action ID -> what became of it, as a sentence.
+Decide = Callable[[Verb, str], Awaitable[str]]
 
 STATE_SENTENCES = {
     ActionState.HELD: "held by a guard",
@@ -35,7 +38,7 @@ STATE_SENTENCES = {
 class Button(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to press; `question` is asked before it acts."""
 
-    verb: str
+    verb: Verb
     label: str
     question: str
     primary: bool = False
@@ -59,6 +62,17 @@ def buttons(view: ActionView, *, may_decide: bool) -> list[Button]:
     if view.action.state is ActionState.APPROVED:
         return [Button(verb="reject", label="Stop", question=f"Do not pause {name} after all?")]
     return []
+
+
+def outcome(verb: Verb, after: Action) -> str:
+    """What to tell the person who pressed."""
+    name = after.name or after.target
+    if verb == "approve":
+        agreed = after.state is ActionState.APPROVED
+        return f"{name} will be paused." if agreed else "Noted. A second person must agree."
+    if verb == "keep":
+        return f"{name} stays paused until a person resumes it."
+    return f"{name} stays as it is." if verb == "reject" else f"{name} will deliver again."
 
 
 def show(views: Sequence[ActionView], *, may_decide: bool, decide: Decide, now: int) -> None:

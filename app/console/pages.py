@@ -11,13 +11,14 @@ from fastapi import FastAPI, Request
 from nicegui import ui
 from nicegui.element import Element
 
-from alerts.approval import Decisions
+from alerts.api import Desk
+from app.auth import require_scope
 from app.console import decisions, incident, incidents, layout, timeline
 from app.console.data import ActionView, ConsoleData, IncidentView
 from app.console.layout import SourceAge
 from app.console.series import Series
 from core.clock import Clock
-from core.errors import ClicktraceError, Forbidden, NotFound, Refusal
+from core.errors import ClicktraceError, NotFound, Refusal
 from core.principal import Principal
 
 log = structlog.get_logger(__name__)
@@ -30,11 +31,11 @@ Freshness = Callable[[], Sequence[SourceAge]]
 class Console:
     """What the pages need: readers, the people's decisions, and the clock."""
 
-    def __init__(self, data: ConsoleData, decide: Decisions, *, freshness: Freshness, clock: Clock) -> None:
+    def __init__(self, data: ConsoleData, desk: Desk, *, freshness: Freshness, clock: Clock) -> None:
         self.data = data
         self.freshness = freshness
         self.clock = clock
-        self._decide = decide
+        self._desk = desk
 
     async def read(self, work: Callable[[], Result]) -> Result:
         return await asyncio.to_thread(work)
@@ -42,7 +43,7 @@ class Console:
     def decider(self, principal: Principal) -> decisions.Decide:
         """Runs a pressed button under this person's name and says what became of it."""
 
-        async def decide(verb: str, action_id: str) -> str:
+        async def decide(verb: decisions.Verb, action_id: str) -> str:
             try:
                 return await asyncio.to_thread(self._act, verb, action_id, principal)
             except Refusal as refusal:
@@ -50,22 +51,11 @@ class Console:
 
         return decide
 
-    def _act(self, verb: str, action_id: str, principal: Principal) -> str:
-        action, now = self.data.action(action_id), self.clock()
-        if not principal.sees(action.client):
-            raise Forbidden("forbidden_client", "this campaign belongs to a client your key does not see")
-        name = action.name or action.target
-        if verb == "approve":
-            after = self._decide.approve(action, by=principal.name, via="console", now=now)
-            return f"{name} will be paused." if after.state == "approved" else "Noted. A second person must agree."
-        if verb == "reject":
-            self._decide.reject(action, by=principal.name, via="console", now=now)
-            return f"{name} stays as it is."
-        if verb == "undo":
-            self._decide.undo(action, by=principal.name, via="console", now=now)
-            return f"{name} will deliver again."
-        self._decide.keep(action, by=principal.name, now=now)
-        return f"{name} stays paused until a person resumes it."
+    def _act(self, verb: decisions.Verb, action_id: str, principal: Principal) -> str:
+        require_scope(principal, "approve")
+        action = self._desk.visible(action_id, principal)
+        after = self._desk.decide(verb, action, by=principal.name, via="console")
+        return decisions.outcome(verb, after)
 
 
 def install(app: FastAPI, console: Console) -> None:

@@ -104,7 +104,8 @@ class System:
 
     def select(self, sql: str) -> list[dict[str, Any]]:
         """Rows through the ClickHouse protocol, as any client of it would ask."""
-        answer = httpx.post(self.url("read"), content=f"{sql} FORMAT JSON", timeout=60)
+        headers = {"X-ClickHouse-Key": self.key}
+        answer = httpx.post(self.url("read"), content=f"{sql} FORMAT JSON", headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
         rows: list[dict[str, Any]] = json.loads(answer.text)["data"]
         return rows

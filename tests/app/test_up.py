@@ -11,9 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from core.identity import derive
 
 from .running_system import System, alive, eventually, running
 
@@ -23,6 +26,11 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running(tmp_path_factory.mktemp("up") / "data") as started:
         started.add_link("spring")
         yield started
+
+
+def _found(client: httpx.Client, path: str) -> dict[str, Any] | None:
+    answer = client.get(path)
+    return answer.json() if answer.status_code == 200 else None
 
 
 def run_up(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -77,6 +85,24 @@ def test_otlp_is_answered_on_its_own_port_and_nothing_else_is(system: System) ->
         headers = {"Content-Type": "application/json"}
         assert client.post("/v1/traces", json={"resourceSpans": []}, headers=headers).status_code == 200
         assert client.get("/api/v1/links").status_code == 404
+
+
+def test_a_click_is_seen_through_the_api_and_the_clickhouse_protocol(system: System) -> None:
+    answer = httpx.get(system.url("redirect", "/spring?gclid=one-click"))
+    assert answer.status_code == 302
+    click_id = derive("gclid", b"one-click")
+    assert f"ct_click={click_id}" in answer.headers["location"]
+    with system.client() as client:
+        journey = eventually(lambda: _found(client, f"/api/v1/clicks/{click_id}"), within_s=10, what="click in the API")
+    assert journey["campaign"] == "google:1:2"
+    rows = system.select(f"SELECT slug, http_status FROM click WHERE click_id = unhex('{click_id}')")
+    assert rows == [{"slug": "spring", "http_status": 302}]
+
+
+def test_the_clickhouse_protocol_asks_for_a_key_that_reads_everything(system: System) -> None:
+    assert httpx.post(system.url("read"), content="SELECT 1").status_code == 401
+    with system.client() as client:
+        assert client.get("/api/v1/freshness").status_code == 200
 
 
 def test_metrics_come_as_prometheus_and_as_openmetrics(system: System) -> None:
