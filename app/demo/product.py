@@ -21,23 +21,24 @@ class Product:
         self._client = httpx.Client(base_url=api, headers=headers, timeout=15, trust_env=False)
 
     def ready(self) -> bool:
-        """True when the product says it can work and has loaded what was journaled."""
-        try:
-            answer = self._client.get("/readyz")
-        except httpx.HTTPError:
-            return False
-        if answer.status_code != 200:
-            return False
-        behind = sum(check.get("figures", {}).get("behind_bytes", 0) for check in answer.json()["checks"])
-        return bool(behind < 2**20)
+        """True when the product says it can work and has loaded what was journaled before it started."""
+        checks = self._checks()
+        shipper = checks.get("shipper", {}).get("figures", {})
+        loaded = shipper.get("lines", 0) > 0 and shipper.get("behind_bytes", 0) < 2**20
+        return bool(checks) and loaded and all(check["ok"] for check in checks.values())
 
-    def behind_bytes(self) -> float:
-        """Journal bytes that are not in the store yet, as far as the product says."""
+    def behind_bytes(self) -> float | None:
+        """Journal bytes that are not in the store yet; None while the product does not say."""
+        figures = self._checks().get("shipper", {}).get("figures", {})
+        return figures.get("behind_bytes") if figures.get("lines") else None
+
+    def _checks(self) -> dict[str, dict[str, Any]]:
+        """What /readyz says, by check; empty while nobody answers."""
         try:
             checks = self._client.get("/readyz").json()["checks"]
         except (httpx.HTTPError, ValueError, KeyError):
-            return float("inf")
-        return float(sum(check.get("figures", {}).get("behind_bytes", 0) for check in checks))
+            return {}
+        return {check["name"]: check for check in checks}
 
     def add_links(self, world: w.World) -> None:
         for link in world.links:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from app.demo.visitors import Order, VisitorsConfig
 
 #: History ends this long before the demo starts: by then the last click's order has come.
 SETTLED_MS = int(w.DELAY_MAX_S * 1000)
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 300.0
 MARKER = ".clicktrace-demo"
 Progress = Callable[[str, float], None]
 
@@ -88,13 +88,9 @@ class Stage:
             ChildFailed: a process ended or did not become ready.
         """
         prepare(self.options.data_dir)
-        with ThreadPoolExecutor(max_workers=1) as aside:
-            # Two commands of the product, seconds each: they need nothing but the data directory.
-            keys = aside.submit(self._make_keys)
-            self._step("the ad platforms' sandboxes", self._start_platforms)
-            self._configure()
-            self._step("three weeks of history", self._import_history)
-            self.keys = keys.result()
+        self._step("the ad platforms' sandboxes", self._start_platforms)
+        self._configure()
+        self._step("three weeks of history", self._import_history)
         self._step("clicktrace up", self._start_product)
         self._step("short links, shop and alert routing", self._start_shop)
 
@@ -139,12 +135,11 @@ class Stage:
 
     def _make_keys(self) -> dict[str, str]:
         """One key for the shop's servers, one for the team."""
-        env = {**os.environ, "CLICKTRACE_DATA_DIR": str(self.product_dir)}
         wanted = {"shop": ["ingest"], "team": ["read", "links", "ingest", "approve"]}
         made = {}
         for name, scopes in wanted.items():
             options = [part for scope in scopes for part in ("--scope", scope)]
-            made[name] = str(run_command("keys", "add", name, *options, "--json", env=env)["key"])
+            made[name] = str(self.command("keys", "add", name, *options, "--json")["key"])
         return made
 
     def command(self, *arguments: str) -> Any:
@@ -177,19 +172,27 @@ class Stage:
     def _start_product(self) -> None:
         child = self._run("clicktrace up", clicktrace("up"), env=self._env)
         wait_for_file(self.product_dir / "run" / "up.json", child=child, timeout_s=30)
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            keys = aside.submit(self._make_keys)
+            self._wait_until_loaded(child)
+            self.keys = keys.result()
         self.product = Product(self.ports.api, self.keys["team"])
         self._stack.callback(self.product.close)
+
+    def _wait_until_loaded(self, child: Child) -> None:
+        """Until the product has the history in its store."""
         until = time.monotonic() + READY_TIMEOUT_S
         most = 1.0
-        while not self.product.ready():
-            child.check()
-            behind = self.product.behind_bytes()
-            if behind != float("inf"):
-                most = max(most, behind)
-                self._progress("clicktrace up", 1 - behind / most)
-            if time.monotonic() > until:
-                raise ChildFailed(f"clicktrace up is not ready after {READY_TIMEOUT_S:.0f} s:\n{tail(child.log)}")
-            time.sleep(0.25)
+        with closing(Product(self.ports.api, "")) as anybody:
+            while not anybody.ready():
+                child.check()
+                behind = anybody.behind_bytes()
+                if behind is not None:
+                    most = max(most, behind)
+                    self._progress("clicktrace up", 1 - behind / most)
+                if time.monotonic() > until:
+                    raise ChildFailed(f"clicktrace up is not ready after {READY_TIMEOUT_S:.0f} s:\n{tail(child.log)}")
+                time.sleep(0.25)
 
     def _start_shop(self) -> None:
         self.product.add_links(self.world)
