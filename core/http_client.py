@@ -15,7 +15,6 @@ from core.retry import RetryPolicy, call
 from core.version import VERSION
 
 CONNECT_TIMEOUT_S: Final = 5.0
-MAX_RESPONSE_BYTES: Final = 64 * 2**20
 #: Statuses after which the same request may succeed (RFC 9110; 425 RFC 8470).
 RETRYABLE_STATUSES: Final = frozenset({408, 425, 500, 502, 503, 504})
 
