@@ -188,7 +188,7 @@ class Acting:
                 expires_at=expires_at,
             )
         else:
-            self._ledger.move(
+            allowed = self._ledger.move(
                 action,
                 ActionState.APPROVED,
                 step="approved",
@@ -200,6 +200,7 @@ class Acting:
                 decided_at=now,
                 decided_by=AUTOMATIC,
             )
+            self._pause.execute(allowed)
 
     def _note_hold(self, action: Action, ruling: Ruling | None, *, now: int) -> None:
         """Why an action does not move, written when the word changes and not every tick."""

@@ -230,8 +230,9 @@ class PauseMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_we_paused_has_an_owner(self) -> None:
-        """If the last hand on the campaign was ours and it pauses, a lease is open."""
-        if self.platform.writes and self.platform.writes[-1] == (TARGET, "paused"):
+        """If the last hand on the campaign was ours and it is paused, a lease is open."""
+        ours = self.platform.writes and self.platform.writes[-1] == (TARGET, "paused")
+        if ours and self.platform.statuses[TARGET] == "paused":
             assert self.ledger.leases(), "paused by us, and nobody will give it back"
 
     @invariant()

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from alerts.config import AlertsConfig
+from alerts.observations import Reader
 from alerts.pipeline import Alerts
 from core.clock import MINUTE_MS
 from core.errors import Permanent, SourceError, Transient
@@ -167,10 +168,12 @@ class World:
         self.platforms = platforms
         self._made: list[Alerts] = []
 
-    def alerts(self, *, accounts: Sequence[AccountConfig] | None = None, **settings: Any) -> Alerts:
+    def alerts(
+        self, *, accounts: Sequence[AccountConfig] | None = None, store: Reader | None = None, **settings: Any
+    ) -> Alerts:
         """A pipeline over the same store and control database, as after a restart."""
         alerts = Alerts(
-            self.store,
+            store or self.store,
             self.control,
             self.journal,
             config=AlertsConfig(**settings),
@@ -182,7 +185,9 @@ class World:
         self._made.append(alerts)
         return alerts
 
-    def incident(self, state: Literal["open", "recovering", "closed"] = "open", **changes: Any) -> IncidentPayload:
+    def incident(
+        self, state: Literal["open", "recovering", "closed"] = "open", *, claimed: bool = False, **changes: Any
+    ) -> IncidentPayload:
         payload = incident_payload(now=self.clock.now, **changes)
         self.journal.append(
             Incident(
@@ -197,7 +202,8 @@ class World:
                 scope=payload.scope,
                 closed=self.clock.now if state == "closed" else 0,
                 payload=msgspec.to_builtins(payload),
-            )
+            ),
+            known_at=self.clock.now if claimed else None,
         )
         return payload
 
@@ -218,7 +224,7 @@ class World:
             )
         )
 
-    def traffic(self, **clicks: int) -> None:
+    def traffic(self, *, duration_us: int = 300, **clicks: int) -> None:
         """Live clicks by campaign number of google:1, each costing $0.50 by what its owner says."""
         for number, count in clicks.items():
             name = f"google:1:{number.removeprefix('c')}"
@@ -233,9 +239,9 @@ class World:
                     cpc_micros=500_000,
                 )
             )
-            self.journal.append_many(self._click(name, index) for index in range(count))
+            self.journal.append_many(self._click(name, index, duration_us=duration_us) for index in range(count))
 
-    def _click(self, campaign: str, index: int) -> Click:
+    def _click(self, campaign: str, index: int, *, duration_us: int) -> Click:
         return Click(
             ts=self.clock.now - 1000 - index,
             source="redirect",
@@ -247,7 +253,7 @@ class World:
             domain="go.example",
             http_status=302,
             reason="redirect",
-            duration_us=300,
+            duration_us=duration_us,
             campaign=campaign,
         )
 
