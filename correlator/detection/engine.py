@@ -110,6 +110,11 @@ class Detection:
         return self._model
 
     @property
+    def exposure(self) -> ExposureState:
+        """Clicks by leaf and age."""
+        return self._exposure
+
+    @property
     def threshold(self) -> float:
         """log of the minutes between false alarms of the whole fleet."""
         return float(np.log(MINUTES_PER_MONTH / self._config.false_alarms_per_month))
@@ -155,6 +160,7 @@ class Detection:
             self._exposure = scan_exposure(
                 self._store,
                 closed=floor_minute(through),
+                until=through + 1,
                 horizon_ms=self._horizon_ms,
                 types=self._config.steering_types,
                 origin=self._config.steering_origin,
@@ -394,10 +400,16 @@ def past_incidents(store: Store, *, start: int, now: int) -> list[tuple[int, int
     return [(row["onset"], row["closed"] if row["state"] == "closed" else now) for row in rows]
 
 
-def scan_exposure(store: Store, *, closed: int, horizon_ms: int, types: list[str], origin: str) -> ExposureState:
-    """The exposure state from the raw rows: at the first start, and to check the running state against at night."""
+def scan_exposure(
+    store: Store, *, closed: int, horizon_ms: int, types: list[str], origin: str, until: int = 0
+) -> ExposureState:
+    """The exposure state from the raw rows: at the first start, and to check the running state against at night.
+
+    Rows of [closed, until) belong to a minute that is still open.
+    """
     state = ExposureState(closed=closed, horizon_ms=horizon_ms)
-    params: dict[str, object] = {"start": int(state.edges[0]), "end": closed, "types": types, "origin": origin}
+    end = max(closed, until)
+    params: dict[str, object] = {"start": int(state.edges[0]), "end": end, "types": types, "origin": origin}
     clicks = history.run(store, "detection_full_scan", params).to_pylist()
     state.add_clicks(
         [ClickCount(Leaf(r["campaign"], r["device"], r["page"]), r["bucket"], r["clicks"]) for r in clicks]

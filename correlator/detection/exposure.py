@@ -136,9 +136,11 @@ class ExposureState:
     def settle(self, arrivals: list[Arrival]) -> None:
         """Take clicks and conversions up to `closed` as dealt with: for a state that is filled from a scan."""
         self._late.clear()
-        for leaf, _, click_ts in arrivals:
+        for leaf, ts, click_ts in arrivals:
             row = self.leaf_index(leaf)
-            if self.edges[0] <= click_ts < self.closed:
+            if ts >= self.closed:
+                self._waiting.append((row, ts, click_ts))
+            elif click_ts >= self.edges[0]:
                 self.converted[row, self._bucket(click_ts)] += 1
 
     def close_minute(self, end: int, law: DelayLaw) -> Minute:

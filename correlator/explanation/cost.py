@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 #: The rate per hour is that of this long before the onset or of the time since, whichever is higher: a pause must not make the fault
 #: look cheap, nor a flood look like the day before.
-RATE_LEAD_MS = 10 * MINUTE_MS
+RATE_LEAD_MS = 5 * MINUTE_MS
 
 
 def cell_costs(window: Window) -> Array:

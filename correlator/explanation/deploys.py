@@ -115,9 +115,10 @@ def _by_service(marker: Marker, changes: Sequence[Change], services: frozenset[s
         what = "fails" if own[0].kind == "errors" else "waits"
         return 3.0, f"{own[0].name} {what} for {own[0].after:.0%} of requests, {own[0].before:.1%} before"
     if marker.service in services:
-        return -2.0, "its routes show no change"
+        # A marker near an onset is weak: without a change in what it touched it stays a bystander (theory.md 4.5).
+        return -4.0, "its routes show no change"
     if changes:
-        return -1.0, "another service's routes changed"
+        return -3.0, "another service's routes changed"
     return 0.0, ""
 
 

@@ -14,6 +14,7 @@ from scipy.special import gammaln
 
 from core.incidents import Evidence, Verdict
 from correlator.explanation.service_health import Change, Proof, proof_log_ratio, rise_log_ratio
+from correlator.explanation.verdict import CAP
 from correlator.explanation.window import Window
 
 Array = npt.NDArray[np.float64]
@@ -24,6 +25,8 @@ DISPERSION = 1.5
 #: A share that rises by less than this, or traffic that grows by less, is no sign.
 LEAST_RISE = 0.05
 LEAST_GROWTH = 1.8
+#: The usual level is that of the last minutes before the onset: further back the day (or a start of traffic) was another.
+LEVEL_MS = 180_000
 #: Requests or hits needed before "healthy" means anything.
 ENOUGH = 20.0
 
@@ -51,7 +54,8 @@ def gather(situation: Situation) -> list[Evidence]:
         *_silent_tags(situation),
         *_everything_stopped(situation),
     ]
-    return sorted(pieces, key=lambda piece: -abs(piece.log_likelihood))
+    # What is beyond the cap is equally strong: then the order above decides, causes before consequences.
+    return sorted(pieces, key=lambda piece: -min(abs(piece.log_likelihood), CAP))
 
 
 def _piece(name: str, verdict: Verdict, nats: float, text: str, **figures: float) -> Evidence:
@@ -151,12 +155,14 @@ def _traffic(s: Situation) -> list[Evidence]:
     w, first = s.window, s.first
     hits = w.hits[s.inside].sum(0)
     rest = w.hits[~s.inside].sum(0)
-    growth = _growth(hits, first) / max(min(_growth(rest, first), 3.0), 1 / 3)
+    lead = max(1, LEVEL_MS // w.bucket_ms)
+    growth = _growth(hits, first, lead) / max(min(_growth(rest, first, lead), 3.0), 1 / 3)
     if growth < LEAST_GROWTH:
         nats = -4.0 if hits[:first].sum() >= ENOUGH else 0.0
         return [_piece("traffic_steady", Verdict.TRAFFIC_CHANGED, nats, "no more hits than before", growth=growth)]
     expected, observed = w.expected[s.inside].sum(0), w.observed[s.inside].sum(0)
-    unchanged = float(expected[:first].mean()) * (expected.size - first) if first else 0.0
+    level = expected[max(0, first - lead) : first]
+    unchanged = float(level.mean()) * (expected.size - first) if first else 0.0
     due, seen = float(expected[first:].sum()), float(observed[first:].sum())
     # Against a loss of any size: a uniform prior over the kept share spreads its probability over 0 … due.
     nats = (_log_poisson(seen, max(unchanged, 0.5)) + np.log(max(due, 1.0))) / DISPERSION + 0.5 * np.log(growth)
@@ -171,9 +177,9 @@ def _traffic(s: Situation) -> list[Evidence]:
     ]
 
 
-def _growth(counts: Array, first: int) -> float:
-    """Mean since the onset / mean of the time just before it (as long as the window shows)."""
-    before = counts[max(0, first - 60) : first]
+def _growth(counts: Array, first: int, lead: int) -> float:
+    """Mean since the onset / mean of the `lead` buckets just before it."""
+    before = counts[max(0, first - lead) : first]
     if before.size == 0 or counts[first:].size == 0:
         return 1.0
     return float((counts[first:].mean() + 0.05) / (before.mean() + 0.05))
@@ -222,6 +228,9 @@ def _silent_tags(s: Situation) -> list[Evidence]:
     after = clicked[first:].sum() / max(clicks[first:].sum(), 1.0)
     if clicked[:first].sum() < ENOUGH or clicks[first:].sum() < ENOUGH or after > 0.5 * before or s.changes:
         return []
+    lead = max(1, LEVEL_MS // w.bucket_ms)
+    if _growth(clicked, first, lead) > 0.6:
+        return []  # as many reports as before: there are only more clicks that make none
     text = f"browsers report {after:.2f} events per click, {before:.2f} before, while every route answers"
     return [_piece("silent_tags", Verdict.TRACKING_BROKEN, 4.0, text, before=float(before), after=float(after))]
 

@@ -32,8 +32,12 @@ ONSET_REACH_MS = 6 * 3_600_000
 #: A campaign with less than this share of the clicks in scope is there by accident of matching.
 LEAST_PART = 0.005
 SHARE_PRIOR = 100.0
-#: No sales are lost under these: orders go on, only their record is lost or late.
+#: Under these nothing is wasted either: orders go on, only their record is lost or late.
 SALES_GO_ON = frozenset({Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE})
+#: No sale is lost: those, and visitors who were added and never meant to buy.
+NO_SALE_LOST = SALES_GO_ON | {Verdict.TRAFFIC_CHANGED}
+#: Stretch before the onset whose level counts as usual.
+LEVEL_MS = 180_000
 
 
 class Alarm(NamedTuple):
@@ -94,7 +98,7 @@ def channels(window: Window, first: int, *, kind: str) -> list[Channel]:
 
 def _flood(window: Window, first: int) -> list[Channel]:
     """Hits in excess of what each cell had before; only when something at least doubled against the rest."""
-    lead = window.hits[:, max(0, first - 60) : first]
+    lead = window.hits[:, max(0, first - LEVEL_MS // window.bucket_ms) : first]
     length = window.hits.shape[1] - first
     usual = lead.mean(1) * length
     seen = window.hits[:, first:].sum(1)
@@ -260,7 +264,8 @@ def _campaign(
     _, hourly = spend(window, chosen, first=first) if known_cost else (0.0, 0.0)
     parallel = facts.parallel_tracking if facts is not None else False
     parallel = parallel or bool(window.lost_parallel[chosen].sum() > 0.5 * max(window.lost[chosen].sum(), 1e-9))
-    loses = verdict not in SALES_GO_ON and not (verdict is Verdict.REDIRECT_FAILING and parallel)
+    loses = verdict not in NO_SALE_LOST and not (verdict is Verdict.REDIRECT_FAILING and parallel)
+    wastes = loses or verdict is Verdict.TRAFFIC_CHANGED
     return AffectedCampaign(
         campaign=name,
         platform=(facts.platform if facts is not None and facts.platform else name.split(":", 1)[0]),
@@ -278,7 +283,7 @@ def _campaign(
         loses_sales=loses,
         scope_share=round(float(window.hits[chosen].sum() / max(window.hits[own].sum(), 1.0)), 4),
         exposed_per_hour_micros=round(hourly),
-        wasted_per_hour_micros=round(hourly * figures.lost_share) if loses else 0,
+        wasted_per_hour_micros=round(hourly * figures.lost_share) if wastes else 0,
         currency=facts.currency if facts is not None else "",
     )
 
@@ -295,7 +300,7 @@ def _break_even(window: Window, name: str) -> float | None:
 
 def _losing(window: Window, inside: Mask, campaigns: Sequence[AffectedCampaign], *, verdict: Verdict) -> Mask:
     """Cells of the campaigns that lose sales; all in scope where sales go on, so that the apparent drop is still told."""
-    if verdict in SALES_GO_ON:
+    if verdict in NO_SALE_LOST:
         return inside
     names = {c.campaign for c in campaigns if c.loses_sales}
     mask: Mask = inside & np.asarray([cell.campaign in names for cell in window.cells], dtype=np.bool_)
