@@ -214,7 +214,8 @@ class Ledger:
         if action.state is not ActionState.PAUSED:
             raise Conflict(f"already_{action.state}", f"the action is {action.state}, there is no pause to keep")
         with self.engine.begin() as connection:
-            current = _lock(connection, action.action_id)
+            current = msgspec.structs.replace(_lock(connection, action.action_id), kept_by=by)
+            _write(connection, current)
             mine = (pause_leases.c.target == action.target) & (pause_leases.c.action_id == action.action_id)
             connection.execute(update(pause_leases).where(mine).values(kept_by=by))
             _append(connection, current, step="kept", by=by, reason="kept_by_person", payload={}, now=now)

@@ -133,12 +133,13 @@ _SAID: tuple[tuple[ActionState, str], ...] = (
 def _outcomes(actions: Sequence[Action]) -> list[str]:
     said = []
     for state, words in _SAID:
-        chosen = _in(actions, state)
+        chosen = [each for each in _in(actions, state) if not each.kept_by]
         if chosen:
-            until = clock_time(
-                max(each.decided_at or each.proposed_at for each in chosen) + max(a.runs_out for a in chosen)
-            )
+            until = clock_time(max(each.lease_expires for each in chosen))
             said.append(words.format(names=names(chosen), until=until))
+    kept = [each for each in _in(actions, ActionState.PAUSED) if each.kept_by]
+    if kept:
+        said.append(f"Kept paused by {kept[0].kept_by}, nothing switches it back on by itself: {names(kept)}.")
     stuck = [each for each in actions if each.escalated and each.state in (ActionState.PAUSED, ActionState.RETURNING)]
     if stuck:
         said.append(f"Could NOT be switched back on yet, please look: {names(stuck)}.")

@@ -53,7 +53,7 @@ def is_by_hand(action: Action, incident_state: str) -> bool:
 
 
 def is_paused(action: Action, _incident_state: str) -> bool:
-    return action.state in (ActionState.PAUSED, ActionState.RETURNING)
+    return action.state in (ActionState.PAUSED, ActionState.RETURNING) and not action.kept_by
 
 
 def needs_a_look(action: Action, incident_state: str) -> bool:

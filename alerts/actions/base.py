@@ -94,6 +94,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     call: str = ""  # how its last call ended: "" (none returned), ok, transient, permanent
     lease_expires: int = 0
     checked_at: int = 0
+    kept_by: str = ""  # a person keeps it paused: it is theirs
     return_reason: str = ""
     return_by: str = ""
     escalated: str = ""
