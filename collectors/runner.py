@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, cast
 
 import msgspec
@@ -107,18 +108,24 @@ class Runner:
             pool.shutdown(wait=False, cancel_futures=True)
             while self._running and time.monotonic() < ends:
                 time.sleep(0.02)
-            for source in self._sources.values():
-                source.close()
+        for source in self._sources.values():
+            source.close()
 
     def run_once(self, now: int) -> None:
         """Read every source that is due, here and now."""
         for name in self._due(now):
-            self._run(name, now)
+            try:
+                self._run(name, now)
+            finally:
+                self._release(name)
 
     def _dispatch(self, now: int) -> None:
         for name in self._due(now):
             if self._pool is not None:
-                self._pool.submit(self._run, name, now)
+                # Also called for a run that `stop` cancels before it began.
+                self._pool.submit(self._run, name, now).add_done_callback(partial(self._release, name))
+            else:
+                self._release(name)
 
     def _due(self, now: int) -> list[str]:
         with self._lock:
@@ -129,6 +136,10 @@ class Runner:
             ]
             self._running.update(due)
         return due
+
+    def _release(self, name: str, _future: object = None) -> None:
+        with self._lock:
+            self._running.discard(name)
 
     # --- one run -------------------------------------------------------------------------------------------------------------
 
@@ -148,8 +159,6 @@ class Runner:
         finally:
             self._settle(source, progress, error, complete=complete, now=now)
             SOURCE_DURATION.labels(name).observe(time.monotonic() - started)
-            with self._lock:
-                self._running.discard(name)
 
     def _read(self, source: Source, progress: _Progress, *, now: int, ends: float) -> bool:
         """Steps 1 to 4; False when something of it did not come, without being an error.

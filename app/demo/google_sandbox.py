@@ -9,8 +9,10 @@ its own service account. Whoever talks to it needs `ca.pem` as GRPC_DEFAULT_SSL_
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -76,7 +78,9 @@ def process_ca() -> trustme.CA:
     gRPC reads its trust roots once, at the first TLS channel, so every sandbox of a process must share one authority.
     """
     ca = trustme.CA()
-    file = Path(tempfile.mkdtemp(prefix="clicktrace-ca-")) / "ca.pem"
+    directory = tempfile.mkdtemp(prefix="clicktrace-ca-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    file = Path(directory) / "ca.pem"
     ca.cert_pem.write_to_path(str(file))
     os.environ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = str(file)
     return ca

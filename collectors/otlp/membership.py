@@ -198,12 +198,10 @@ class PaidTraces:
 def decide(found: Iterable[Candidate], *, known: Mapping[str, bool], age_ms: int) -> str:
     """The click a trace belongs to, or "" while it is not known to be a paid one's."""
     for candidate in sorted(found, key=lambda candidate: candidate.rank):
-        if known.get(candidate.click_id, False):
+        if candidate.proven or known.get(candidate.click_id, False):
             return candidate.click_id
         if candidate.rank == 1 and candidate.click_id not in known and age_ms < GRACE_MS:
             return ""
-        if candidate.proven:
-            return candidate.click_id
     return ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from collectors import fact_ids
 from core.errors import Forbidden, Invalid
 from core.identity import split_qualified
 from core.principal import Principal
@@ -25,9 +26,7 @@ def restrict(record: Record, principal: Principal, *, client_of: ClientOf) -> Re
     if not principal.clients:
         return record
     if isinstance(record, Conversion):
-        # The client is part of the natural key, so it cannot be filled in here without changing which fact this is.
-        _require(record.client, principal, named="client")
-        return record
+        return _conversion(record, principal)
     if isinstance(record, Campaign):
         owner = client_of(record.platform, record.account) or record.client
         _require(owner, principal, named="client")
@@ -37,6 +36,18 @@ def restrict(record: Record, principal: Principal, *, client_of: ClientOf) -> Re
         _require(client_of(platform, account), principal, named="account")
         return record
     raise Forbidden("forbidden_client", "deploys and gauges concern all clients: use a key without clients")
+
+
+def _conversion(record: Conversion, principal: Principal) -> Conversion:
+    if not record.client and len(principal.clients) == 1:
+        (client,) = principal.clients
+        # The client is part of the natural key: two tenants may number their orders alike.
+        key = fact_ids.conversion(
+            client=client, origin=record.origin, type=record.type, conversion_id=record.conversion_id
+        )
+        return msgspec.structs.replace(record, client=client, fact_id=key)
+    _require(record.client, principal, named="client")
+    return record
 
 
 def _require(client: str, principal: Principal, *, named: str) -> None:

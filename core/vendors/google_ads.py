@@ -154,7 +154,7 @@ class GoogleAdsAccount:
             service.mutate_campaigns(request=request, timeout=deadline_s, retry=None)
 
     def close(self) -> None:
-        """Release the connections; the account may not be used afterwards."""
+        """Release the connections, if any were made; a later call makes new ones."""
         for service in self._services.values():
             service.transport.close()
         self._services.clear()

@@ -149,9 +149,10 @@ class MetaAccount:
             raise Transient(self._source, "the platform did not confirm the change")
 
     def close(self) -> None:
-        """Release the connections, if any were made."""
-        if "_http" in self.__dict__:
-            self._http.close()
+        """Release the connections, if any were made; a later call makes new ones."""
+        client: HttpClient | None = self.__dict__.pop("_http", None)
+        if client is not None:
+            client.close()
 
     # --- the wire ------------------------------------------------------------------------------------------------------------
 

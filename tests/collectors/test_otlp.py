@@ -423,6 +423,12 @@ def test_ct_click_goes_before_a_platform_id_once_the_click_is_there(doors: Any, 
     assert [found.click_id for found in kept(journaled)] == [CLICK]
 
 
+def test_a_platform_id_that_says_the_same_as_ct_click_decides_at_once(doors: Any, journaled: Any, clock: Any) -> None:
+    send(doors, traces(span(url__query=f"gclid=Cj0a%20b&ct_click={GCLID_CLICK}")))
+    flush(doors, clock)
+    assert [found.click_id for found in kept(journaled)] == [GCLID_CLICK]
+
+
 def test_the_store_is_asked_once_per_trace_and_batch(journal: Any, clock: Any) -> None:
     from collectors.config import OtlpConfig
     from collectors.otlp.receiver import Receiver

@@ -248,7 +248,6 @@ def test_a_key_without_the_scope_is_403(doors: Any) -> None:
     ("collection", "change", "reason"),
     [
         ("conversions", {"client": "zenith"}, "forbidden_client"),
-        ("conversions", {}, "missing_field"),
         ("spend", {"account": "2"}, "forbidden_client"),
         ("spend", {"account": "77"}, "forbidden_client"),
         ("campaigns", {"campaign": "google:2:2"}, "forbidden_client"),
@@ -263,6 +262,13 @@ def test_a_tenants_key_writes_for_its_client_only(
     assert result["reason"] == reason
     assert result["status"] in (403, 422)
     assert journaled() == []
+
+
+def test_the_only_client_of_a_key_is_filled_in_and_one_of_several_must_be_named(doors: Any, journaled: Any) -> None:
+    assert send(doors, "conversions", ORDER, key=doors.tenant_key)[0]["status"] == 201
+    assert send(doors, "conversions", ORDER, key=doors.two_tenants_key)[0]["reason"] == "missing_field"
+    (record,) = journaled()
+    assert (record.client, record.fact_id) == ("acme", "conversion:acme:backend:order:o-17")
 
 
 def test_a_tenants_key_writes_for_its_own(doors: Any, journaled: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -119,6 +121,30 @@ def test_stopping_closes_the_sources(run: Any) -> None:
     runner.start()
     runner.stop()
     assert source.closed
+
+
+def test_a_stopped_runner_reads_again_when_it_is_started_again(run: Any, clock: Any) -> None:
+    """More sources than threads: some reads are cancelled before they began, and are due again."""
+    started = threading.Event()
+
+    class Slow(ToySource):
+        def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
+            started.set()
+            time.sleep(0.2)
+            return super().fetch(window, now=now, deadline_s=deadline_s)
+
+    sources = [Slow(f"source-{number}") for number in range(8)]
+    runner = run(*sources)
+    runner.start()
+    assert started.wait(5)
+    runner.stop()
+    assert any(not source.windows for source in sources)
+    runner.start()
+    deadline = time.monotonic() + 10
+    while not all(source.windows for source in sources) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    runner.stop()
+    assert all(source.windows for source in sources)
 
 
 @pytest.mark.parametrize(
