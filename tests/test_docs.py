@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from alerts.outbox import ALERTNAMES
+from alerts.rules.load import load_rules
 from app import reference
 
 ROOT = Path(__file__).parent.parent
@@ -15,26 +17,9 @@ RUNBOOKS = ROOT / "runbooks"
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation")
 
 
-def rule_files() -> list[Path]:
-    return sorted(p for p in (ROOT / "alerts/rules/defaults").glob("*.yaml") if not p.name.endswith(".test.yaml"))
-
-
 def alerts_of_our_rules() -> set[str]:
-    """Alert names in the shipped rules, wherever in the file they stand."""
-    found: set[str] = set()
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            found.update(str(v) for k, v in node.items() if k in ("alertname", "alert") and isinstance(v, str))
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    for path in rule_files():
-        walk(yaml.safe_load(path.read_text("utf-8")))
-    return found
+    """Alert names of the shipped rules, and those that follow an incident."""
+    return {rule.alert_step.name for rule in load_rules() if rule.alert_step} | set(ALERTNAMES)
 
 
 def alerts_about_ourselves() -> set[str]:

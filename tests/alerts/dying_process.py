@@ -39,9 +39,9 @@ class FilePlatform(FaultyPlatform):
         self._die("before_intent" if self.reads == 0 else "before_read_back")
         return super().campaign(campaign, deadline_s=deadline_s)
 
-    def set_status(self, campaign: str, status: str, *, deadline_s: float) -> None:  # type: ignore[override]  # same values
+    def set_status(self, campaign: str, status: str, *, deadline_s: float) -> None:
         self._die("before_call")
-        super().set_status(campaign, status, deadline_s=deadline_s)  # type: ignore[arg-type]  # same values
+        super().set_status(campaign, status, deadline_s=deadline_s)
         self._keep()
         self._die("after_call")
 
@@ -60,10 +60,10 @@ class DyingLedger(Ledger):
 
     where = ""
 
-    def note(self, *arguments: object, **rest: object) -> object:  # type: ignore[override]  # passed on unchanged
+    def note(self, *arguments: object, **rest: object) -> object:
         if self.where == "before_result":
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().note(*arguments, **rest)  # type: ignore[arg-type]  # passed on unchanged
+        return super().note(*arguments, **rest)
 
 
 def main(folder: Path, where: str, now: int) -> None:

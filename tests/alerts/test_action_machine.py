@@ -49,10 +49,10 @@ class DyingPlatform(FaultyPlatform):
         super().__init__("google", "1", campaigns=["2"])
         self.die = ""
 
-    def set_status(self, campaign: str, status: str, *, deadline_s: float) -> None:  # type: ignore[override]  # same values
+    def set_status(self, campaign: str, status: str, *, deadline_s: float) -> None:
         if self.die == "before":
             raise Died
-        super().set_status(campaign, status, deadline_s=deadline_s)  # type: ignore[arg-type]  # same values
+        super().set_status(campaign, status, deadline_s=deadline_s)
         if self.die == "after":
             raise Died
 
@@ -192,7 +192,7 @@ class PauseMachine(RuleBasedStateMachine):
     @rule(status=st.sampled_from(["enabled", "enabled", "paused", "removed"]))
     def a_person_changes_the_campaign(self, status: str) -> None:
         if self.platform.statuses[TARGET] != status:
-            self.platform.statuses[TARGET] = status  # type: ignore[assignment]  # one of the four
+            self.platform.statuses[TARGET] = status
             self.platform.writes.append((TARGET, f"person:{status}"))
         self.later(310)
 

@@ -78,7 +78,7 @@ def test_a_transition_that_is_not_allowed_leaves_no_trace(book: Ledger) -> None:
 
 
 def test_lease_and_intent_are_one_transaction(book: Ledger) -> None:
-    broken = msgspec.structs.replace(LEASE, platform=None)  # type: ignore[type-var]  # the database refuses it
+    broken = msgspec.structs.replace(LEASE, platform=None)
     with pytest.raises(Exception, match="NOT NULL"):
         book.move(book.get("a" * 32), ActionState.ACTING, step="intent", now=NOW, lease=broken)
     assert book.get("a" * 32).state is ActionState.APPROVED

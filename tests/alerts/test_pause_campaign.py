@@ -61,7 +61,7 @@ def test_intent_stands_before_the_call_and_the_read_back_after_it(bench: Bench) 
 
 @pytest.mark.parametrize(("status", "reason"), [("paused", "already_paused"), ("removed", "not_delivering")])
 def test_a_campaign_that_does_not_deliver_is_not_ours_to_pause(bench: Bench, status: str, reason: str) -> None:
-    bench.google.statuses[TARGET] = status  # type: ignore[assignment]  # the parameter is a plain string
+    bench.google.statuses[TARGET] = status
     after = bench.pause.execute(bench.action)
     assert (after.state, after.reason) == (ActionState.WITHDRAWN, reason)
     assert bench.google.writes == []
@@ -159,7 +159,7 @@ def test_a_campaign_is_given_back_and_read_back(paused: Bench) -> None:
 
 @pytest.mark.parametrize("status", ["enabled", "removed", "unknown"])
 def test_what_a_person_changed_is_left_alone(paused: Bench, status: str) -> None:
-    paused.google.statuses[TARGET] = status  # type: ignore[assignment]  # the parameter is a plain string
+    paused.google.statuses[TARGET] = status
     after = paused.pause.give_back(paused.action, reason="recovered")
     assert (after.state, after.reason) == (ActionState.RELEASED, "changed_on_platform")
     assert paused.google.writes == []
