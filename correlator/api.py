@@ -48,11 +48,18 @@ class Reports:
     """What the routes share: the store, the settings, the clock, and how far the journal is shipped."""
 
     def __init__(
-        self, store: Store, *, config: CorrelatorConfig, shipped_through: ShippedThrough, clock: Clock = now_ms
+        self,
+        store: Store,
+        *,
+        config: CorrelatorConfig,
+        shipped_through: ShippedThrough,
+        worked_through: ShippedThrough,
+        clock: Clock,
     ) -> None:
         self.store = store
         self.config = config
         self.shipped_through = shipped_through
+        self.worked_through = worked_through
         self.clock = clock
 
     def ask(self, principal: Principal, *, client: str = "", span_ms: int = DAY_MS, **texts: str) -> Question:
@@ -66,7 +73,7 @@ class Reports:
             **given,
             clients=clients_for(principal, client),
             now=self.clock(),
-            shipped_through=self.shipped_through,
+            complete_through=lambda now: min(self.shipped_through(now), self.worked_through(now)),
             default_span_ms=span_ms,
         )
 
@@ -95,6 +102,7 @@ def build_router(
     *,
     authorize: Authorize,
     shipped_through: ShippedThrough,
+    worked_through: ShippedThrough | None = None,
     config: CorrelatorConfig | None = None,
     clock: Clock = now_ms,
 ) -> APIRouter:
@@ -104,10 +112,17 @@ def build_router(
         store: read only.
         authorize: gives the dependency that yields the principal of a `read` key.
         shipped_through: known_at (ms) up to which everything journaled is in the store (`Shipper.shipped_through`).
+        worked_through: the same for the derived tables (`Correlator.worked_through`); as-of answers wait for both.
         config: catalogue and bands; the defaults when not given.
         clock: milliseconds.
     """
-    reports = Reports(store, config=config or CorrelatorConfig(), shipped_through=shipped_through, clock=clock)
+    reports = Reports(
+        store,
+        config=config or CorrelatorConfig(),
+        shipped_through=shipped_through,
+        worked_through=worked_through or shipped_through,
+        clock=clock,
+    )
     router = APIRouter(prefix="/api/v1", tags=["reports"])
     reader = Depends(authorize("read"))
     for add in (

@@ -31,6 +31,7 @@ class Correlator:
         clock: Clock = now_ms,
         steps: Sequence[Step] = STEPS,
         further: Sequence[Further] = (),
+        shipped_through: Callable[[int], int] = lambda now: now,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -38,6 +39,8 @@ class Correlator:
         self._clock = clock
         self._steps = steps
         self._further = further
+        self._shipped_through = shipped_through
+        self._worked_through = 0
         self._arrivals = Arrivals(store, checkpoints)
 
     def tick(self, now: int | None = None) -> dict[str, float]:
@@ -46,14 +49,23 @@ class Correlator:
         A step that fails ends the tick, because the later ones would work on half of its result.
         """
         at = self._clock() if now is None else now
+        shipped = self._shipped_through(at)  # asked first: what is shipped from here on may not be seen by this tick
         front = self._arrivals.front()
         seconds = {step.name: self._run(step, front, now=at) for step in self._steps}
+        self._worked_through = shipped
         for name, work in self._further:
             with _measured(name) as took:
                 work(at)
             seconds[name] = took()
         metrics.LAST_TICK.set(at / 1000)
         return seconds
+
+    def worked_through(self, now: int) -> int:
+        """The `known_at` (ms) up to which everything journaled is in the derived tables, too; 0 before the first tick.
+
+        An as-of answer reads them, so it waits for this, not only for `Shipper.shipped_through`.
+        """
+        return min(self._worked_through, now)
 
     def _run(self, step: Step, front: Front, *, now: int) -> float:
         with _measured(step.name) as took:

@@ -75,7 +75,7 @@ def ask(
     campaign: str = "",
     clients: tuple[str, ...] = (),
     now: int,
-    shipped_through: ShippedThrough,
+    complete_through: ShippedThrough,
     default_span_ms: int = DAY_MS,
 ) -> Question:
     """A question from the texts of a request; the period is widened to whole buckets of its grain.
@@ -87,7 +87,7 @@ def ask(
     grain_ms = _grain(grain)
     known_by = _time(as_of, "as_of") if as_of else None
     if known_by is not None:
-        check_complete(known_by, shipped_through(now))
+        check_complete(known_by, complete_through(now))
     end = _time(until, "to") if until else (now if known_by is None else known_by)
     begin = _time(since, "from") if since else end - default_span_ms
     if begin >= end:
