@@ -137,7 +137,7 @@ def _attributes(click: Click) -> dict[str, str | int]:
 
 
 class RedirectDurations(Collector):
-    """`clicktrace_redirect_duration_seconds` by outcome, each bucket with the trace of a click that fell into it."""
+    """`clicktrace_click_duration_seconds` by outcome, each bucket with the trace of a click that fell into it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -158,7 +158,7 @@ class RedirectDurations(Collector):
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         family = HistogramMetricFamily(
-            "clicktrace_redirect_duration_seconds", "Time from a request's last byte to its answer.", labels=["outcome"]
+            "clicktrace_click_duration_seconds", "Time from a request's last byte to its answer.", labels=["outcome"]
         )
         with self._lock:
             for outcome in OUTCOMES:

@@ -97,7 +97,7 @@ def test_sampling_decides_per_click_id_and_the_histogram_counts_all(receiver: Re
     assert 60 < len(exported) < 140
     registry = CollectorRegistry()
     registry.register(telemetry.durations)
-    assert registry.get_sample_value("clicktrace_redirect_duration_seconds_count", {"outcome": "redirected"}) == 800
+    assert registry.get_sample_value("clicktrace_click_duration_seconds_count", {"outcome": "redirected"}) == 800
 
 
 def test_buckets_are_cumulative_and_carry_the_trace_of_a_click(receiver: Receiver) -> None:
@@ -109,7 +109,7 @@ def test_buckets_are_cumulative_and_carry_the_trace_of_a_click(receiver: Receive
 
     def value(bound: str, outcome: str = "redirected") -> float | None:
         labels = {"outcome": outcome, "le": bound}
-        return registry.get_sample_value("clicktrace_redirect_duration_seconds_bucket", labels)
+        return registry.get_sample_value("clicktrace_click_duration_seconds_bucket", labels)
 
     assert (value("5e-05"), value("0.0001"), value("0.005"), value("+Inf")) == (0, 1, 2, 2)
     assert value("5e-05", "lost") == 1
@@ -140,6 +140,6 @@ def test_an_unreachable_receiver_does_not_stop_the_shipper(
     journal.append_many([click(2)], known_at=[5])
     assert shipper.run_once().lines == 2
     count = _registry(telemetry).get_sample_value(
-        "clicktrace_redirect_duration_seconds_count", {"outcome": "redirected"}
+        "clicktrace_click_duration_seconds_count", {"outcome": "redirected"}
     )
     assert count == 1, "claimed history is no live click"
