@@ -21,7 +21,6 @@ from typing import Final
 import msgspec
 
 from core.errors import Invalid
-from core.records import Record
 from redirect import clicks, events, params, privacy, reasons
 from redirect import request as fields
 from redirect.live_link import STATUS, LinkTable, LiveLink
@@ -29,13 +28,15 @@ from redirect.privacy import Networks
 from redirect.rate_limit import RateLimit
 from redirect.request import Request
 
+_encode = msgspec.json.Encoder().encode
+
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """Bytes for the wire, the outcome to count, and the records to journal before the bytes leave."""
+    """Bytes for the wire, the outcome to count, and the records (JSON) to journal before the bytes leave."""
 
     wire: bytes
     outcome: str
-    records: tuple[Record, ...] = ()
+    records: tuple[bytes, ...] = ()
 
 
 class Snippet(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ def _hit(
         wire = _redirect(request, link, parameters.passed, visit, world=world)
     else:
         wire = plain(STATUS[link.outcome], _LOST_TEXT[link.outcome], date=world.date, keep_alive=request.keep_alive)
-    click = clicks.build(
+    click = clicks.encode(
         request,
         link,
         parameters,
@@ -290,7 +291,7 @@ def _events(request: Request, world: World, *, now: int) -> Answer:
     except Invalid as error:
         return _refuse(request, world, status=error.status, outcome=error.reason, detail=error.detail, headers=cors)
     answer = _respond(request, world, status=204, body=b"", outcome=reasons.EVENTS, headers=cors)
-    return msgspec.structs.replace(answer, records=touches)
+    return msgspec.structs.replace(answer, records=tuple(_encode(touch) for touch in touches))
 
 
 def _origin_host(origin: bytes) -> bytes:

@@ -11,7 +11,9 @@ from core.errors import Invalid
 from core.pages import normalise_page
 from redirect import reasons
 from redirect.destinations import AllowList, normalise, parameter_names
-from redirect.links.model import Link
+from redirect.links.model import Link, LinkDefinition
+
+SOURCE: Final = "redirect"
 
 #: Outcome -> HTTP status of a known link.
 STATUS: Final[dict[str, int]] = {
@@ -25,7 +27,8 @@ STATUS: Final[dict[str, int]] = {
 class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`location` + passed parameters + `ct_click=<id>` + `tail` is the Location header's value.
 
-    `location` ends with ``?`` or ``&``; `tail` is the fragment with its mark, or empty.
+    `location` ends with ``?`` or ``&``; `tail` is the fragment with its mark, or empty. `record` and `ids` are the parts of its
+    Click records that are the same for every hit, as JSON: `record` opens the object, `ids` goes on with a comma.
     """
 
     link_id: str
@@ -37,12 +40,12 @@ class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     location: bytes
     tail: bytes
     own: frozenset[bytes]
-    page: str
+    record: bytes
+    ids: bytes
     platform: str
     campaign: str
     ad_group: str
     creative: str
-    client: str
     parallel: bool
     pass_personal: bool
 
@@ -75,15 +78,47 @@ def to_live(link: Link, *, allowed: AllowList) -> LiveLink:
         location=location,
         tail=tail,
         own=own,
-        page=normalise_page(definition.destination),
+        record=_record(link, outcome),
+        ids=_ids(definition),
         platform=definition.platform,
         campaign=definition.campaign,
         ad_group=definition.ad_group,
         creative=definition.creative,
-        client=definition.client,
         parallel=definition.parallel_tracking,
         pass_personal=definition.pass_personal,
     )
+
+
+def _record(link: Link, outcome: str) -> bytes:
+    """What every Click of this link begins with."""
+    definition = link.definition
+    same = {
+        "kind": "click",
+        "source": SOURCE,
+        "link_id": link.link_id,
+        "link_version": link.version,
+        "slug": definition.slug,
+        "domain": definition.domain,
+        "http_status": STATUS[outcome],
+        "reason": outcome,
+        "page": normalise_page(definition.destination),
+    }
+    if definition.client:
+        same["client"] = definition.client
+    return msgspec.json.encode(same)[:-1]
+
+
+def _ids(definition: LinkDefinition) -> bytes:
+    """Campaign, ad group and creative as the link's definition says, for hits whose parameters say nothing."""
+    platform = definition.campaign.partition(":")[0] or definition.platform
+    ids = {
+        "platform": platform,
+        "campaign": definition.campaign,
+        "ad_group": definition.ad_group,
+        "creative": definition.creative,
+    }
+    said = {name: value for name, value in ids.items() if value}
+    return b"," + msgspec.json.encode(said)[1:-1] if said else b""
 
 
 class LinkTable:

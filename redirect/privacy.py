@@ -66,15 +66,15 @@ def truncate(address: str) -> str:
 
 
 class Networks:
-    """Address -> (truncated network, keyed hash), remembered for the salt's day only.
+    """Address -> what a record says about its network, remembered for the salt's day only.
 
     The hash is BLAKE2b-64 over the address, keyed with the day's salt: it tells visitors of one network apart within a day and
-    says nothing once the salt is destroyed. Without a salt it is "".
+    says nothing once the salt is destroyed. Without a salt there is none.
     """
 
     def __init__(self, salt: bytes = b"") -> None:
         self._salt = salt
-        self._memo: dict[str, tuple[str, str]] = {}
+        self._memo: dict[str, tuple[bytes, bytes]] = {}
 
     def use_salt(self, salt: bytes) -> None:
         """Change to another day's salt; what was hashed with the old one is forgotten."""
@@ -82,13 +82,23 @@ class Networks:
             self._salt = salt
             self._memo = {}
 
-    def describe(self, address: str) -> tuple[str, str]:
+    def describe(self, address: str) -> tuple[bytes, bytes]:
+        """JSON members with a leading comma: (network, network and hash). Both are empty for what is no address."""
         known = self._memo.get(address)
-        if known is not None:
-            return known
+        if known is None:
+            if len(self._memo) >= _MEMO_SIZE:
+                self._memo = {}
+            known = self._memo[address] = self._describe(address)
+        return known
+
+    def _describe(self, address: str) -> tuple[bytes, bytes]:
         network = truncate(address)
-        keyed = blake2b(address.encode(), key=self._salt, digest_size=8).hexdigest() if network and self._salt else ""
-        if len(self._memo) >= _MEMO_SIZE:
-            self._memo = {}
-        self._memo[address] = (network, keyed)
-        return network, keyed
+        if not network:
+            return b"", b""
+        member = b',"network":"%b"' % network.encode()
+        keyed = self.hash(address)
+        return member, member + b',"network_hash":"%b"' % keyed.encode() if keyed else member
+
+    def hash(self, address: str) -> str:
+        """The keyed hash of an address, "" without a salt."""
+        return blake2b(address.encode(), key=self._salt, digest_size=8).hexdigest() if self._salt else ""

@@ -114,7 +114,6 @@ class Server:
         self.draining = False
         self._journal = journal
         self._loop = asyncio.get_running_loop()
-        self._encode = msgspec.json.Encoder().encode
         self._bodies: list[bytes] = []
         self._waiting: list[Connection] = []
         self._starts: list[float] = []
@@ -142,8 +141,7 @@ class Server:
             return self.refuse(500, reasons.FAILED)
         slots = self.counters.slots
         slots[OUTCOME_SLOT[answer.outcome]] += 1
-        for record in answer.records:
-            self._bodies.append(self._encode(record))
+        self._bodies += answer.records
         self._starts.append(request.started)
         return answer.wire
 

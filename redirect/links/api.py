@@ -153,7 +153,8 @@ class _Doors:
 
     def add(self, body: LinkBody, principal: Principal) -> LinkView:
         values = body.model_dump(exclude_none=True)
-        values.setdefault("parallel_tracking", values.get("platform", "") == "google")
+        platform = values.get("platform") or values.get("campaign", "").partition(":")[0]
+        values.setdefault("parallel_tracking", platform == "google")
         if "client" not in values and len(principal.clients) == 1:
             (values["client"],) = principal.clients
         definition = LinkDefinition(**{**values, "tags": tuple(values.get("tags", ()))})

@@ -54,16 +54,22 @@ def test_the_truncated_network_contains_the_address_and_hides_its_end(address: o
 
 def test_the_hash_tells_addresses_apart_for_one_day_only() -> None:
     networks = Networks(b"salt of monday" * 2)
-    monday = networks.describe("203.0.113.77")
-    assert networks.describe("203.0.113.77") == monday
-    assert networks.describe("203.0.113.78")[1] != monday[1]
+    network, monday = networks.describe("203.0.113.77")
+    assert network == b',"network":"203.0.113.0/24"'
+    assert monday == network + b',"network_hash":"%b"' % networks.hash("203.0.113.77").encode()
+    assert networks.describe("203.0.113.77") == (network, monday)
+    assert networks.describe("203.0.113.78")[1] != monday
     networks.use_salt(b"salt of tuesday" * 2)
-    assert networks.describe("203.0.113.77")[0] == monday[0]
-    assert networks.describe("203.0.113.77")[1] != monday[1]
+    assert networks.describe("203.0.113.77")[0] == network
+    assert networks.describe("203.0.113.77")[1] != monday
 
 
 def test_without_a_salt_nothing_is_hashed() -> None:
-    assert Networks().describe("203.0.113.77") == ("203.0.113.0/24", "")
+    assert Networks().describe("203.0.113.77") == (b',"network":"203.0.113.0/24"',) * 2
+
+
+def test_what_is_no_address_says_nothing() -> None:
+    assert Networks(b"salt" * 8).describe("unknown") == (b"", b"")
 
 
 @given(st.binary(max_size=200))

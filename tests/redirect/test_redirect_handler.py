@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -42,12 +44,15 @@ def ask(target: bytes, *, method: bytes = b"GET", headers: dict[bytes, bytes] | 
     return handle(request, world=world(), now=NOW, entropy=ENTROPY, timer=lambda: 0.000123)
 
 
+def clicks_of(answer: Answer) -> list[Click]:
+    return [msgspec.json.decode(record, type=Click) for record in answer.records]
+
+
 def test_the_whole_answer_and_the_whole_record() -> None:
     answer = ask(
         b"/spring?fbclid=x&utm_source=meta", headers={b"User-Agent": b"ua", b"Referer": b"https://A.example/b"}
     )
-    [click] = answer.records
-    assert isinstance(click, Click)
+    [click] = clicks_of(answer)
     click_id = click.click_id
     assert answer.wire.decode() == (
         "HTTP/1.1 302 Found\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\nCache-Control: no-store\r\n"
@@ -67,8 +72,39 @@ def test_the_same_input_gives_the_same_answer() -> None:
 
 
 def test_a_record_can_be_journaled_and_read_back() -> None:
-    [click] = ask(b"/spring?gclid=%FF&utm_term=%FF%00", headers={b"User-Agent": b"\xff\xfe\x80"}).records
-    assert msgspec.json.decode(msgspec.json.encode(click), type=Click) == click
+    hostile = b'\xff\xfe\x80"\\ \x01'
+    headers = {b"User-Agent": hostile, b"Referer": b"https://" + hostile, b"Cookie": hostile}
+    [click] = clicks_of(
+        ask(b"/spring?gclid=%FF%22&utm_term=%FF%00%22&ct_keyword=%22%5C&ct_consent=" + hostile, headers=headers)
+    )
+    assert click.user_agent.endswith('"\\ \x01')
+    assert click.keyword == '"\\'
+    assert click.platform_ids["gclid"].endswith('"')
+
+
+@pytest.mark.parametrize(
+    "query", [b"", b"?a=1", b"?ct_keyword=k", b"?gclid=x", b"?gclid=x&ct_consent=no", b"?ct_campaign=meta:1:2"]
+)
+@pytest.mark.parametrize("platform", ["", "google"])
+@pytest.mark.parametrize("campaign", ["", "google:1:2"])
+def test_no_field_of_a_record_is_written_twice(query: bytes, platform: str, campaign: str) -> None:
+    there = world()
+    definition = LinkDefinition(
+        slug="spring",
+        destination="https://shop.example/p",
+        platform=platform,
+        campaign=campaign,
+        ad_group="google:1:3",
+        client="c",
+    )
+    there.links.put(to_live(Link(link_id="ab" * 16, version=9, definition=definition, updated_at=NOW), allowed=ALLOWED))
+    [record] = handle(Request(b"GET", b"/spring" + query), world=there, now=NOW, entropy=ENTROPY).records
+    names = [name for name, _ in json.loads(record, object_pairs_hook=list)]
+    assert len(names) == len(set(names))
+    click = msgspec.json.decode(record, type=Click)
+    expected = "meta:1:2" if b"meta" in query else campaign
+    assert (click.campaign, click.ad_group, click.client) == (expected, "google:1:3", "c")
+    assert click.platform == (expected.partition(":")[0] or platform or ("google" if b"gclid" in query else ""))
 
 
 TARGETS = st.one_of(
@@ -104,6 +140,7 @@ def test_whatever_the_input_location_is_the_links_destination_or_there_is_none(
         b"Vary",
     )
     assert all(line.startswith(allowed) for line in lines), "no header that we did not write"
+    assert len(clicks_of(answer)) == (answer.outcome == "redirected"), "every record reads back as a Click"
 
 
 @pytest.mark.parametrize("name", ["Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"])
