@@ -25,8 +25,8 @@ DISPERSION = 1.5
 #: A share that rises by less than this, or traffic that grows by less, is no sign.
 LEAST_RISE = 0.05
 LEAST_GROWTH = 1.8
-#: The usual level is that of the last minutes before the onset: further back the day (or a start of traffic) was another.
-LEVEL_MS = 180_000
+#: The usual level is that of the last minute before the onset: further back the day (or a start of traffic) was another.
+LEVEL_MS = 60_000
 #: Requests or hits needed before "healthy" means anything.
 ENOUGH = 20.0
 
@@ -153,19 +153,19 @@ def _usual_unmatched(w: Window, first: int) -> list[float]:
 def _traffic(s: Situation) -> list[Evidence]:
     """Many more hits while the *number* of conversions stays: visitors who do not buy were added."""
     w, first = s.window, s.first
-    hits = w.hits[s.inside].sum(0)
-    rest = w.hits[~s.inside].sum(0)
+    hits, clicks = w.hits[s.inside].sum(0), w.clicks[s.inside].sum(0)
     lead = max(1, LEVEL_MS // w.bucket_ms)
-    growth = _growth(hits, first, lead) / max(min(_growth(rest, first, lead), 3.0), 1 / 3)
+    everywhere = min(max(_growth(w.hits[~s.inside].sum(0), first, lead), 1 / 3), 3.0)
+    growth = _growth(hits, first, lead) / everywhere
     if growth < LEAST_GROWTH:
         nats = -4.0 if hits[:first].sum() >= ENOUGH else 0.0
         return [_piece("traffic_steady", Verdict.TRAFFIC_CHANGED, nats, "no more hits than before", growth=growth)]
-    expected, observed = w.expected[s.inside].sum(0), w.observed[s.inside].sum(0)
-    level = expected[max(0, first - lead) : first]
-    unchanged = float(level.mean()) * (expected.size - first) if first else 0.0
-    due, seen = float(expected[first:].sum()), float(observed[first:].sum())
+    # By click time, so that neither old clicks nor the young age of the new ones blur the comparison.
+    due = float(w.expected_by_click[s.inside][:, first:].sum())
+    seen = float(w.observed_by_click[s.inside][:, first:].sum())
+    unchanged = due / max(_growth(clicks, first, lead) / everywhere, 1.0)
     # Against a loss of any size: a uniform prior over the kept share spreads its probability over 0 … due.
-    nats = (_log_poisson(seen, max(unchanged, 0.5)) + np.log(max(due, 1.0))) / DISPERSION + 0.5 * np.log(growth)
+    nats = (_log_poisson(seen, max(unchanged, 0.5)) + np.log(max(due, 1.0))) / DISPERSION + np.log(growth)
     text = f"hits rose {growth:.1f} times, conversions did not ({seen:.0f}, {unchanged:.0f} at the usual traffic)"
     figures = {"growth": growth, "observed": seen, "unchanged": unchanged}
     return [
@@ -178,8 +178,8 @@ def _traffic(s: Situation) -> list[Evidence]:
 
 
 def _growth(counts: Array, first: int, lead: int) -> float:
-    """Mean since the onset / mean of the `lead` buckets just before it."""
-    before = counts[max(0, first - lead) : first]
+    """Mean since the onset / mean of the `lead` buckets before it; the one just before may already hold some of the change."""
+    before = counts[max(0, first - 1 - lead) : max(1, first - 1)]
     if before.size == 0 or counts[first:].size == 0:
         return 1.0
     return float((counts[first:].mean() + 0.05) / (before.mean() + 0.05))

@@ -37,7 +37,7 @@ SALES_GO_ON = frozenset({Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE})
 #: No sale is lost: those, and visitors who were added and never meant to buy.
 NO_SALE_LOST = SALES_GO_ON | {Verdict.TRAFFIC_CHANGED}
 #: Stretch before the onset whose level counts as usual.
-LEVEL_MS = 180_000
+LEVEL_MS = 60_000
 
 
 class Alarm(NamedTuple):
