@@ -63,9 +63,9 @@ class Loader:
         """
         if sent is not Sent.NEVER:
             return self._load_by_offset(one, data, sent=sent)
-        groups, _ = split_by_kind(data)
+        groups, lengths = split_by_kind(data)
         blocks = {kind: b"\n".join(lines) for kind, lines in groups.items()}
-        if "" in blocks or not all(passes_gate(kind, block) for kind, block in blocks.items()):
+        if "" in blocks or not passes_gate(blocks, lengths=lengths, start=one.start):
             return self._load_by_offset(one, data, sent=sent)
         try:
             for kind, block in blocks.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from operator import eq
 from typing import Annotated
 
 import msgspec
@@ -33,8 +36,8 @@ def cut(data: bytes, *, limit: int) -> bytes:
     return data[:end]
 
 
-def split_by_kind(data: bytes) -> tuple[dict[str, list[bytes]], int]:
-    """Lines (without newline) by kind, in order, and how many there are; under ``""`` those of no known kind.
+def split_by_kind(data: bytes) -> tuple[dict[str, list[bytes]], list[int]]:
+    """Lines (without newline) by kind, in order, and the lengths of all; under ``""`` those of no known kind.
 
     The writer puts the kind first, so it is read at a fixed place and nothing is parsed.
     """
@@ -51,7 +54,7 @@ def split_by_kind(data: bytes) -> tuple[dict[str, list[bytes]], int]:
     found: dict[str, list[bytes]] = {}
     for head, group in groups.items():
         found.setdefault(_KIND_OF_HEAD.get(head, ""), []).extend(group)
-    return found, len(lines)
+    return found, list(map(len, lines))
 
 
 _KIND_OF_HEAD = {b'{"kind":"' + kind.encode(): kind for kind in Kinds.BY_NAME}
@@ -80,13 +83,23 @@ def _gate(kind: str) -> msgspec.json.Decoder[msgspec.Struct]:
 _GATES = {kind: _gate(kind) for kind in Kinds.BY_NAME}
 
 
-def passes_gate(kind: str, block: bytes) -> bool:
-    """True when no line of a block breaks what the engine does not check."""
+def passes_gate(blocks: Mapping[str, bytes], *, lengths: Iterable[int], start: int) -> bool:
+    """True when no line of a range breaks what the engine does not check, and each says the offset where it stands.
+
+    Args:
+        blocks: the range's lines by kind.
+        lengths: of all its lines in order, without their newlines.
+        start: offset of the first.
+    """
+    said: list[int] = []
     try:
-        _GATES[kind].decode_lines(block)
+        for kind, block in blocks.items():
+            said += [gate.o for gate in _GATES[kind].decode_lines(block)]  # type: ignore[attr-defined] # every gate has it
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-    return True
+    said.sort()
+    standing = accumulate((length + 1 for length in lengths), initial=start)
+    return all(map(eq, said, standing))
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -136,6 +149,6 @@ def _fault(segment: str, placed: Placed) -> tuple[str, str]:
         return "unknown_kind", "the kind does not stand first in the line"
     if line.envelope.o != placed.o:
         return "wrong_offset", f"the line says o={line.envelope.o} and stands at {placed.o}"
-    if not passes_gate(placed.kind, placed.line):
+    if not passes_gate({placed.kind: placed.line}, lengths=[len(placed.line)], start=placed.o):
         return "not_a_record", f"a time lies outside 0 to {MAX_TS} ms"
     return "", ""
