@@ -131,12 +131,8 @@ class Monitor:
 
     def _console(self, conclusions: Conclusions) -> Console:
         ledger = conclusions.alerts.ledger
-        data = ConsoleData(
-            self.base.store,
-            ledger,
-            steering=self.settings.correlator.steering_types(),
-            origin=self.settings.detection.steering_origin,
-        )
+        origin = self.settings.detection.steering_origin
+        data = ConsoleData(self.base.store, ledger, config=self.settings.correlator, steering_origin=origin)
         return Console(data, conclusions.desk, freshness=self.freshness, clock=self.base.clock)
 
     def _register_metrics(self) -> None:
@@ -146,6 +142,8 @@ class Monitor:
         collector = metrics.MonitorCollector(self.base, shipping=self.shipping, loops=loops, leadership=leadership)
         REGISTRY.register(collector)
         REGISTRY.register(RedirectCollector(self.settings.data_dir))
+        if self.shipping is not None:
+            REGISTRY.register(self.shipping.telemetry.durations)
 
 
 def source_age(source: SourceFreshness) -> SourceAge:

@@ -21,6 +21,7 @@ from collectors.push import api as push_api
 from collectors.registry import build_sources
 from collectors.runner import Runner
 from collectors.versions import Versions
+from core.click_telemetry import ClickTelemetry
 from core.clock import Clock, now_ms
 from core.control.checkpoints import Checkpoints
 from core.control.engine import open_control
@@ -78,8 +79,15 @@ class Shipping:
 
     def __init__(self, base: Base) -> None:
         self._base = base
+        telemetry = base.settings.telemetry
+        self.telemetry = ClickTelemetry(endpoint=traces_url(telemetry.otlp_endpoint), sampling=telemetry.sample_ratio)
         self.shipper = Shipper(
-            base.store, base.control, base.journal_dir, config=base.settings.journal, clock=base.clock
+            base.store,
+            base.control,
+            base.journal_dir,
+            config=base.settings.journal,
+            clock=base.clock,
+            observers=[self.telemetry],
         )
         self.last = ShipReport()
         self.lines = 0
@@ -99,6 +107,7 @@ class Shipping:
                 pass
         except ClicktraceError as error:
             log.warning("the last lines were not shipped; the next start ships them", error=str(error))
+        self.telemetry.close()
 
     def _run(self, _now: int) -> None:
         self._ship()
@@ -154,6 +163,13 @@ class Ingestion:
     def stop(self) -> None:
         self.runner.stop()
         self.receiver.stop()
+
+
+def traces_url(endpoint: str) -> str:
+    """The traces address of an OTLP/HTTP endpoint, which is configured by its base as OpenTelemetry's own settings are."""
+    if not endpoint or endpoint.endswith("/v1/traces"):
+        return endpoint
+    return endpoint.rstrip("/") + "/v1/traces"
 
 
 def links_router(base: Base) -> APIRouter:

@@ -110,17 +110,22 @@ def load_command(name: str) -> Any:
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     config: Annotated[
         Path | None, typer.Option(help="Configuration file; else CLICKTRACE_CONFIG, else ./clicktrace.yaml.")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Clicktrace watches advertising money the way an observability stack watches servers."""
-    if version:
-        typer.echo(VERSION)
-        raise typer.Exit
     if config is not None:
         os.environ["CLICKTRACE_CONFIG"] = str(config)
 

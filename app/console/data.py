@@ -5,7 +5,6 @@ Every method blocks and is called in a worker thread, never on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
@@ -19,6 +18,9 @@ from core.errors import NotFound
 from core.incidents import IncidentPayload
 from core.principal import Principal
 from core.store.client import Store
+from correlator.config import CorrelatorConfig
+from correlator.journey import Journey, journey
+from correlator.period import Question
 
 #: Closed incidents stay on the list this long.
 LISTED_DAYS = 30
@@ -53,11 +55,11 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 class ConsoleData:
     """Reads for one principal at a time; a key sees its clients only."""
 
-    def __init__(self, store: Store, ledger: Ledger, *, steering: Sequence[str], origin: str) -> None:
+    def __init__(self, store: Store, ledger: Ledger, *, config: CorrelatorConfig, steering_origin: str) -> None:
         self._store = store
         self._ledger = ledger
-        self._steering = steering
-        self._origin = origin
+        self._config = config
+        self._origin = steering_origin
 
     def incidents(self, principal: Principal, *, now: int) -> list[IncidentView]:
         """Open ones first, then the closed ones of the last weeks, newest first."""
@@ -95,7 +97,7 @@ class ConsoleData:
 
     def series(self, payload: IncidentPayload, *, now: int) -> Series:
         """Expected and observed conversions of the incident's scope, per minute."""
-        return read_series(self._store, payload, steering=self._steering, origin=self._origin, now=now)
+        return read_series(self._store, payload, steering=self._config.steering_types(), origin=self._origin, now=now)
 
     def waiting(self) -> dict[str, int]:
         """How many decisions wait for a person, by incident."""
@@ -104,6 +106,16 @@ class ConsoleData:
             if action.state == "awaiting":
                 found[action.incident_id] = found.get(action.incident_id, 0) + 1
         return found
+
+    def journey(self, click_id: str, principal: Principal, *, now: int) -> Journey:
+        """One click's journey.
+
+        Raises:
+            Invalid: `bad_click_id`.
+            NotFound: `unknown_click`.
+        """
+        question = Question(since=0, until=now, now=now, clients=tuple(sorted(principal.clients)))
+        return journey(self._store, self._config, click_id, question)
 
     def watching(self, principal: Principal, *, now: int) -> Watching:
         row = self._store.rows(

@@ -13,7 +13,7 @@ from nicegui.element import Element
 
 from alerts.api import Desk
 from app.auth import require_scope
-from app.console import decisions, incident, incidents, layout, timeline
+from app.console import click, decisions, incident, incidents, layout, timeline
 from app.console.data import ActionView, ConsoleData, IncidentView
 from app.console.layout import SourceAge
 from app.console.series import Series
@@ -74,6 +74,19 @@ def install(app: FastAPI, console: Console) -> None:
         with layout.page(principal, title="Incident") as strip:
             page = IncidentPage(console, principal, incident_id, strip=strip)
         await _keep_fresh(page.fill)
+
+    @ui.page("/clicks/{click_id}")
+    async def journey(request: Request, click_id: str) -> None:
+        principal: Principal = request.state.principal
+        now = console.clock()
+        with layout.page(principal, title="Click") as strip:
+            try:
+                found = await console.read(lambda: console.data.journey(click_id, principal, now=now))
+            except Refusal as missing:
+                layout.not_found(missing.detail)
+            else:
+                click.show(found, now=now)
+        layout.show_freshness(strip, await console.read(console.freshness), now=now)
 
     ui.run_with(
         app, title="Clicktrace", favicon=FAVICON, tailwind=False, show_welcome_message=False, reconnect_timeout=10.0

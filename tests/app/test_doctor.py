@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from app import doctor
+from app.doctor import Finding
+from app.settings import Settings, load_settings
+
+
+def configured(tmp_path: Path, text: str = "") -> Settings:
+    file = tmp_path / "clicktrace.yaml"
+    file.write_text(text)
+    return load_settings(file, environ={"CLICKTRACE_DATA_DIR": str(tmp_path / "data")})
+
+
+def finding(found: list[Finding], check: str) -> Finding:
+    return next(one for one in found if one.check == check)
+
+
+@pytest.fixture
+def server_with_a_wrong_clock() -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "Mon, 02 Jan 2012 03:04:05 GMT"
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_fresh_machine_has_no_problem_but_is_told_what_to_set(tmp_path: Path) -> None:
+    ports = "redirect: {port: 0}\nmonitor: {port: 0, otlp_port: 0}\nstore: {read_port: 0}\n"
+    found = doctor.examine(configured(tmp_path, ports))
+    assert [one for one in found if one.state == "problem"] == []
+    assert "redirect.allowed_destinations" in finding(found, "redirect").mend
+    assert "alerts.webhook_url" in finding(found, "notifications").mend
+
+
+def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = configured(tmp_path, f"monitor: {{port: {port}}}\n")
+        found = [one for one in doctor._ports(settings, None) if one.state == "problem"]
+    assert [str(port) in one.text and "monitor.port" in one.mend for one in found] == [True]
+
+
+def test_a_clock_that_is_wrong_is_noticed(tmp_path: Path, server_with_a_wrong_clock: str) -> None:
+    settings = configured(tmp_path, f"alerts: {{alertmanager_url: '{server_with_a_wrong_clock}'}}\n")
+    [found] = doctor._clock(settings, None)
+    assert found.state == "warning"
+    assert "chrony" in found.mend
+
+
+def test_missing_credentials_are_a_problem(tmp_path: Path) -> None:
+    text = "accounts: [{platform: google, account: '1', credentials_file: /nowhere/key.json}]\n"
+    [found] = doctor._accounts(configured(tmp_path, text), None)
+    assert (found.check, found.state) == ("account google:1", "problem")
+    assert "/nowhere/key.json" in found.text
+
+
+def test_a_platform_without_a_client_is_a_warning(tmp_path: Path) -> None:
+    [found] = doctor._accounts(configured(tmp_path, "accounts: [{platform: microsoft, account: '1'}]\n"), None)
+    assert found.state == "warning"
+    assert "by hand" in found.text
+
+
+def test_a_console_on_all_addresses_without_tls_is_a_warning(tmp_path: Path) -> None:
+    [found] = doctor._exposure(configured(tmp_path, "monitor: {host: 0.0.0.0}\n"), None)
+    assert found.state == "warning"
+
+
+def test_a_visitor_cookie_that_the_shop_cannot_see_is_a_warning(tmp_path: Path) -> None:
+    text = "redirect: {allowed_destinations: [shop.example], sites: [shop.example], cookie_domain: go.other.example}\n"
+    [found] = doctor._redirect(configured(tmp_path, text), None)
+    assert found.state == "warning"
+    assert "cookie_domain" in found.text
+
+
+def test_a_silent_alertmanager_is_a_problem(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    [found] = doctor._alertmanager(
+        configured(tmp_path, f"alerts: {{alertmanager_url: 'http://127.0.0.1:{port}'}}\n"), None
+    )
+    assert found.state == "problem"
+
+
+def test_a_certificate_that_is_none_is_a_problem(tmp_path: Path) -> None:
+    cert = tmp_path / "cert.pem"
+    cert.write_text("no certificate")
+    [found] = doctor._certificates(configured(tmp_path, f"monitor: {{tls_cert: {cert}, tls_key: {cert}}}\n"), None)
+    assert (found.check, found.state) == ("monitor.tls_cert", "problem")
