@@ -58,6 +58,7 @@ class Conclusions:
             config=settings.correlator,
             clock=clock,
             further=[("detection", self.detection.tick)],
+            shipped_through=shipping.shipper.shipped_through,
         )
         self.alerts = Alerts(
             base.store,
@@ -90,6 +91,7 @@ class Conclusions:
                 base.store,
                 authorize=base.authorize,
                 shipped_through=shipping.shipper.shipped_through,
+                worked_through=self.correlator.worked_through,
                 config=settings.correlator,
                 clock=clock,
             ),
