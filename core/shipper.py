@@ -213,7 +213,7 @@ class Shipper:
         )
 
     def _tell(self, piece: _Piece, result: Loaded) -> None:
-        wanted = {kind for observer in self._observers for kind in observer.kinds & result.rows.keys()}
+        wanted = [kind for kind in result.rows if any(kind in observer.kinds for observer in self._observers)]
         if not wanted:
             return
         groups, _ = split_by_kind(piece.data)

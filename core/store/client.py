@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from core.errors import BadRows, StoreError
 from core.settings import StoreConfig, data_path
+from core.store.cluster import check_not_mixed, replicated
 from core.store.migrate import load_migrations, migrate
 
 Params = Mapping[str, object]
@@ -35,8 +37,9 @@ _CODE = re.compile(r"Code: (\d+)")
 class Store:
     """An open event store. Raises `StoreError` (or `BadRows`) and nothing else."""
 
-    def __init__(self, connect: Connect, *, database: str) -> None:
+    def __init__(self, connect: Connect, *, database: str, may_be_cluster: bool = False) -> None:
         self.database = database
+        self._may_be_cluster = may_be_cluster
         self._connect = connect
         self._local = threading.local()
         self._clients: list[Any] = []
@@ -88,8 +91,23 @@ class Store:
         return self._store_id
 
     def migrate(self) -> list[int]:
-        """Bring the schema up to date; the versions that were applied."""
-        return migrate(self.command, self._applied, migrations=load_migrations())
+        """Bring the schema up to date; the versions that were applied.
+
+        Raises:
+            StoreError: the store's schema is not ours, or its tables are replicated only in part.
+        """
+        cluster = self._cluster() if self._may_be_cluster else ""
+        rewrite = partial(replicated, cluster=cluster) if cluster else str
+        done = migrate(self.command, self._applied, migrations=load_migrations(), rewrite=rewrite)
+        tables = self.rows("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
+        check_not_mixed({str(table["name"]): str(table["engine"]) for table in tables})
+        return done
+
+    def _cluster(self) -> str:
+        """The name of the self-managed cluster this server says it belongs to, by its macros; Cloud has none."""
+        rows = self.rows("SELECT macro, substitution FROM system.macros WHERE macro IN ('cluster', 'replica')")
+        macros = {str(row["macro"]): str(row["substitution"]) for row in rows}
+        return macros.get("cluster", "") if "replica" in macros else ""
 
     def wipe(self) -> None:
         """Drop everything in this database and make the schema anew: another, empty store, with another `store_id`.
@@ -130,7 +148,20 @@ class Store:
             client = getattr(self._local, "client", None)
             if client is None or self._closed:
                 client = self._open_client()
-            yield client
+            try:
+                yield client
+            except BaseException:  # whatever it was, see below
+                # chDB 4.4: after a query that failed midway, the next answer of the same handle begins with the failed one's
+                # bytes. A fresh handle costs milliseconds.
+                self._discard(client)
+                raise
+
+    def _discard(self, client: Any) -> None:
+        self._local.client = None
+        with self._lock:
+            if client in self._clients:
+                self._clients.remove(client)
+        client.close()
 
     def _open_client(self) -> Any:
         if self._closed:
@@ -160,7 +191,9 @@ def translated() -> Iterator[None]:
     ) as error:
         text = str(error)
         code = _CODE.search(text)
-        kind = BadRows if code and int(code[1]) in BAD_ROW_CODES else StoreError
+        # chDB quotes the offending row in its message, and cannot decode the message when the row is no UTF-8.
+        bad = int(code[1]) in BAD_ROW_CODES if code else "codec can't decode" in text
+        kind = BadRows if bad else StoreError
         raise kind(text[:2000] or type(error).__name__) from error
 
 
@@ -176,7 +209,7 @@ def open_store(config: StoreConfig, data_dir: Path, *, database: str = "") -> St
         StoreError: not reachable, or its schema is not ours.
     """
     connect = connector(config, data_dir, database=database)
-    store = Store(connect, database=database or "default")
+    store = Store(connect, database=database or "default", may_be_cluster=bool(config.url))
     store.migrate()
     return store
 
