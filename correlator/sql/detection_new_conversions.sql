@@ -1,5 +1,6 @@
--- Steering conversions that were matched after {after}. Grain: conversion (fact_id).
+-- Steering conversions that were matched after {after}, newest match of each. Grain: conversion (fact_id).
 -- Columns: fact (hash of fact_id), matched, matched_at, known_at, ts, click_ts (ms), campaign, device, page.
+-- Without FINAL, which would read the whole table every tick: a newer match than {after} is the newest.
 SELECT
     cityHash64(fact_id) AS fact,
     method != 'none' AND campaign != '' AS matched,
@@ -10,7 +11,11 @@ SELECT
     toString(campaign) AS campaign,
     toString(device) AS device,
     toString(page) AS page
-FROM conversion_match FINAL
-WHERE matched_at > fromUnixTimestamp64Milli({after:Int64}, 'UTC') AND NOT claimed
-    AND type IN {types:Array(String)} AND origin = {origin:String} AND status NOT IN ('rejected', 'duplicate')
-ORDER BY matched_at, ts
+FROM
+(
+    SELECT * FROM conversion_match
+    WHERE matched_at > fromUnixTimestamp64Milli({after:Int64}, 'UTC') AND NOT claimed
+    ORDER BY matched_at DESC
+    LIMIT 1 BY fact_id
+)
+WHERE type IN {types:Array(String)} AND origin = {origin:String} AND status NOT IN ('rejected', 'duplicate')
