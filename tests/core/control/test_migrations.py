@@ -1,0 +1,42 @@
+"""The migrated control database is what the code believes it to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect
+
+from core.control.engine import MIGRATIONS, open_control, upgrade
+from core.control.tables import metadata
+
+
+def test_the_migrated_schema_equals_the_tables_the_code_uses(control: Engine) -> None:
+    with control.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_unique_constraints_and_primary_keys_are_migrated_too(control: Engine) -> None:
+    found = inspect(control)
+    for table in metadata.sorted_tables:
+        assert found.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
+        indexes = {str(index["name"]) for index in found.get_indexes(table.name)}
+        assert {str(index.name) for index in table.indexes} <= indexes
+    assert [one["name"] for one in found.get_unique_constraints("links")] == ["links_domain_slug"]
+    assert [one["column_names"] for one in found.get_unique_constraints("api_keys")] == [["key_sha256"]]
+
+
+def test_migrating_twice_changes_nothing_and_going_down_leaves_nothing(tmp_path: Path) -> None:
+    engine = open_control("", tmp_path)
+    upgrade(engine)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    engine.dispose()
