@@ -32,6 +32,9 @@ def demo(
     ] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Default: ./demo-data; with --check a temporary one.")] = None,
     minutes: Annotated[float, typer.Option(min=1, help="Give up after this long.")] = 10.0,
+    days: Annotated[
+        int, typer.Option(min=4, help="Days of history; fewer start faster and make a coarser baseline.")
+    ] = 21,
     json: Json = False,
 ) -> None:
     """Three weeks of history, sixty clicks a second, a fault, and what the product makes of it. No account, no network."""
@@ -42,7 +45,7 @@ def demo(
     if name is None:
         raise Invalid("unknown_scenario", f"{scenario!r}: one of {', '.join(NAMES)}")
     options = DemoOptions(
-        scenario=name, seed=seed, automatic=auto, check=check, interactive=sys.stdin.isatty() and not json, data_dir=data_dir, minutes=minutes,
+        scenario=name, seed=seed, automatic=auto, check=check, interactive=sys.stdin.isatty() and not json, data_dir=data_dir, minutes=minutes, days=days,
         quiet=json,
     )  # fmt: skip
     outcome = run_demo(options, ask=_ask, keep_running=_keep_running)

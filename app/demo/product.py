@@ -17,7 +17,7 @@ class Product:
     """A client of one running installation. Errors of the wire are httpx's own; a refusal raises `httpx.HTTPStatusError`."""
 
     def __init__(self, api: str, key: str) -> None:
-        headers = {"Authorization": f"Bearer {key}"}
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=api, headers=headers, timeout=15, trust_env=False)
 
     def ready(self) -> bool:

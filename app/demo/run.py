@@ -18,6 +18,7 @@ from app.demo.scenarios import Name, draw_plan
 from app.demo.stage import Stage, StageOptions
 from app.demo.story import Story
 from app.demo.truth import read_truth
+from app.demo.world import HISTORY_DAYS
 from core.errors import ClicktraceError
 
 DEFAULT_DATA_DIR = Path("demo-data")
@@ -36,6 +37,7 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     interactive: bool = False
     data_dir: Path | None = None
     minutes: float = 10.0
+    days: int = HISTORY_DAYS
     quiet: bool = False
 
 
@@ -77,7 +79,9 @@ def _run(
 ) -> Outcome:
     asked = options.interactive and not options.check
     approval: Approval = "automatic" if options.automatic else "ask" if asked else "link"
-    stage_options = StageOptions(data_dir=data_dir, seed=seed, automatic=options.automatic, any_ports=options.check)
+    stage_options = StageOptions(
+        data_dir=data_dir, seed=seed, automatic=options.automatic, any_ports=options.check, days=options.days
+    )
     with (
         AlertReceiver(on_alert=story.alert) as receiver,
         Stage(stage_options, receiver=receiver, progress=story.setup) as stage,

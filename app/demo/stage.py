@@ -49,6 +49,7 @@ class StageOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     automatic: bool = False
     any_ports: bool = False
+    days: int = w.HISTORY_DAYS
 
 
 class Stage:
@@ -61,7 +62,7 @@ class Stage:
         self.receiver = receiver
         self.started_ms = int(time.time() * 1000)
         self.history_end = self.started_ms - SETTLED_MS
-        self.history_start = (self.history_end - w.HISTORY_DAYS * DAY_MS) // HOUR_MS * HOUR_MS
+        self.history_start = (self.history_end - options.days * DAY_MS) // HOUR_MS * HOUR_MS
         self.past: list[PastDeploy] = past_deploys(options.seed, start=self.history_start, end=self.history_end)
         self.product_dir = options.data_dir / "clicktrace"
         self.alertmanager = configuration.alertmanager_binary()
