@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from alerts.actions.base import Action
-from alerts.actions.guard import Ruling
+from alerts.actions.guard import ENDING_REASONS, Ruling, campaign_left
 from alerts.actions.lease import ReturnDecision, return_due
 from alerts.actions.pause_campaign import PauseCampaign
 from alerts.config import AlertsConfig
@@ -111,14 +111,14 @@ class Acting:
         return sorted(found, key=lambda each: (_ORDER.index(each.state), each.proposed_at, each.target))
 
     def _ruling(self, action: Action, observed: Observations) -> Ruling | None:
-        """The guards' fresh answer; None when the rule, the incident or the campaign in it is gone."""
+        """The guards' fresh answer; None when the incident is not known (a store being filled again) or the rule is gone."""
         view = observed.incidents.get(action.incident_id)
         rule = self._rules.get(action.rule)
         if view is None or rule is None:
             return None
         campaign = next((each for each in view.payload.campaigns if each.campaign == action.target), None)
         if campaign is None:
-            return None
+            return campaign_left()
         acting = self._ledger.find(states=[ActionState.ACTING])
         return self._proposals.ruling(rule, view, campaign, observed, in_flight=acting)
 
@@ -157,7 +157,7 @@ class Acting:
                 assert ruling is not None, "both follow from what the guards said"
                 self._answer(action, step, ruling, now=now)
             case "withdraw":
-                reason = ruling.reason if ruling else "incident_gone"
+                reason = next((each for each in _reasons(ruling) if each in ENDING_REASONS), "rule_gone")
                 self._ledger.move(action, ActionState.WITHDRAWN, step="withdrawn", reason=reason, now=now)
             case "expire":
                 self._ledger.move(action, ActionState.EXPIRED, step="expired", reason="nobody_answered", now=now)
@@ -186,6 +186,7 @@ class Acting:
                 needs=needs,
                 findings=ruling.findings,
                 expires_at=expires_at,
+                request=self._proposals.open_request(action.rule, action.incident_id) or action.request,
             )
         else:
             allowed = self._ledger.move(
@@ -216,3 +217,7 @@ class Acting:
                 waits_for=ruling.reason,
                 findings=ruling.findings,
             )
+
+
+def _reasons(ruling: Ruling | None) -> list[str]:
+    return [finding.reason for finding in ruling.findings] if ruling else []

@@ -45,9 +45,18 @@ class Proposals:
                 ruling = self.ruling(rule, view, campaign, observed, in_flight=[*self._in_flight(), *fresh])
                 if not _is_over(ruling):
                     fresh.append(self._build(rule, view, campaign, observed, ruling=ruling, attempt=attempt))
-        request = _request_id(fresh)
+        request = self.open_request(rule.rule, view.incident_id) or _request_id(fresh)
         proposed = [msgspec.structs.replace(action, request=request) for action in fresh]
         return [action for action in proposed if self._write(action, now=observed.now)]
+
+    def open_request(self, rule: str, incident_id: str) -> str:
+        """The question about this incident that still waits, or "".
+
+        What comes later joins it: the link that was sent already then shows it too, and a second link would not be told of before
+        Alertmanager repeats itself.
+        """
+        asked = self._ledger.find(states=[ActionState.AWAITING], incident_id=incident_id)
+        return next((each.request for each in reversed(asked) if each.rule == rule), "")
 
     def ruling(
         self,

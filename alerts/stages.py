@@ -161,7 +161,8 @@ def next_step(action: Action, *, ruling: Ruling | None, return_is_due: bool, che
     """What to do with an action now.
 
     Args:
-        ruling: the guards' fresh answer for an action that is not written yet; None when its campaign left the incident.
+        ruling: the guards' fresh answer for an action that is not written yet; None when its incident is not known (any more, or
+            yet: a store that is being filled again): then nothing is done, and the question ends when its time is over.
     """
     match action.state:
         case ActionState.HELD | ActionState.BY_HAND | ActionState.AWAITING | ActionState.APPROVED:
@@ -179,11 +180,11 @@ def next_step(action: Action, *, ruling: Ruling | None, return_is_due: bool, che
 
 
 def _before_writing(action: Action, *, ruling: Ruling | None, now: int) -> NextStep:
-    if ruling is None or ENDING_REASONS & {each.reason for each in ruling.findings if each.needs is None}:
+    if ruling and ENDING_REASONS & {each.reason for each in ruling.findings if each.needs is None}:
         return "withdraw"
-    if action.state in (ActionState.AWAITING, ActionState.APPROVED) and now >= action.expires_at:
-        return "expire"
-    if ruling.needs is None:
+    if now >= action.expires_at and (ruling is None or action.state in (ActionState.AWAITING, ActionState.APPROVED)):
+        return "expire" if action.state in (ActionState.AWAITING, ActionState.APPROVED) else "withdraw"
+    if ruling is None or ruling.needs is None:
         return "wait"
     if not enough(action, needs=ruling.needs):
         return "ask" if action.state in (ActionState.HELD, ActionState.APPROVED) else "wait"

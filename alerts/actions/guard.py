@@ -67,6 +67,12 @@ def rule_on(given: GuardInput) -> Ruling:
     return Ruling(needs=strictest.needs, reason=strictest.reason, text=strictest.text, findings=findings)
 
 
+def campaign_left() -> Ruling:
+    """What is said of a campaign that the incident does not name any more."""
+    finding = _never("incident_open", "campaign_left", "the incident does not touch this campaign any more")
+    return Ruling(needs=None, reason=finding.reason, text=finding.text, findings=[finding])
+
+
 def qualified(given: GuardInput) -> Finding:
     try:
         parse_target(given.campaign.campaign)
@@ -236,7 +242,7 @@ GUARDS: tuple[Guard, ...] = (
 #: Forbidden for good: a person has to do it on the platform, if at all.
 BY_HAND_REASONS = frozenset({"unknown_account", "no_platform_client"})
 #: What was asked for is not wanted any more, whoever approved it.
-ENDING_REASONS = frozenset({"incident_over", "verdict_not_allowed", "keeps_sales"})
+ENDING_REASONS = frozenset({"incident_over", "verdict_not_allowed", "keeps_sales", "campaign_left"})
 
 
 def _covers(window: MaintenanceWindow, given: GuardInput) -> bool:

@@ -34,6 +34,13 @@ class NoStore:
         raise StoreError("connection refused")
 
 
+class EmptyStore:
+    """A store right after it was wiped."""
+
+    def rows(self, sql: str, params: object = None) -> list[dict[str, object]]:
+        return []
+
+
 def states(alerts: Alerts) -> dict[str, tuple[str, str]]:
     return {action.target: (str(action.state), action.waits_for or action.reason) for action in alerts.ledger.find()}
 
@@ -346,3 +353,29 @@ def test_a_slow_redirect_is_looked_into_and_nothing_is_paused(world: World) -> N
         world.traffic(c2=120)
         world.tick(alerts, after_ms=MINUTE_MS)
     assert [each for each in RuleStates(world.control).load().values() if each.firing] == []
+
+
+def test_a_campaign_that_joins_the_incident_joins_the_open_question(world: World) -> None:
+    alerts = world.alerts()
+    world.incident()
+    world.tick(alerts)
+    world.incident(campaigns=[affected("google:1:2"), affected("google:1:3")])
+    world.tick(alerts)
+    first, second = alerts.ledger.find()
+    assert first.request == second.request
+
+
+def test_a_campaign_that_leaves_the_incident_is_not_asked_about_any_more(world: World) -> None:
+    alerts = world.alerts()
+    world.incident()
+    world.tick(alerts)
+    world.incident(campaigns=[affected("google:1:3")])
+    world.tick(alerts)
+    assert states(alerts)["google:1:2"] == ("withdrawn", "campaign_left")
+
+
+def test_a_store_that_is_filled_again_withdraws_nothing(world: World) -> None:
+    world.incident()
+    world.tick(world.alerts())
+    world.tick(world.alerts(store=EmptyStore()))
+    assert states(world.alerts()) == {"google:1:2": ("awaiting", "approval_required")}
