@@ -1,0 +1,54 @@
+"""The bench of the redirect: it reads wrk's report rightly, and a short run loses no click."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from app.bench.redirect import parse_wrk, run
+from core.errors import ClicktraceError
+
+REPORT = """Running 5s test @ http://127.0.0.1:8081/spring
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency   345.12us   80.00us   4.41ms   90.00%
+    Req/Sec    91.12k     3.00k   95.00k    70.00%
+  Latency Distribution
+     50%  331.00us
+     75%  360.00us
+     90%    1.02ms
+     99%    1.25s
+  453210 requests in 5.00s, 120.00MB read
+Requests/sec:  90642.13
+Transfer/sec:     24.00MB
+"""
+
+
+def test_a_report_of_wrk_is_read() -> None:
+    measured = parse_wrk(REPORT, cpu_s=4.5321)
+    assert (measured.requests, measured.per_second) == (453_210, 90_642.13)
+    assert (measured.p50_ms, measured.p99_ms) == (0.331, 1250.0)
+    assert measured.cpu_us == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    "line", ["  Non-2xx or 3xx responses: 3", "  Socket errors: connect 0, read 7, write 0, timeout 0"]
+)
+def test_a_run_with_errors_is_no_measurement(line: str) -> None:
+    with pytest.raises(ClicktraceError, match="errors"):
+        parse_wrk(REPORT + line + "\n", cpu_s=1.0)
+
+
+def test_something_else_is_no_report() -> None:
+    with pytest.raises(ClicktraceError, match="requests in"):
+        parse_wrk("wrk: command not understood", cpu_s=1.0)
+
+
+@pytest.mark.slow
+def test_a_short_run_answers_and_loses_nothing() -> None:
+    result = cast(dict[str, Any], run(seconds=1, rounds=1, connections=8))
+    assert result["answered"] > 500
+    assert result["lost"] == 0
+    assert set(result["profiles"]) == {"plain", "browser", "tracked"}
+    assert all(profile["ratio"] > 0.05 for profile in result["profiles"].values())
