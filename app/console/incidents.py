@@ -91,10 +91,10 @@ def _nothing(watching: Watching, *, complete_through: int, now: int) -> None:
 
 def quiet_sentence(watching: Watching, *, complete_through: int, now: int) -> str:
     """`Watching 12 campaigns, complete through 10:32:10 UTC.`"""
-    if not watching.clicks_last_hour and not complete_through:
-        return "No click has arrived yet. Add a link with: clicktrace links add"
     noun = "campaign" if watching.campaigns == 1 else "campaigns"
     through = f", complete through {wording.clock_time(complete_through, now=now)} UTC" if complete_through else ""
+    if not watching.clicks_last_hour:
+        return f"No click in the last hour{through}. Add a link with: clicktrace links add"
     return f"Watching {watching.campaigns} {noun}{through}. {watching.clicks_last_hour:,} clicks in the last hour."
 
 

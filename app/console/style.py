@@ -47,6 +47,7 @@ table.ct { border-collapse:collapse; width:100%; font-size:13.5px; }
 table.ct th { text-align:left; font-size:12px; font-weight:600; color:var(--soft); padding:4px 10px 6px 0; border-bottom:1px solid var(--line); white-space:nowrap; }
 table.ct td { padding:8px 10px 8px 0; border-bottom:1px solid #eef1f5; vertical-align:top; }
 table.ct tr:last-child td { border-bottom:0; } table.ct .num { text-align:right; white-space:nowrap; font-variant-numeric:tabular-nums; }
+table.ct td:first-child { min-width:150px; }
 table.ct td small { display:block; color:var(--faint); font-size:12px; }
 .ct-mono { font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; font-size:12.5px; overflow-wrap:anywhere; }
 .ct-list { display:flex; flex-direction:column; gap:10px; }
