@@ -47,6 +47,8 @@ LONGEST_CATCH_UP_MS = 3 * HOUR_MS
 CONVERSION_SHARE = 0.5
 #: A share detector above this many nats when an incident opens is taken to belong to it.
 RELATED_NATS = float(np.log(100))
+#: Later than any row (the store's times end in 2299).
+FAR_FUTURE_MS = 9_000_000_000_000
 #: Minutes over which a leaf's expected conversions are averaged for the drop it can detect.
 PACE_MINUTES = 60.0
 
@@ -160,7 +162,7 @@ class Detection:
             self._exposure = scan_exposure(
                 self._store,
                 closed=floor_minute(through),
-                until=through + 1,
+                through=through,
                 horizon_ms=self._horizon_ms,
                 types=self._config.steering_types,
                 origin=self._config.steering_origin,
@@ -401,15 +403,20 @@ def past_incidents(store: Store, *, start: int, now: int) -> list[tuple[int, int
 
 
 def scan_exposure(
-    store: Store, *, closed: int, horizon_ms: int, types: list[str], origin: str, until: int = 0
+    store: Store, *, closed: int, horizon_ms: int, types: list[str], origin: str, through: int | None = None
 ) -> ExposureState:
     """The exposure state from the raw rows: at the first start, and to check the running state against at night.
 
-    Rows of [closed, until) belong to a minute that is still open.
+    With `through`, rows of the minute after `closed` are taken too, as far as they were known then; the feed goes on from there.
     """
     state = ExposureState(closed=closed, horizon_ms=horizon_ms)
-    end = max(closed, until)
-    params: dict[str, object] = {"start": int(state.edges[0]), "end": end, "types": types, "origin": origin}
+    params: dict[str, object] = {
+        "start": int(state.edges[0]),
+        "end": closed if through is None else through + 1,
+        "through": FAR_FUTURE_MS if through is None else through,
+        "types": types,
+        "origin": origin,
+    }
     clicks = history.run(store, "detection_full_scan", params).to_pylist()
     state.add_clicks(
         [ClickCount(Leaf(r["campaign"], r["device"], r["page"]), r["bucket"], r["clicks"]) for r in clicks]

@@ -11,6 +11,7 @@ FROM
     SELECT click_id, argMin(campaign, ts) AS campaign, argMin(device, ts) AS device, argMin(page, ts) AS page, min(ts) AS first_ts
     FROM hit
     WHERE ts >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+        AND known_at <= fromUnixTimestamp64Milli({through:Int64}, 'UTC')
         AND campaign != '' AND NOT lost AND NOT bot
     GROUP BY click_id
 )

@@ -9,5 +9,6 @@ SELECT
     cityHash64(fact_id) AS fact
 FROM conversion_match FINAL
 WHERE click_ts >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+    AND known_at <= fromUnixTimestamp64Milli({through:Int64}, 'UTC')
     AND campaign != '' AND method != 'none'
     AND type IN {types:Array(String)} AND origin = {origin:String} AND status NOT IN ('rejected', 'duplicate')
