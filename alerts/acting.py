@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from alerts.actions.base import Action
-from alerts.actions.guard import ENDING_REASONS, Ruling, campaign_left
-from alerts.actions.lease import ReturnDecision, return_due
+from alerts.actions.guard import ENDING_REASONS, STOP_RETURNS, Ruling, campaign_left
+from alerts.actions.lease import UNDONE, ReturnDecision, return_due
 from alerts.actions.pause_campaign import PauseCampaign
 from alerts.config import AlertsConfig
 from alerts.ledger import SYSTEM, Lease, Ledger
@@ -164,11 +164,12 @@ class Acting:
             case "execute":
                 self._pause.execute(action)
             case "settle":
-                self._pause.settle(action)
+                self._pause.settle(action, may_call=not self._ledger.switches_on())
             case "give_back":
                 self._pause.give_back(action, reason=back.reason, by=action.return_by or SYSTEM)
             case "settle_return":
-                self._pause.settle_return(action)
+                stopped = STOP_RETURNS in self._ledger.switches_on() and action.return_reason != UNDONE
+                self._pause.settle_return(action, may_call=not stopped)
             case "check":
                 self._pause.check(action)
 

@@ -63,8 +63,8 @@ class PauseCampaign:
         action = self._intend(action, previous=status)
         return self._confirm(self._call(action, "paused"))
 
-    def settle(self, action: Action) -> Action:
-        """Find out what became of a pause that is `acting` or `unconfirmed`."""
+    def settle(self, action: Action, *, may_call: bool = True) -> Action:
+        """Find out what became of a pause that is `acting` or `unconfirmed`; without `may_call` (a switch is on) only by reading."""
         try:
             status = self._read(action)
         except SourceError as error:
@@ -73,7 +73,7 @@ class PauseCampaign:
             return self._paused(action)
         if self._clock() >= action.deadline + SETTLE_MS:
             return self._not_paused(action, status)
-        if action.call == "transient" and self._clock() < action.deadline:
+        if may_call and action.call == "transient" and self._clock() < action.deadline:
             return self._confirm(self._call(action, "paused"))
         return action
 
@@ -148,15 +148,19 @@ class PauseCampaign:
         action = self._intend_return(action, reason=reason, by=by)
         return self._confirm_return(self._call(action, "enabled"))
 
-    def settle_return(self, action: Action) -> Action:
-        """Find out what became of a return. It is repeated until the platform confirms it: nothing stays paused without an owner."""
+    def settle_return(self, action: Action, *, may_call: bool = True) -> Action:
+        """Find out what became of a return. It is repeated until the platform confirms it: nothing stays paused without an owner.
+
+        Without `may_call` (a switch is on) it is only read back; the lease stays open, so it is repeated once the switch is off.
+        """
         try:
             status = self._read(action)
         except SourceError as error:
             return self._told(action, error, escalate=True)
         if status != "paused":
             return self._returned(action) if status == "enabled" else self._hands_off(action, status)
-        if self._clock() < action.deadline + SETTLE_MS and action.call != "transient":
+        waits = self._clock() < action.deadline + SETTLE_MS and action.call != "transient"
+        if waits or not may_call:
             return action
         if self._clock() >= action.deadline:
             deadline = self._clock() + self._config.act_deadline
