@@ -51,7 +51,7 @@ class ConversionType(Section):
     return_window_days: float = Field(14.0, ge=0, description="Until it closes, the return rate is blank.")
     lookback_days: float = Field(90.0, gt=0, description="A click older than this does not get the credit.")
     authoritative_origin: Origin = Field("backend", description="Who is believed when several origins report the same.")
-    duplicates: DuplicateRule = Field(default_factory=lambda: DuplicateRule(window_hours=24.0))
+    duplicates: DuplicateRule = Field(default_factory=lambda: DuplicateRule(), description="When two of them are one.")
 
     @model_validator(mode="after")
     def _value_is_money(self) -> ConversionType:

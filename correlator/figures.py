@@ -66,6 +66,7 @@ def write_cursor(key: str) -> str:
 
 def read_cursor(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise Invalid("bad_cursor", "cursor: not one of ours") from None

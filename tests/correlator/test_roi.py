@@ -90,12 +90,21 @@ def test_a_returned_order_is_worth_nothing_and_shows_in_the_return_rate(world: A
     for name in ("kept", "returned"):
         world.conversion("09:01", conversion_id=name, value_micros=50_000_000, currency="USD", click_id=click)
     world.conversion(
-        "2026-09-24T09:00:00Z", conversion_id="returned", status="returned", value_micros=50_000_000, currency="USD", click_id=click
+        "2026-09-24T09:00:00Z",
+        conversion_id="returned",
+        status="returned",
+        value_micros=50_000_000,
+        currency="USD",
+        click_id=click,
     )
     world.spend("09:00", 20, known="11:00", clicks=1)
     world.settle("2026-10-07T00:00:00Z")
     found = row(world)
-    assert (found["outcome"]["value"], found["settled"]["value"], found["settled"]["return_rate"]) == ("50.00", "50.00", 0.5)
+    assert (found["outcome"]["value"], found["settled"]["value"], found["settled"]["return_rate"]) == (
+        "50.00",
+        "50.00",
+        0.5,
+    )
     assert (found["settled"]["roas"], found["settled"]["roi"]) == (2.5, 1.5)
 
 

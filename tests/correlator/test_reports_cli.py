@@ -1,0 +1,128 @@
+"""The commands against a real HTTP server: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+from app.cli.main import load_command
+from app.cli.reports import app
+from core.errors import NotFound, Transient
+
+TODAY = ["--from", "2026-09-21T00:00:00Z", "--to", "2026-09-22T00:00:00Z"]
+
+
+@pytest.fixture
+def served(world: Any) -> Iterator[Any]:
+    """The world with its API on a real port; `world.run(...)` runs a command against it."""
+    server = uvicorn.Server(uvicorn.Config(world.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+
+    def run(*arguments: str, code: int = 0) -> str:
+        environ = {"CLICKTRACE_URL": f"http://127.0.0.1:{port}", "CLICKTRACE_KEY": world.key, "COLUMNS": "200"}
+        result = CliRunner().invoke(app, list(arguments), env=environ, catch_exceptions=code != 0)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    world.run = run
+    yield world
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def sold(served: Any) -> Any:
+    """One campaign, three clicks, one order, spend that the platform has told."""
+    served.campaign("08:00", name="Spring [sale]", currency="USD", source="push")
+    served.bought = served.click("09:00", routing=["slug s"])
+    for minute in (1, 2):
+        served.click(f"09:0{minute}")
+    served.span(
+        "09:00:30", click_id=served.bought, trace_id=served.bought, span_id="02" * 8, route="/pay", http_status=200
+    )
+    served.conversion("09:03", click_id=served.bought, value_micros=50_000_000, currency="USD")
+    served.conversion("09:04", value_micros=10_000_000, currency="USD")
+    served.spend("09:00", 20, known="11:00", clicks=3)
+    served.settle("12:00")
+    return served
+
+
+def test_roi_shows_rate_with_interval_spend_and_completeness(sold: Any) -> None:
+    shown = sold.run("roi", *TODAY)
+    assert "Spring [sale]" in shown
+    assert "33.33 % (6.15 to 79.23)" in shown
+    assert "20.00 USD" in shown
+    assert "2.50" in shown
+    assert "(no campaign)" in shown
+    assert "Complete through 2026-09-21 10:00:00" in shown
+    assert [row["campaign"] for row in json.loads(sold.run("roi", *TODAY, "--json"))["rows"]] == ["", "google:1:2"]
+
+
+def test_attribution_says_by_what_and_how_many_found_no_click(sold: Any) -> None:
+    shown = sold.run("attribution", *TODAY)
+    assert "click_id 1" in shown
+    assert "1 of 2 found no click (50.0 %)" in shown
+
+
+def test_reconcile_prints_the_leak_table(sold: Any) -> None:
+    shown = sold.run("reconcile", *TODAY)
+    assert "billed_clicks" in shown
+    assert "order (backend)" in shown
+
+
+def test_freshness_names_every_source_and_its_state(sold: Any) -> None:
+    shown = sold.run("freshness")
+    assert "journal" in shown
+    assert "on time" in shown
+    assert "conversion" in shown
+
+
+def test_trace_tells_the_journey_in_order(sold: Any) -> None:
+    shown = sold.run("trace", sold.bought)
+    assert shown.index("answered 302") < shown.index("matched by click_id")
+    assert "/pay" in shown
+    assert "6.67 USD" in shown
+    assert json.loads(sold.run("trace", sold.bought, "--json"))["click_id"] == sold.bought
+
+
+def test_what_did_not_happen_is_said(served: Any) -> None:
+    served.settle("12:00")
+    assert "Nothing happened in this period." in served.run("roi", *TODAY)
+    assert "No conversions in this period." in served.run("attribution", *TODAY)
+    assert "Nothing happened in this period." in served.run("reconcile", *TODAY)
+
+
+def test_all_pages_are_read(served: Any) -> None:
+    for number in range(3):
+        served.click("09:00", campaign=f"google:1:{number}")
+    served.settle("10:00")
+    rows = json.loads(served.run("roi", *TODAY, "--grain", "1m", "--json"))
+    assert (len(rows["rows"]), rows["next_cursor"]) == (3, None)
+
+
+def test_a_refusal_reaches_the_command_as_an_error_of_ours(served: Any) -> None:
+    served.settle("12:00")
+    with pytest.raises(NotFound, match="unknown_click"):
+        served.run("trace", "ab" * 16)
+
+
+def test_a_monitor_that_is_not_there_is_said_with_what_to_do() -> None:
+    with pytest.raises(Transient, match="is the monitor running there"):
+        CliRunner().invoke(app, ["roi", "--url", "http://127.0.0.1:1", "--key", "x"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("name", ["trace", "roi", "attribution", "reconcile", "freshness"])
+def test_the_commands_are_where_the_root_looks_for_them(name: str) -> None:
+    assert load_command(name).name == name
