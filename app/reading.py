@@ -5,6 +5,8 @@ The embedded engine can be opened by one process only, so a command beside a run
 
 from __future__ import annotations
 
+from clickhouse_connect import common
+
 from app.auth import ADMIN_KEY_FILE
 from app.run_state import running
 from app.settings import Settings
@@ -22,6 +24,8 @@ def open_reader(settings: Settings) -> Store:
     state = running(settings.data_dir)
     if settings.store.url or state is None or "read" not in state.ports:
         return open_store(settings.store, settings.data_dir)
+    # The protocol's limits are locked and the driver refuses to send settings that are; sent, those on its short list are used.
+    common.set_setting("invalid_setting_action", "send")
     through = settings.store.model_copy(
         update={"url": f"http://127.0.0.1:{state.ports['read']}/default", "password": _admin_key(settings)}
     )
