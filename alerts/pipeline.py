@@ -19,7 +19,6 @@ from alerts.acting import Acting
 from alerts.actions.base import Action
 from alerts.actions.pause_campaign import PauseCampaign
 from alerts.actions.platforms import OpenAccount, Platforms
-from alerts.api import Desk
 from alerts.approval import ApprovalLinks, Decisions
 from alerts.config import AlertsConfig
 from alerts.ledger import SOURCE, Journal, Ledger
@@ -94,8 +93,6 @@ class Alerts:
         self.decisions = Decisions(self.ledger)
         self.rules = [rule for rule in (load_rules(config.rules_dir) if rules is None else rules) if rule.enabled]
         self._store = store
-        self._public_url = public_url
-        self._clock = clock
         self._journal = journal
         self._checkpoints = Checkpoints(control, SOURCE, clock=clock)
         self._states = RuleStates(control)
@@ -139,17 +136,6 @@ class Alerts:
                 stage(tick)
                 metrics.STAGE_SECONDS.labels(name).observe(time.monotonic() - started)
             metrics.LAST_TICK.set(now / 1000)
-
-    def desk(self, *, on_change: Callable[[], None] = lambda: None) -> Desk:
-        """What the HTTP routes and the console decide through; `on_change` wakes whoever runs `tick`."""
-        return Desk(
-            self.ledger,
-            self.decisions,
-            self.links,
-            public_url=self._public_url,
-            clock=self._clock,
-            on_change=on_change,
-        )
 
     def close(self) -> None:
         """Close notifiers and platform clients; may be called twice."""

@@ -6,28 +6,37 @@ import re
 import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from sqlalchemy import Engine
 
-from alerts.api import build_approval_router, build_router
-from alerts.pipeline import Alerts
+from alerts.actions.base import Action
+from alerts.api import Desk, build_approval_router, build_router
+from alerts.approval import ApprovalLinks, Decisions
+from alerts.ledger import Ledger
+from alerts.message import action_sentence, pause_cost
 from alerts.state import ActionState
 from app.auth import KeyAuthorization, KeyRing
 from app.http import build_app
+from core.clock import HOUR_MS
 from tests.alerts.receiver import free_port, wait_for
-from tests.alerts.world import FaultyPlatform, World, affected
+from tests.alerts.test_stages import action
+from tests.alerts.world import PUBLIC_URL, Clock, FaultyPlatform, World, affected, incident_payload
 
 
 class Site:
-    """The alerts' routes on a loopback port, with an incident that asks about two campaigns."""
+    """The alerts' routes on a loopback port."""
 
-    def __init__(self, world: World, alerts: Alerts, control: Engine) -> None:
-        self.world, self.alerts, self.woken = world, alerts, 0
+    def __init__(self, control: Engine, clock: Clock) -> None:
+        self.ledger, self.clock, self.woken = Ledger(control), clock, 0
+        self.links = ApprovalLinks(control, public_url=PUBLIC_URL)
         self.keys = KeyRing(control)
-        desk = alerts.desk(on_change=self._wake)
+        desk = Desk(
+            self.ledger, Decisions(self.ledger), self.links, public_url=PUBLIC_URL, clock=clock, on_change=self._wake
+        )
         authorize = KeyAuthorization(self.keys)
         app = build_app([build_router(desk, authorize=authorize), build_approval_router(desk)], max_body_bytes=100_000)
         self.server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="warning", lifespan="off"))
@@ -44,14 +53,14 @@ class Site:
 
     @property
     def path(self) -> str:
-        [action, *_] = self.alerts.ledger.find()
-        return f"/approve/{self.alerts.links.token(action.request, expires_at=action.expires_at)}"
+        [action, *_] = self.ledger.find()
+        return f"/approve/{self.links.token(action.request, expires_at=action.expires_at)}"
 
     def states(self) -> dict[str, str]:
-        return {action.target: str(action.state) for action in self.alerts.ledger.find()}
+        return {action.target: str(action.state) for action in self.ledger.find()}
 
     def ids(self) -> list[str]:
-        return [action.action_id for action in self.alerts.ledger.find()]
+        return [action.action_id for action in self.ledger.find()]
 
     def close(self) -> None:
         self.client.close()
@@ -59,14 +68,37 @@ class Site:
         self.thread.join(10)
 
 
+def question(clock: Clock, number: int, **changes: Any) -> Action:
+    """A question about one campaign, as the guards leave it."""
+    payload = incident_payload(now=clock.now)
+    campaign = affected(f"google:1:{number}")
+    fields: dict[str, Any] = {
+        "action_id": str(number) * 32,
+        "target": campaign.campaign,
+        "name": campaign.name,
+        "request": "0123456789abcdef",
+        "proposed_at": clock.now,
+        "expires_at": clock.now + 4 * HOUR_MS,
+        "reason": "approval_required",
+        "sentence": action_sentence(campaign, payload),
+        "pause_cost": pause_cost(campaign, payload),
+    }
+    return action(**{**fields, **changes})
+
+
 @pytest.fixture
-def site(world: World, control: Engine) -> Iterator[Site]:
-    alerts = world.alerts()
-    world.incident(campaigns=[affected(client="acme"), affected("google:1:3", client="bolt")])
-    world.tick(alerts)
-    made = Site(world, alerts, control)
+def empty_site(control: Engine, clock: Clock) -> Iterator[Site]:
+    made = Site(control, clock)
     yield made
     made.close()
+
+
+@pytest.fixture
+def site(empty_site: Site, clock: Clock) -> Site:
+    """One request about two campaigns of two clients."""
+    for asked in (question(clock, 2, client="acme"), question(clock, 3, client="bolt")):
+        empty_site.ledger.propose(asked, step="asked", payload={}, now=clock.now)
+    return empty_site
 
 
 WAITING = {"google:1:2": "awaiting", "google:1:3": "awaiting"}
@@ -124,7 +156,7 @@ def test_a_scanner_that_follows_the_link_changes_nothing(site: Site) -> None:
     assert site.woken == 0
 
 
-def test_only_the_post_acts_and_only_once(site: Site, google: FaultyPlatform) -> None:
+def test_only_the_post_acts_and_only_once(site: Site) -> None:
     page = site.client.get(site.path).text
     first = answer(site, page, decision="approve")
     assert first.status_code == 200
@@ -134,18 +166,12 @@ def test_only_the_post_acts_and_only_once(site: Site, google: FaultyPlatform) ->
     again = answer(site, page, decision="reject", name="Mallory")
     assert again.status_code == 409
     assert set(site.states().values()) == {"approved"}
-    site.world.tick(site.alerts)
-    assert set(site.states().values()) == {"paused"}
-    assert [campaign for campaign, _ in google.writes] == ["google:1:2", "google:1:3"]
-    assert {action.decided_by for action in site.alerts.ledger.find()} == {"Ann Lee"}
+    assert {action.decided_by for action in site.ledger.find()} == {"Ann Lee"}
 
 
-def test_leave_running_ends_it(site: Site, google: FaultyPlatform) -> None:
+def test_leave_running_ends_it(site: Site) -> None:
     answer(site, site.client.get(site.path).text, decision="reject")
-    site.world.tick(site.alerts)
-    site.world.tick(site.alerts)
     assert set(site.states().values()) == {"rejected"}
-    assert google.writes == []
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 81, "a\x00b"])
@@ -160,7 +186,7 @@ def test_only_what_the_page_showed_is_decided(site: Site) -> None:
     page = site.client.get(site.path).text
     kept, dropped = Forms(page).hidden
     answer(site, page.replace(dropped[1], "f" * 32), decision="approve")
-    by_id = {action.action_id: action.state for action in site.alerts.ledger.find()}
+    by_id = {action.action_id: action.state for action in site.ledger.find()}
     assert (by_id[kept[1]], by_id[dropped[1]]) == (ActionState.APPROVED, ActionState.AWAITING)
 
 
@@ -182,7 +208,7 @@ def test_an_altered_or_foreign_link_is_unknown(site: Site) -> None:
 def test_an_expired_link_shows_why_and_does_nothing(site: Site) -> None:
     page = site.client.get(site.path).text
     path = site.path
-    site.world.clock.advance(4 * 3_600_000)
+    site.clock.advance(4 * 3_600_000)
     assert site.client.get(path).status_code == 403
     fields = [*Forms(page).hidden, ("decision", "approve"), ("name", "Ann")]
     assert site.client.post(path, content=str(httpx.QueryParams(fields))).status_code == 403
@@ -193,17 +219,15 @@ def test_a_huge_form_is_refused(site: Site) -> None:
     assert site.client.post(site.path, content="a" * 20_000).status_code == 413
 
 
-def test_a_campaign_name_cannot_smuggle_markup(site: Site) -> None:
-    site.world.incident(campaigns=[affected("google:1:4", name="<script>alert(1)</script>")])
-    site.world.tick(site.alerts)
-    [action] = [each for each in site.alerts.ledger.find() if each.target == "google:1:4"]
-    token = site.alerts.links.token(action.request, expires_at=action.expires_at)
-    page = site.client.get(f"/approve/{token}").text
+def test_a_campaign_name_cannot_smuggle_markup(empty_site: Site, clock: Clock) -> None:
+    hostile = question(clock, 4, name="<script>alert(1)</script>")
+    empty_site.ledger.propose(hostile, step="asked", payload={}, now=clock.now)
+    page = empty_site.client.get(empty_site.path).text
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
-def test_a_key_decides_by_the_api_under_its_name(site: Site, google: FaultyPlatform) -> None:
+def test_a_key_decides_by_the_api_under_its_name(site: Site) -> None:
     headers = site.key("ann", "read", "approve")
     [first, _] = site.ids()
     answered = site.client.post(f"/api/v1/actions/{first}/approve", headers=headers)
@@ -212,12 +236,30 @@ def test_a_key_decides_by_the_api_under_its_name(site: Site, google: FaultyPlatf
     assert (body["state"], body["decided_by"], body["approvals"][0]["via"]) == ("approved", "ann", "key")
     assert [entry["step"] for entry in body["ledger"]] == ["proposed", "asked", "approved"]
     assert site.client.post(f"/api/v1/actions/{first}/approve", headers=headers).json()["reason"] == "already_approved"
-    site.world.tick(site.alerts)
-    undone = site.client.post(f"/api/v1/actions/{first}/undo", headers=headers)
-    assert undone.json()["lease"]["target"] == body["target"]
-    site.world.tick(site.alerts)
-    assert site.alerts.ledger.get(first).state is ActionState.RETURNED
-    assert google.writes == [(body["target"], "paused"), (body["target"], "enabled")]
+
+
+def test_from_the_link_to_the_pause_and_back(world: World, google: FaultyPlatform, control: Engine) -> None:
+    alerts = world.alerts()
+    world.incident()
+    world.tick(alerts)
+    site = Site(control, world.clock)
+    try:
+        headers = site.key("ann", "read", "approve")
+        [action_id] = site.ids()
+        site.client.put("/api/v1/actions/switches/stop_pauses", json={"on": True}, headers=headers)
+        answer(site, site.client.get(site.path).text, decision="approve")
+        world.tick(alerts)
+        assert google.writes == []
+        shown = site.client.get(f"/api/v1/actions/{action_id}", headers=headers).json()
+        assert (shown["state"], shown["waits_for"]) == ("approved", "pauses_stopped")
+        site.client.put("/api/v1/actions/switches/stop_pauses", json={"on": False}, headers=headers)
+        world.tick(alerts)
+        undone = site.client.post(f"/api/v1/actions/{action_id}/undo", headers=headers).json()
+        assert undone["lease"]["target"] == "google:1:2"
+        world.tick(alerts)
+        assert google.writes == [("google:1:2", "paused"), ("google:1:2", "enabled")]
+    finally:
+        site.close()
 
 
 @pytest.mark.parametrize(
@@ -238,7 +280,7 @@ def test_a_key_sees_and_decides_its_clients_actions_only(site: Site) -> None:
     headers = site.key("acme-buyer", "read", "approve", clients=("acme",))
     shown = site.client.get("/api/v1/actions", headers=headers).json()["actions"]
     assert [action["target"] for action in shown] == ["google:1:2"]
-    [foreign] = [action.action_id for action in site.alerts.ledger.find() if action.client == "bolt"]
+    [foreign] = [action.action_id for action in site.ledger.find() if action.client == "bolt"]
     assert site.client.post(f"/api/v1/actions/{foreign}/approve", headers=headers).status_code == 404
     switched = site.client.put("/api/v1/actions/switches/stop_pauses", json={"on": True}, headers=headers)
     assert switched.json()["reason"] == "all_clients_only"
@@ -253,19 +295,12 @@ def test_the_list_pages_by_cursor(site: Site) -> None:
     assert site.client.get("/api/v1/actions", params={"cursor": "x"}, headers=headers).status_code == 422
 
 
-def test_a_switch_by_the_api_stops_the_next_pause(site: Site, google: FaultyPlatform) -> None:
+def test_there_are_two_switches(site: Site) -> None:
     headers = site.key("boss", "approve", "read")
-    for action_id in site.ids():
-        site.client.post(f"/api/v1/actions/{action_id}/approve", headers=headers)
-    site.client.put("/api/v1/actions/switches/stop_pauses", json={"on": True}, headers=headers)
-    site.world.tick(site.alerts)
-    assert google.writes == []
-    shown = site.client.get(f"/api/v1/actions/{site.ids()[0]}", headers=headers).json()
-    assert (shown["state"], shown["waits_for"]) == ("approved", "pauses_stopped")
-    site.client.put("/api/v1/actions/switches/stop_pauses", json={"on": False}, headers=headers)
-    site.world.tick(site.alerts)
-    assert len(google.writes) == 2
     assert site.client.put("/api/v1/actions/switches/other", json={"on": True}, headers=headers).status_code == 404
+    switched = site.client.put("/api/v1/actions/switches/stop_returns", json={"on": True}, headers=headers)
+    assert switched.json() == {"on": ["stop_returns"]}
+    assert site.client.get("/api/v1/actions/switches", headers=headers).json() == {"on": ["stop_returns"]}
 
 
 def test_the_ledger_verifies_over_the_api(site: Site) -> None:
@@ -275,21 +310,16 @@ def test_the_ledger_verifies_over_the_api(site: Site) -> None:
     }
 
 
-def test_two_approvers_are_two_people_and_a_link_is_only_one_of_them(world: World, control: Engine) -> None:
-    alerts = world.alerts(guards={"second_approver_above": 10.0})
-    world.incident()
-    world.tick(alerts)
-    site = Site(world, alerts, control)
-    try:
-        page = site.client.get(site.path).text
-        assert "Two people must agree" in page
-        assert "Ann Lee agreed; one more is needed" in answer(site, page, decision="approve").text
-        assert answer(site, page, decision="approve").status_code == 409
-        answer(site, page, decision="approve", name="Ann under another name")
-        assert set(site.states().values()) == {"awaiting"}
-        headers = site.key("bob", "approve")
-        answered = site.client.post(f"/api/v1/actions/{site.ids()[0]}/approve", headers=headers).json()
-        assert answered["state"] == "approved"
-        assert "bob" in answered["decided_by"]
-    finally:
-        site.close()
+def test_two_approvers_are_two_people_and_a_link_is_only_one_of_them(empty_site: Site, clock: Clock) -> None:
+    site = empty_site
+    site.ledger.propose(question(clock, 2, needs=2), step="asked", payload={}, now=clock.now)
+    page = site.client.get(site.path).text
+    assert "Two people must agree" in page
+    assert "Ann Lee agreed; one more is needed" in answer(site, page, decision="approve").text
+    assert answer(site, page, decision="approve").status_code == 409
+    answer(site, page, decision="approve", name="Ann under another name")
+    assert set(site.states().values()) == {"awaiting"}
+    headers = site.key("bob", "approve")
+    answered = site.client.post(f"/api/v1/actions/{site.ids()[0]}/approve", headers=headers).json()
+    assert answered["state"] == "approved"
+    assert "bob" in answered["decided_by"]
