@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 #: A shipper this far behind means that what people see is old.
 BEHIND_BYTES = 256 * 2**20
-#: A shipper that has not begun a run for this long hangs or never started.
+#: A shipper that has not completed a run for this long hangs, or its store does not answer.
 LONGEST_PAUSE_MS = 60_000
 
 

@@ -92,11 +92,20 @@ class Monitor:
         figures: dict[str, float] = {"waiting_lines": stats.ring_lines, "lost": stats.lost}
         found = [Check(name="journal", ok=self.base.journal.healthy, detail=stats.last_error, figures=figures)]
         if self.shipping is not None:
-            behind = self.shipping.last.behind_bytes
-            recent = self.base.clock() - self.shipping.loop.last_run_ms < health.LONGEST_PAUSE_MS
-            figures = {"behind_bytes": behind, "lines": self.shipping.lines, "failures": self.shipping.loop.failures}
-            found.append(Check(name="shipper", ok=recent and behind < health.BEHIND_BYTES, figures=figures))
+            found.append(self._shipper_check(self.shipping))
         return found
+
+    def _shipper_check(self, shipping: Shipping) -> Check:
+        """Whether what is journaled reaches the store; a store that does not answer shows here."""
+        behind = shipping.last.behind_bytes
+        recent = self.base.clock() - shipping.last_success_ms < health.LONGEST_PAUSE_MS
+        figures: dict[str, float] = {
+            "behind_bytes": behind,
+            "lines": shipping.lines,
+            "failures": shipping.loop.failures,
+        }
+        detail = "" if recent else "nothing was shipped for a minute: the store does not answer"
+        return Check(name="shipper", ok=recent and behind < health.BEHIND_BYTES, detail=detail, figures=figures)
 
     def _read_app(self) -> ASGIApp:
         """The ClickHouse protocol for keys that read everything."""

@@ -90,6 +90,7 @@ class Shipping:
             observers=[self.telemetry],
         )
         self.last = ShipReport()
+        self.last_success_ms = 0
         self.lines = 0
         self.bytes = 0
         self.dead_letters = 0
@@ -115,6 +116,7 @@ class Shipping:
     def _ship(self) -> ShipReport:
         report = self.shipper.run_once()
         self.last = report
+        self.last_success_ms = self._base.clock()
         self.lines += report.lines
         self.bytes += report.bytes
         self.dead_letters += report.dead_letters

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.run_state import read_state
 from core.identity import derive
 
 from .running_system import System, alive, eventually, running
@@ -182,3 +183,19 @@ def test_a_killed_supervisor_leaves_no_orphans(tmp_path: Path) -> None:
         os.kill(system.process.pid, signal.SIGKILL)
         system.process.wait(10)
         eventually(lambda: not any(alive(pid) for pid in children), within_s=30, what="orphans end")
+
+
+def test_the_redirect_runs_alone_and_is_found_by_its_own_status_file(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    environ = System(data_dir).environ
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "redirect"], env=environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        state = eventually(lambda: read_state(data_dir, role="redirect"), within_s=30)
+        assert set(state.ports) == {"redirect"}
+        url = f"http://127.0.0.1:{state.ports['redirect']}/healthz"
+        eventually(lambda: httpx.get(url).status_code == 200, within_s=30)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
