@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 
 from core.settings import data_path
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+#: Any number that no other program uses on the same PostgreSQL database.
+MIGRATION_LOCK = 0x636C6B74
 
 
 def control_url(url: str, data_dir: Path) -> str:
@@ -27,8 +32,26 @@ def open_control(url: str, data_dir: Path, *, migrate: bool = True) -> Engine:
     if make_url(full).get_backend_name() == "sqlite":
         event.listen(engine, "connect", _sqlite_pragmas)
     if migrate:
-        upgrade(engine)
+        with _one_at_a_time(engine, data_dir):
+            upgrade(engine)
     return engine
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine, data_dir: Path) -> Iterator[None]:
+    """Two processes of a first start must not both make the tables: SQLite runs DDL outside of the transaction that would stop them."""
+    if engine.dialect.name != "sqlite":
+        # PostgreSQL does run DDL in transactions; the lock makes the second one wait instead of failing.
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        return
+    with data_path(data_dir, "control.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, or its holder dies
+        yield
 
 
 def upgrade(engine: Engine) -> None:
