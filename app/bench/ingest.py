@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
+import msgspec
+
 from core.control.engine import open_control
 from core.journal.reader import list_segments
 from core.journal.segment import read_range
@@ -35,8 +37,24 @@ _AGENTS = tuple(
 )
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """Wall-clock seconds, and seconds of CPU of the whole process: the engine's threads included."""
+
+    seconds: float
+    cpu: float
+
+
+class _Meter:
+    def __init__(self) -> None:
+        gc.collect()
+        self._seconds, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> Spent:
+        return Spent(seconds=time.perf_counter() - self._seconds, cpu=time.process_time() - self._cpu)
+
+
 def run(*, lines: int, rounds: int, directory: Path | None = None) -> dict[str, object]:
-    """Median lines per second of both sides, and their ratio.
+    """Median lines per second of both sides, and the median of their ratio round by round.
 
     Args:
         lines: journal lines each side loads in each round.
@@ -46,70 +64,78 @@ def run(*, lines: int, rounds: int, directory: Path | None = None) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as scratch:
         home = directory or Path(scratch)
         journal = Path(scratch) / "journal"
-        size = _write_journal(journal, lines=lines)
-        shipped: list[float] = []
-        bare: list[float] = []
+        writer = _write_journal(journal, lines=lines)
+        shipped: list[Spent] = []
+        bare: list[Spent] = []
+        for side in (_ship, _insert):
+            side(home, journal, lines=lines)  # the first inserts of a process cost more than any later ones
         for turn in range(rounds):
             sides = [(shipped, _ship), (bare, _insert)]
-            for seconds, side in sides if turn % 2 == 0 else reversed(sides):
-                seconds.append(side(home, journal, lines=lines))
+            for spent, side in sides if turn % 2 == 0 else reversed(sides):
+                spent.append(side(home, journal, lines=lines))
+        writer.close()
+    ratios = [one.seconds / other.seconds for one, other in zip(bare, shipped, strict=True)]
     return {
         "lines": lines,
         "rounds": rounds,
-        "journal_bytes": size,
-        "bytes_per_line": round(size / lines),
+        "journal_bytes": writer.stats.bytes,
+        "bytes_per_line": round(writer.stats.bytes / lines),
         "range_bytes": Shipper.MAX_RANGE_BYTES,
         "cpus": os.cpu_count(),
-        "shipper_seconds": [round(s, 3) for s in shipped],
-        "bare_seconds": [round(s, 3) for s in bare],
-        "shipper_lines_per_s": round(lines / median(shipped)),
-        "bare_lines_per_s": round(lines / median(bare)),
-        "ratio": round(median(bare) / median(shipped), 3),
+        "shipper_seconds": [round(one.seconds, 3) for one in shipped],
+        "bare_seconds": [round(one.seconds, 3) for one in bare],
+        "shipper_lines_per_s": round(lines / median(one.seconds for one in shipped)),
+        "bare_lines_per_s": round(lines / median(one.seconds for one in bare)),
+        "shipper_cpu_us_per_line": round(median(one.cpu for one in shipped) / lines * 1e6, 2),
+        "bare_cpu_us_per_line": round(median(one.cpu for one in bare) / lines * 1e6, 2),
+        "ratio": round(median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "cpu_ratio": round(median(one.cpu for one in bare) / median(one.cpu for one in shipped), 3),
     }
 
 
-def _write_journal(directory: Path, *, lines: int) -> int:
-    writer = JournalWriter(directory, config=JournalConfig(), clock=lambda: _START_MS, name="bench")
+def _write_journal(directory: Path, *, lines: int) -> JournalWriter:
+    """A journal of one segment. Its writer stays open, so that no housekeeping touches it between the rounds."""
+    config = JournalConfig(segment_max_bytes=2**40, segment_max_age_s=2**30)
+    writer = JournalWriter(directory, config=config, clock=lambda: _START_MS, name="bench")
     writer.append_many(_records(lines))
-    writer.close()
-    return sum(segment.path.stat().st_size for segment in list_segments(directory))
+    writer.flush()
+    return writer
 
 
-def _ship(home: Path, journal: Path, *, lines: int) -> float:
-    """Seconds from the first look at the journal until every line can be queried, with a ledger of its own."""
+def _ship(home: Path, journal: Path, *, lines: int) -> Spent:
+    """From the first look at the journal until every line can be queried, with a ledger of its own."""
     with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as scratch:
         control = open_control("", Path(scratch))
         store = _fresh_store(home)
         try:
-            gc.collect()
-            started = time.perf_counter()
+            meter = _Meter()
             shipper = Shipper(store, control, journal, config=JournalConfig())
             while shipper.run_once().ranges:
                 pass
-            seconds = time.perf_counter() - started
+            spent = meter.read()
             _must_hold(store, lines)
         finally:
             _drop(store)
             control.dispose()
-    return seconds
+    return spent
 
 
-def _insert(home: Path, journal: Path, *, lines: int) -> float:
-    """Seconds the engine needs for the same blocks, handed to it ready."""
+def _insert(home: Path, journal: Path, *, lines: int) -> Spent:
+    """What the engine needs for the same blocks, handed to it ready."""
     blocks = list(_blocks(journal))
     store = _fresh_store(home)
     try:
-        gc.collect()
-        started = time.perf_counter()
+        meter = _Meter()
         for segment, kind, block in blocks:
             store.raw_insert(
                 f"inbox_{kind}", block, settings={"log_comment": segment, "max_insert_block_size": 2_000_000}
             )
-        seconds = time.perf_counter() - started
+        spent = meter.read()
         _must_hold(store, lines)
     finally:
         _drop(store)
-    return seconds
+    return spent
 
 
 def _blocks(journal: Path) -> Iterator[tuple[str, str, bytes]]:
