@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth import KeyRing
 from app.sessions import COOKIE, Sessions
+from core.principal import Principal
 
 SIGN_IN_PATH = "/sign-in"
 #: Everything else under the monitor's port is the console and needs a session; these check keys themselves or hold no secret.
@@ -85,6 +86,8 @@ def build_router(keys: KeyRing, sessions: Sessions, *, secure: bool) -> APIRoute
         principal = keys.check(key.strip())
         if principal is None:
             return _page(next_path=next, problem="This key is unknown or revoked.", status=401)
+        if not may_look(principal):
+            return _page(next_path=next, problem="This key lacks the scope read.", status=403)
         return signed_in(principal.name, target=local_path(next))
 
     @router.get("/sign-out")
@@ -109,7 +112,7 @@ class ConsoleGuard:
             return
         # In a thread: the control database may be a server that does not answer, and the event loop must not wait for it.
         principal = await run_in_threadpool(self._sessions.check, _cookie(scope))
-        if principal is not None:
+        if principal is not None and may_look(principal):
             scope.setdefault("state", {})["principal"] = principal
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -117,6 +120,11 @@ class ConsoleGuard:
         else:
             target = f"{SIGN_IN_PATH}?next={quote(scope['path'])}" if scope["path"] != "/" else SIGN_IN_PATH
             await RedirectResponse(target, status_code=303)(scope, receive, send)
+
+
+def may_look(principal: Principal) -> bool:
+    """True for keys of people: a key that only sends data in must not open the console."""
+    return bool({"read", "admin"} & principal.scopes)
 
 
 def local_path(target: str) -> str:

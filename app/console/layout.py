@@ -61,6 +61,13 @@ def _freshness_text(source: SourceAge, *, now: int) -> str:
     return f"{source.name} complete through {through}{behind}"
 
 
+def show_notice(place: Element, text: str) -> None:
+    """Say what is wrong with the page itself, above whatever it shows."""
+    place.clear()
+    with place, components.card("mending"):
+        components.text(text[:300], "ct-small")
+
+
 def not_found(detail: str) -> None:
     """What a page says when its subject does not exist."""
     with components.card("ct-empty"):

@@ -65,28 +65,32 @@ def install(app: FastAPI, console: Console) -> None:
     async def start(request: Request) -> None:
         principal: Principal = request.state.principal
         with layout.page(principal, title="Incidents") as strip:
+            notice = ui.element("div")
             body = ui.element("div").classes("ct-stack")
-        await _keep_fresh(lambda: _fill_start(console, principal, body=body, strip=strip))
+        await _keep_fresh(lambda: _fill_start(console, principal, body=body, strip=strip), notice=notice)
 
     @ui.page("/incidents/{incident_id}")
     async def detail(request: Request, incident_id: str) -> None:
         principal: Principal = request.state.principal
         with layout.page(principal, title="Incident") as strip:
+            notice = ui.element("div")
             page = IncidentPage(console, principal, incident_id, strip=strip)
-        await _keep_fresh(page.fill)
+        await _keep_fresh(page.fill, notice=notice)
 
     @ui.page("/clicks/{click_id}")
     async def journey(request: Request, click_id: str) -> None:
         principal: Principal = request.state.principal
         now = console.clock()
         with layout.page(principal, title="Click") as strip:
+            notice = ui.element("div")
             try:
                 found = await console.read(lambda: console.data.journey(click_id, principal, now=now))
+                click.show(found, now=now)
+                layout.show_freshness(strip, await console.read(console.freshness), now=now)
             except Refusal as missing:
                 layout.not_found(missing.detail)
-            else:
-                click.show(found, now=now)
-        layout.show_freshness(strip, await console.read(console.freshness), now=now)
+            except ClicktraceError as error:
+                layout.show_notice(notice, f"The store does not answer: {error}")
 
     ui.run_with(
         app, title="Clicktrace", favicon=FAVICON, tailwind=False, show_welcome_message=False, reconnect_timeout=10.0
@@ -99,14 +103,17 @@ FAVICON = (
 )
 
 
-async def _keep_fresh(fill: Callable[[], Awaitable[None]]) -> None:
-    """Fill a page now and every few seconds; a store that does not answer leaves what was shown before."""
+async def _keep_fresh(fill: Callable[[], Awaitable[None]], *, notice: Element) -> None:
+    """Fill a page now and every few seconds; when the store does not answer, the page keeps what it shows and `notice` says so."""
 
     async def guarded() -> None:
         try:
             await fill()
         except ClicktraceError as error:
             log.warning("page not refreshed", error=str(error))
+            layout.show_notice(notice, f"Not up to date: {error}")
+        else:
+            notice.clear()
 
     await guarded()
     ui.timer(REFRESH_S, guarded, immediate=False)

@@ -22,6 +22,7 @@ body { background:var(--ground); color:var(--ink); font:15px/1.5 system-ui,-appl
 .ct-fresh span.late { color:var(--warn); font-weight:600; }
 .ct-dot { display:inline-block; width:7px; height:7px; border-radius:50%; background:var(--good); margin-right:6px; vertical-align:1px; }
 .ct-dot.late { background:#d98a00; } .ct-dot.unknown { background:#b8c0cd; }
+.ct-page > div:empty { display:none; }
 .ct-page { padding-top:24px; padding-bottom:64px; display:flex; flex-direction:column; gap:18px; }
 .ct-card { background:var(--paper); border:1px solid var(--line); border-radius:12px; padding:18px 20px; }
 .ct-card.alarm { border-left:4px solid var(--bad); } .ct-card.mending { border-left:4px solid #d98a00; }

@@ -95,6 +95,14 @@ def test_a_wrong_key_is_told_and_sets_no_cookie(browser: TestClient) -> None:
     assert "set-cookie" not in answer.headers
 
 
+def test_a_key_that_only_sends_data_in_does_not_open_the_console(browser: TestClient, keys: KeyRing) -> None:
+    key = keys.add("shop", scopes=["ingest"])
+    answer = browser.post("/sign-in", data={"key": key})
+    assert answer.status_code == 403
+    assert "lacks the scope read" in answer.text
+    assert browser.get("/").status_code == 303
+
+
 def test_a_one_time_link_opens_the_console(browser: TestClient, sessions: Sessions) -> None:
     token = sessions.one_time_token("ada")
     assert browser.get(f"/sign-in?token={token}").headers["location"] == "/"
