@@ -22,6 +22,7 @@ from core.journal import segment as segments
 from core.journal.dead_letter import DeadLetter, bury
 from core.journal.reader import decode_line
 from core.records import Line
+from core.shipping.ahead import Ahead
 from core.shipping.ledger import ShipLedger
 from core.shipping.load import Loaded, Loader, Sent
 from core.shipping.ranges import Range, split_by_kind
@@ -99,6 +100,7 @@ class Shipper:
         self._loader = Loader(store)
         self._ledger = ShipLedger(control, store_id=store.store_id)
         self._tails = Tails(directory)
+        self._ahead = Ahead()
         self._begun = False
         self._replay_until: dict[str, int] = {}
         self._preloaded_kinds: list[str] = []
@@ -148,15 +150,29 @@ class Shipper:
     # --- one round -----------------------------------------------------------------------------------------------------------
 
     def _pieces(self, tails: Sequence[Tail]) -> Iterator[_Piece]:
-        """At most one range of each segment."""
-        for tail in tails:
-            if tail.worth_reading:
-                self._examine(tail)
-                again = tail.under_way
-                found = self._tails.next_range(tail, limit=self._range_bytes)
-                if found is not None:
-                    sent = self._was_sent(tail, found[0], again=again)
-                    yield _Piece(tail=tail, range=found[0], data=found[1], sent=sent)
+        """The next round: at most one range of each segment, those that are being written first, a bounded number of bytes.
+
+        A compressed segment ends the round: it is unpacked as a whole, and one at a time is kept.
+        """
+        taken = 0
+        for tail in sorted(tails, key=lambda tail: tail.final):
+            if not tail.worth_reading:
+                continue
+            piece = self._piece(tail)
+            if piece is not None:
+                taken += len(piece.data)
+                yield piece
+                if taken >= self._range_bytes or tail.segment.compressed:
+                    return
+
+    def _piece(self, tail: Tail) -> _Piece | None:
+        self._examine(tail)
+        again = tail.under_way
+        found = None if again else self._ahead.waiting(tail.segment.name, start=tail.shipped)
+        found = found or self._tails.next_range(tail, limit=self._range_bytes)
+        if found is None:
+            return None
+        return _Piece(tail=tail, range=found[0], data=found[1], sent=self._was_sent(tail, found[0], again=again))
 
     def _was_sent(self, tail: Tail, one: Range, *, again: Range | None) -> Sent:
         if one == again and self._last_activity - tail.recorded_at < self.TOKEN_TRUST_MS:
@@ -177,8 +193,11 @@ class Shipper:
         loaded: list[tuple[_Piece, Loaded]] = []
         failure: StoreError | None = None
         for piece in pieces:
+            prepared = self._ahead.take(piece.range, piece.data) if piece.sent is Sent.NEVER else None
+            self._look_ahead(piece)
             try:
-                loaded.append((piece, self._loader.load(piece.range, piece.data, sent=piece.sent)))
+                result = self._loader.load(piece.range, piece.data, sent=piece.sent, prepared=prepared)
+                loaded.append((piece, result))
             except StoreError as error:
                 failure = failure or error
                 piece.tail.under_way = piece.range
@@ -187,6 +206,13 @@ class Shipper:
         if failure is not None:
             raise failure
         return report
+
+    def _look_ahead(self, piece: _Piece) -> None:
+        """Begin to prepare what follows in the same segment, if it is much."""
+        if piece.tail.size - piece.range.end >= self._range_bytes:
+            following = self._tails.range_at(piece.tail, start=piece.range.end, limit=self._range_bytes)
+            if following is not None:
+                self._ahead.start(*following)
 
     def _record(self, pieces: Sequence[_Piece], *, now: int) -> None:
         self._ledger.record([piece.range for piece in pieces if piece.sent is not Sent.LATELY], now=now)

@@ -10,7 +10,7 @@ import msgspec
 from core.errors import BadRows, StoreError
 from core.journal.dead_letter import DeadLetter
 from core.records import Kinds
-from core.shipping.ranges import Placed, Range, passes_gate, refusal, sort, split_by_kind
+from core.shipping.ranges import Placed, Prepared, Range, prepare, refusal, sort
 from core.store.client import Store
 
 #: One block per insert whatever its size, deduplicated by its token in every view's target.
@@ -48,7 +48,7 @@ class Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def load(self, one: Range, data: bytes, *, sent: Sent) -> Loaded:
+    def load(self, one: Range, data: bytes, *, sent: Sent, prepared: Prepared | None = None) -> Loaded:
         """Load a range that is recorded in the ledger.
 
         1. Split by kind. Lines of no known kind are dead letters.
@@ -63,19 +63,17 @@ class Loader:
         """
         if sent is not Sent.NEVER:
             return self._load_by_offset(one, data, sent=sent)
-        groups, lengths = split_by_kind(data)
-        blocks = {kind: b"\n".join(lines) for kind, lines in groups.items()}
-        if "" in blocks or not passes_gate(blocks, lengths=lengths, start=one.start):
+        ready = prepared or prepare(one, data)
+        if not ready.clean:
             return self._load_by_offset(one, data, sent=sent)
         try:
-            for kind, block in blocks.items():
+            for kind, block in ready.blocks.items():
                 self._send(one, kind, block)
         except BadRows:
             return self._load_by_offset(one, data, sent=Sent.LATELY)
-        rows = {kind: len(lines) for kind, lines in groups.items()}
-        if self.counts(one, list(rows)) != rows:
+        if self.counts(one, list(ready.rows)) != ready.rows:
             return self._load_by_offset(one, data, sent=Sent.PERHAPS)
-        return Loaded(rows=rows, bad=[])
+        return Loaded(rows=ready.rows, bad=[])
 
     def _load_by_offset(self, one: Range, data: bytes, *, sent: Sent) -> Loaded:
         """Check every line, then make sure by offset that each good one is in the store."""

@@ -102,6 +102,22 @@ def passes_gate(blocks: Mapping[str, bytes], *, lengths: Iterable[int], start: i
     return all(map(eq, said, standing))
 
 
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A range split into one block per kind; `clean` when all of it may be sent as it stands."""
+
+    blocks: dict[str, bytes]
+    rows: dict[str, int]
+    clean: bool
+
+
+def prepare(one: Range, data: bytes) -> Prepared:
+    """Split a range and check it lightly."""
+    groups, lengths = split_by_kind(data)
+    blocks = {kind: b"\n".join(lines) for kind, lines in groups.items()}
+    clean = "" not in blocks and passes_gate(blocks, lengths=lengths, start=one.start)
+    return Prepared(blocks=blocks, rows={kind: len(lines) for kind, lines in groups.items()}, clean=clean)
+
+
 class Placed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line with the offset where it really stands."""
 

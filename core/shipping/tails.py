@@ -127,15 +127,19 @@ class Tails:
             return again, self._read(tail, start=again.start, end=again.end)
         # The recorded range is gone only when a power cut took the segment's last bytes with it.
         tail.under_way = None
-        data = cut(self._read(tail, start=tail.shipped, end=min(tail.size, tail.shipped + limit)), limit=limit)
-        if not data and tail.size > tail.shipped + limit:
-            data = cut(self._read(tail, start=tail.shipped, end=tail.size), limit=limit)
-        if not data:
+        found = self.range_at(tail, start=tail.shipped, limit=limit)
+        if found is None:
             tail.looked_to = tail.size
+        return found
+
+    def range_at(self, tail: Tail, *, start: int, limit: int) -> tuple[Range, bytes] | None:
+        """The range that begins there and its bytes; None when no whole line is there."""
+        data = cut(self._read(tail, start=start, end=min(tail.size, start + limit)), limit=limit)
+        if not data and tail.size > start + limit:
+            data = cut(self._read(tail, start=start, end=tail.size), limit=limit)
+        if not data:
             return None
-        end = tail.shipped + len(data)
-        one = Range(segment=tail.segment.name, start=tail.shipped, end=end, lines=data.count(b"\n"))
-        return one, data
+        return Range(segment=tail.segment.name, start=start, end=start + len(data), lines=data.count(b"\n")), data
 
     def rest(self, tail: Tail, *, limit: int) -> bytes:
         """What stands behind the last shipped byte, at most `limit` bytes of it."""
