@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from core.incidents import AffectedCampaign, IncidentPayload, Verdict
+from core.incidents import Evidence, IncidentPayload, SuspectDeploy, Verdict
 from core.store.client import Store
 from correlator.detection.baseline import BaselineModel
-from correlator.detection.confidence import ratio_limits
 from correlator.detection.history import run
-from correlator.explanation.cost import cell_costs, cost_of, spend
+from correlator.explanation.cost import cost_of
 from correlator.explanation.deploys import rank_deploys
 from correlator.explanation.evidence import Situation, gather
+from correlator.explanation.figures import NO_SALE_LOST, SALES_GO_ON, Figures, affected, losing_cells
 from correlator.explanation.narrative import sentence_of, title_of
 from correlator.explanation.scope import DIMENSIONS, Channel, as_text, scan
 from correlator.explanation.service_health import Change, Proof, find_changes, versions_of
@@ -29,13 +30,7 @@ Mask = npt.NDArray[np.bool_]
 
 #: An onset is looked for this long before the alarm's first sign.
 ONSET_REACH_MS = 6 * 3_600_000
-#: A campaign with less than this share of the clicks in scope is there by accident of matching.
-LEAST_PART = 0.005
 SHARE_PRIOR = 100.0
-#: Under these nothing is wasted either: orders go on, only their record is lost or late.
-SALES_GO_ON = frozenset({Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE})
-#: No sale is lost: those, and visitors who were added and never meant to buy.
-NO_SALE_LOST = SALES_GO_ON | {Verdict.TRAFFIC_CHANGED}
 #: Stretch before the onset whose level counts as usual.
 LEVEL_MS = 60_000
 
@@ -109,6 +104,35 @@ def _flood(window: Window, first: int) -> list[Channel]:
     return [Channel("rise", seen / 4, due / 4)]
 
 
+class Conclusion(NamedTuple):
+    """What happened and by what evidence."""
+
+    verdict: Verdict
+    posterior: dict[Verdict, float]
+    evidence: list[Evidence]
+    changes: list[Change]
+
+
+def conclude_from(
+    store: Store, model: BaselineModel, window: Window, located: Located, *, question: Question
+) -> Conclusion:
+    """Gather the evidence since the onset and weigh it."""
+    onset = located.onset.at
+    changes = route_changes(window, model, onset)
+    evidence = gather(
+        Situation(
+            window,
+            window.inside(located.scope),
+            window.bucket_of(onset),
+            changes,
+            proofs(store, model, question, window, onset),
+            _seen(window, onset),
+        )
+    )
+    posterior = conclude(evidence)
+    return Conclusion(next(iter(posterior)), posterior, evidence, changes)
+
+
 def build_payload(
     store: Store,
     model: BaselineModel,
@@ -119,51 +143,40 @@ def build_payload(
     question: Question,
     verdict: Verdict | None = None,
 ) -> IncidentPayload:
-    """All figures since the onset. With `verdict` given, the probabilities are kept as they were concluded."""
+    """All figures since the onset. With `verdict` given, that one stands, whatever the evidence says by now."""
+    found = conclude_from(store, model, window, located, question=question)
+    named = verdict or found.verdict
     scope, onset = located
     inside, first = window.inside(scope), window.bucket_of(onset.at)
-    changes = find_changes(window.service, onset=onset.at, bounds=slow_routes(model))
-    situation = Situation(
-        window, inside, first, changes, proofs(store, model, question, window, onset.at), _seen(window, onset.at)
-    )
-    evidence = gather(situation)
-    posterior = conclude(evidence)
-    named = verdict or next(iter(posterior))
-    names = {c: f.name for c, f in window.campaigns.items() if f.name}
     campaigns = affected(window, inside, first=first, verdict=named)
-    losing = _losing(window, inside, campaigns, verdict=named)
-    figures = Figures.of(window, losing if losing.any() else inside, first=first, verdict=named)
+    paying = losing_cells(window, inside, campaigns, verdict=named)
+    figures = Figures.of(window, paying, first=first, verdict=named)
     lost = (0.0, 0.0, 0.0) if named in SALES_GO_ON else (figures.lost_low, figures.lost_share, figures.lost_high)
-    paying = inside if named in SALES_GO_ON or not losing.any() else losing
-    cost = cost_of(window, paying, first=first, lost=lost, missing=0 if named in SALES_GO_ON else figures.missing)
-    suspects = rank_deploys(
-        window.markers,
-        onset,
+    missing = 0.0 if named in NO_SALE_LOST else figures.missing
+    cost = cost_of(window, paying, first=first, lost=lost, missing=missing)
+    suspects = suspects_of(window, onset, named, found.changes)
+    names = {c: f.name for c, f in window.campaigns.items() if f.name}
+    sentence = sentence_of(
         named,
-        changes=changes,
-        versions={m.service: versions_of(window.service, changes, m.service, onset=onset.at) for m in window.markers},
-        services=frozenset(m.service for m in window.service),
+        scope=scope,
+        names=names,
+        onset=onset.at,
+        expected=figures.expected,
+        observed=figures.observed,
+        lost_share=figures.lost_share,
+        cost=cost,
+        evidence=found.evidence,
+        deploys=suspects,
+        campaigns=campaigns,
+        basis="target" if all(window.bases[row] == "target" for row in np.flatnonzero(inside)) else "history",
     )
-    words = {"scope": scope, "names": names}
-    return IncidentPayload(
+    told = IncidentPayload(
         incident_id=case.incident_id,
-        title=title_of(named, **words),
-        sentence=sentence_of(
-            named,
-            **words,
-            onset=onset.at,
-            expected=figures.expected,
-            observed=figures.observed,
-            lost_share=figures.lost_share,
-            cost=cost,
-            evidence=evidence,
-            deploys=suspects,
-            campaigns=campaigns,
-            basis="target" if all(window.bases[r] == "target" for r in np.flatnonzero(inside)) else "history",
-        ),
+        title=title_of(named, scope, names),
+        sentence=sentence,
         verdict=named.value,
-        confidence=round(posterior[named], 4),
-        alternatives={v.value: round(p, 4) for v, p in posterior.items() if p >= 0.0005},
+        confidence=round(found.posterior[named], 4),
+        alternatives={v.value: round(p, 4) for v, p in found.posterior.items() if p >= 0.0005},
         direction="drop",
         hypothesis=onset.hypothesis,
         scope=scope,
@@ -173,138 +186,33 @@ def build_payload(
         onset_high=onset.high,
         detected=case.alarm.detected,
         complete_through=window.end,
-        expected=round(figures.expected, 2),
-        observed=figures.observed,
         lost_share=round(lost[1], 4),
         lost_share_low=round(lost[0], 4),
         lost_share_high=round(lost[2], 4),
-        clicks=round(figures.clicks, 1),
-        baseline_rate=figures.baseline_rate,
-        rate=figures.rate,
-        rate_low=figures.rate_low,
-        rate_high=figures.rate_high,
+        **figures.shown(),
         cost=cost,
-        evidence=evidence,
+        evidence=found.evidence,
         deploys=suspects,
-        traces=failed_traces(
-            store, model, start=onset.low, end=window.end, scope=scope, verdict=named, changes=changes
-        ),
         campaigns=campaigns,
-        routes=[c.name for c in changes],
-        infrastructure_healthy=not changes,
+        routes=[change.name for change in found.changes],
+        infrastructure_healthy=not found.changes,
     )
-
-
-class Figures(NamedTuple):
-    """Conversions since the onset against the expected, with always-valid limits."""
-
-    expected: float
-    observed: int
-    clicks: float
-    baseline_rate: float
-    rate: float
-    rate_low: float
-    rate_high: float
-    lost_share: float
-    lost_low: float
-    lost_high: float
-
-    @property
-    def missing(self) -> float:
-        return max(self.expected - self.observed, 0.0)
-
-    @classmethod
-    def of(cls, window: Window, chosen: Mask, *, first: int, verdict: Verdict) -> Figures:
-        """Figures of the `chosen` cells. People whose hit was lost at the redirect count as clicks when it is the redirect that fails."""
-        due = window.expected[chosen][:, first:].sum(1)
-        if verdict is Verdict.REDIRECT_FAILING:
-            due = due + window.expected_lost[chosen][:, first:].sum(1)
-        expected, observed = float(due.sum()), int(window.observed[chosen][:, first:].sum())
-        rates = np.maximum(window.rates[chosen], 1e-9)
-        clicks = float((due / rates).sum())
-        baseline = expected / clicks if clicks > 0 else float(rates.mean()) if rates.size else 0.0
-        low, high = ratio_limits(observed, expected)
-        ratio = observed / expected if expected > 0 else 1.0
-        return cls(
-            expected=expected,
-            observed=observed,
-            clicks=clicks,
-            baseline_rate=round(baseline, 6),
-            rate=round(baseline * ratio, 6),
-            rate_low=round(baseline * low, 6),
-            rate_high=round(min(1.0, baseline * min(high, 1e6)), 6),
-            lost_share=_share(1 - ratio),
-            lost_low=_share(1 - high),
-            lost_high=_share(1 - low),
-        )
-
-
-def affected(window: Window, inside: Mask, *, first: int, verdict: Verdict) -> list[AffectedCampaign]:
-    """Every campaign with clicks in the scope, the one that wastes most first."""
-    owners = np.asarray([cell.campaign for cell in window.cells], dtype=object)
-    total = float(window.hits[inside].sum())
-    costly = cell_costs(window)
-    found = []
-    for name in sorted({str(n) for n in owners[inside]}):
-        own = owners == name
-        if not name or window.hits[own & inside].sum() < max(LEAST_PART * total, 1.0):
-            continue
-        found.append(
-            _campaign(window, name, own, inside, first=first, verdict=verdict, known_cost=bool(costly[own].any()))
-        )
-    return sorted(found, key=lambda c: (-c.wasted_per_hour_micros, c.campaign))
-
-
-def _campaign(
-    window: Window, name: str, own: Mask, inside: Mask, *, first: int, verdict: Verdict, known_cost: bool
-) -> AffectedCampaign:
-    facts = window.campaigns.get(name)
-    chosen = own & inside
-    figures = Figures.of(window, chosen, first=first, verdict=verdict)
-    _, hourly = spend(window, chosen, first=first) if known_cost else (0.0, 0.0)
-    parallel = facts.parallel_tracking if facts is not None else False
-    parallel = parallel or bool(window.lost_parallel[chosen].sum() > 0.5 * max(window.lost[chosen].sum(), 1e-9))
-    loses = verdict not in NO_SALE_LOST and not (verdict is Verdict.REDIRECT_FAILING and parallel)
-    wastes = loses or verdict is Verdict.TRAFFIC_CHANGED
-    return AffectedCampaign(
-        campaign=name,
-        platform=(facts.platform if facts is not None and facts.platform else name.split(":", 1)[0]),
-        name=facts.name if facts is not None else "",
-        client=facts.client if facts is not None else "",
-        parallel_tracking=parallel,
-        clicks=round(figures.clicks, 1),
-        expected=round(figures.expected, 2),
-        observed=figures.observed,
-        baseline_rate=figures.baseline_rate,
-        rate=figures.rate,
-        rate_low=figures.rate_low,
-        rate_high=figures.rate_high,
-        break_even_rate=_break_even(window, name),
-        loses_sales=loses,
-        scope_share=round(float(window.hits[chosen].sum() / max(window.hits[own].sum(), 1.0)), 4),
-        exposed_per_hour_micros=round(hourly),
-        wasted_per_hour_micros=round(hourly * figures.lost_share) if wastes else 0,
-        currency=facts.currency if facts is not None else "",
+    traces = failed_traces(
+        store, model, start=onset.low, end=window.end, scope=scope, verdict=named, changes=found.changes
     )
+    return msgspec.structs.replace(told, traces=traces)
 
 
-def _break_even(window: Window, name: str) -> float | None:
-    """The stated break-even rate, else cost per click / margin per conversion; None when the margin is unknown."""
-    facts = window.campaigns.get(name)
-    if facts is None:
-        return None
-    if facts.break_even_rate > 0:
-        return facts.break_even_rate
-    return facts.cpc_micros / facts.margin_micros if facts.margin_micros > 0 and facts.cpc_micros > 0 else None
-
-
-def _losing(window: Window, inside: Mask, campaigns: Sequence[AffectedCampaign], *, verdict: Verdict) -> Mask:
-    """Cells of the campaigns that lose sales; all in scope where sales go on, so that the apparent drop is still told."""
-    if verdict in NO_SALE_LOST:
-        return inside
-    names = {c.campaign for c in campaigns if c.loses_sales}
-    mask: Mask = inside & np.asarray([cell.campaign in names for cell in window.cells], dtype=np.bool_)
-    return mask
+def suspects_of(window: Window, onset: Onset, verdict: Verdict, changes: Sequence[Change]) -> list[SuspectDeploy]:
+    """The change markers, ranked."""
+    return rank_deploys(
+        window.markers,
+        onset,
+        verdict,
+        changes=changes,
+        versions={m.service: versions_of(window.service, changes, m.service, onset=onset.at) for m in window.markers},
+        services=frozenset(m.service for m in window.service),
+    )
 
 
 def proofs(store: Store, model: BaselineModel, question: Question, window: Window, onset: int) -> dict[str, Proof]:
@@ -339,7 +247,3 @@ def route_changes(window: Window, model: BaselineModel, onset: int) -> list[Chan
 def _seen(window: Window, onset: int) -> bool:
     """Whether services were heard of often enough since the onset for their silence to mean health."""
     return sum(m.requests for m in window.service if m.minute >= onset - onset % 60_000) >= 20
-
-
-def _share(value: float) -> float:
-    return float(np.clip(value, 0.0, 1.0))
