@@ -30,8 +30,11 @@ Connect = Callable[[], Any]
 
 #: ClickHouse error codes that mean: these bytes will never parse. Anything else may pass later.
 #: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
-BAD_ROW_CODES = frozenset({6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 190, 321, 349, 467, 469, 676})
+BAD_ROW_CODES = frozenset(
+    {6, 25, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 467, 469, 563, 676}
+)
 _CODE = re.compile(r"Code: (\d+)")
+_AT_ROW = "(at row "
 
 
 class Store:
@@ -192,7 +195,8 @@ def translated() -> Iterator[None]:
         text = str(error)
         code = _CODE.search(text)
         # chDB quotes the offending row in its message, and cannot decode the message when the row is no UTF-8.
-        bad = int(code[1]) in BAD_ROW_CODES if code else "codec can't decode" in text
+        quoted = _AT_ROW in text or "codec can't decode" in text
+        bad = quoted or (code is not None and int(code[1]) in BAD_ROW_CODES)
         kind = BadRows if bad else StoreError
         raise kind(text[:2000] or type(error).__name__) from error
 
