@@ -43,7 +43,7 @@ def loop_steps() -> list[Step]:
     kill = Step(
         "50 rounds of SIGKILL under traffic",
         [sys.executable, "-m", "pytest", "-q", "tests/end_to_end/test_kill.py", "--timeout=1800"],
-        {"CLICKTRACE_KILL_ROUNDS": "50"},
+        {"KILL_ROUNDS": "50"},
         timeout_s=1800,
     )
     return [*scenarios, kill]
