@@ -139,7 +139,5 @@ def test_an_unreachable_receiver_does_not_stop_the_shipper(
     journal.append(click(1))
     journal.append_many([click(2)], known_at=[5])
     assert shipper.run_once().lines == 2
-    count = _registry(telemetry).get_sample_value(
-        "clicktrace_click_duration_seconds_count", {"outcome": "redirected"}
-    )
+    count = _registry(telemetry).get_sample_value("clicktrace_click_duration_seconds_count", {"outcome": "redirected"})
     assert count == 1, "claimed history is no live click"
