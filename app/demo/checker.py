@@ -10,6 +10,8 @@ from app.demo.watch import Observed, SeenAction, SeenIncident
 
 #: States in which a pause was at least asked for.
 ASKED = ("awaiting", "approved", "acting", "paused", "returning", "returned", "released", "unconfirmed", "failed")
+#: The alert that stands for an incident as a whole.
+INCIDENT_ALERT = "ConversionIncident"
 #: The product may place the onset this much too early or too late.
 ONSET_TOLERANCE_S = 60.0
 
@@ -26,7 +28,7 @@ def differences(truth: Truth, observed: Observed) -> list[str]:
     found = [*_early(truth, observed), *_others(expected, incident, observed)]
     found += [*_verdict(expected, incident), *_time(truth, incident), *_scope(expected, incident)]
     found += [*_deploy(expected, incident), *_traces(expected, observed), *_actions(truth, observed)]
-    return found
+    return [*found, *_resolution(incident, observed)]
 
 
 def main_incident(expected: Expectation, observed: Observed, *, since: int) -> SeenIncident | None:
@@ -116,7 +118,12 @@ def _outcome(truth: Truth, observed: Observed) -> Iterator[str]:
         last = [change["status"] for change in observed.mutations if change["campaign"] == target][-1]
         if last != "enabled":
             yield f"expected {target} to run again after the fix, its platform says {last}"
-    if not any(alert.status == "resolved" for alert in observed.alerts):
+
+
+def _resolution(incident: SeenIncident, observed: Observed) -> Iterator[str]:
+    if incident.state != "closed":
+        yield f"expected the incident to close after the fix, it is {incident.state}"
+    if not any(a.status == "resolved" and a.labels.get("alertname") == INCIDENT_ALERT for a in observed.alerts):
         yield "expected the alert to resolve after the fix, no receiver was told"
 
 

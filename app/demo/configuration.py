@@ -14,6 +14,9 @@ from app.demo.processes import free_port
 
 #: A platform is read this often; the real ones allow less, the demo has ten minutes.
 PULL_INTERVAL_S = 30.0
+#: The demo has ten minutes: an incident closes sooner after its end, and Alertmanager tells news of a group sooner, than by default.
+QUIET_PERIOD_S = 30
+GROUP_INTERVAL = "10s"
 ALERTMANAGER_BINARIES = ("prometheus-alertmanager", "alertmanager")
 
 
@@ -72,6 +75,7 @@ def settings(
         "monitor": {"port": ports.monitor, "otlp_port": ports.otlp},
         "store": {"read_port": ports.read},
         "collectors": {"google_ads": {"interval_s": PULL_INTERVAL_S}, "meta_ads": {"interval_s": PULL_INTERVAL_S}},
+        "detection": {"quiet_period_s": QUIET_PERIOD_S},
         "accounts": [_account(platform, platforms.get(platform)) for platform in w.ACCOUNTS],
         "alerts": {
             "mode": "automatic" if automatic else "approve",
@@ -96,6 +100,7 @@ def alertmanager_settings(webhook_url: str) -> dict[str, Any]:
     """The product's own route example, with this webhook in it."""
     example = Path(__file__).parents[2] / "alerts" / "notify" / "alertmanager.yaml"
     found: dict[str, Any] = yaml.safe_load(example.read_text("utf-8"))
+    found["route"]["group_interval"] = GROUP_INTERVAL
     found["receivers"] = [{"name": "clicktrace", "webhook_configs": [{"url": webhook_url, "send_resolved": True}]}]
     return found
 

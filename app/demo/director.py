@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from app.demo.alert_receiver import AlertReceiver, Received
 from app.demo.approver import CouldNotDecide, decide
-from app.demo.checker import main_incident
+from app.demo.checker import INCIDENT_ALERT, main_incident
 from app.demo.scenarios import Plan, Release
 from app.demo.stage import Stage
 from app.demo.story import Story
@@ -25,7 +25,7 @@ LOOK_EVERY_S = 1.0
 #: People read before they press.
 READING_S = 3.0
 #: From the pause to the fix: somebody mends it while the money is safe.
-MENDING_S = 10.0
+MENDING_S = 5.0
 #: Without a pause to wait for: this long after the verdict the fault is mended.
 MENDING_WITHOUT_PAUSE_S = 30.0
 QUIET_S = 180.0
@@ -208,7 +208,8 @@ class Director:
         incident = self._incident()
         closed = incident is not None and incident.state == "closed"
         waiting = self.watch.in_state("approved", "acting", "paused", "returning")
-        return closed and not waiting and bool(self._receiver.resolved())
+        told = any(alert.labels.get("alertname") == INCIDENT_ALERT for alert in self._receiver.resolved())
+        return closed and not waiting and told
 
     def _announce(self, release: Release) -> None:
         self._story.say(f"shipped: {release.change} of {release.service} {release.version} by {release.author}")

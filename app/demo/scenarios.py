@@ -24,7 +24,7 @@ FLOOD_TIMES = 10
 #: The team that looks after the short links posts its configuration changes under this name.
 LINKS_SERVICE = "trailhead-links"
 #: The innocent change comes this long before or after the onset.
-INNOCENT_S = (20.0, 50.0)
+INNOCENT_S = (15.0, 35.0)
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def draw_plan(scenario: Name, world: w.World, past: list[PastDeploy], *, now: int) -> Plan:
     """The story of a seed. `past` are the releases before today, which decide today's version numbers."""
     rng = random.Random(f"plan {scenario} {world.seed}")
-    onset_after_s = rng.uniform(60.0, 90.0)
+    onset_after_s = rng.uniform(40.0, 70.0)
     releases = Releases(rng, past, now=now)
     plan = _DRAW[scenario](rng, world, releases)
     return msgspec.structs.replace(plan, seed=world.seed, onset_after_s=onset_after_s)

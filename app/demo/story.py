@@ -73,6 +73,7 @@ class Story:
 
     def incident(self, seen: SeenIncident) -> None:
         payload = seen.payload
+        self.say("[bold red]an incident opens")
         lines = [f"[bold]{payload['title']}[/]", payload["sentence"]]
         for deploy in payload.get("deploys", [])[:2]:
             lines.append(f"suspect: {deploy['change']} of {deploy['service']} {deploy['version']} ({deploy['reason']})")

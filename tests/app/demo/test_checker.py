@@ -59,7 +59,9 @@ def observed(**changes: Any) -> Observed:
     ledger_way = ("awaiting", "approved", "acting", "paused", "returning", "returned")
     actions = [action(GOOGLE, *ledger_way), action(META, *ledger_way), action(MICROSOFT, "by_hand")]
     changes_seen = [{"campaign": c, "status": s, "at": 1} for s in ("paused", "enabled") for c in (GOOGLE, META)]
-    resolved = Received(at=1, status="resolved", labels={}, annotations={}, caller="Alertmanager")
+    resolved = Received(
+        at=1, status="resolved", labels={"alertname": "ConversionIncident"}, annotations={}, caller="Alertmanager"
+    )
     made = Observed(
         incidents={"i1": incident()}, actions={a.action_id: a for a in actions}, alerts=[resolved], mutations=changes_seen,
         failed_traces=3,
@@ -134,6 +136,12 @@ def test_a_pause_without_approval_and_an_alert_that_never_ends_are_named() -> No
     assert unasked == [f"{target} was paused although nobody approved" for target in (GOOGLE, META)]
     assert differences(truth(), observed(alerts=[])) == [
         "expected the alert to resolve after the fix, no receiver was told"
+    ]
+
+
+def test_an_incident_that_never_closes_is_named() -> None:
+    assert differences(truth(), observed(incidents={"i1": incident(state="recovering")})) == [
+        "expected the incident to close after the fix, it is recovering"
     ]
 
 

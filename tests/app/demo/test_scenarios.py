@@ -24,7 +24,7 @@ def test_a_plan_follows_from_its_seed(scenario: Name, seed: int) -> None:
     assert plan_of(scenario, seed) == plan_of(scenario, seed)
     plan = plan_of(scenario, seed)[2]
     assert (plan.scenario, plan.seed) == (scenario, seed)
-    assert 60 <= plan.onset_after_s <= 90
+    assert 40 <= plan.onset_after_s <= 70
 
 
 def test_seeds_differ_in_page_device_size_and_order_of_releases() -> None:
