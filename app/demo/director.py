@@ -67,6 +67,7 @@ class Director:
     def _open_doors(self) -> None:
         self._stage.open_doors(Order())
         self.truth.doors_open = _now()
+        self.truth.cpu_at_start = self._stage.cpu_seconds()
         self._onset_at = time.monotonic() + self._plan.onset_after_s
         self._due = sorted(self._plan.innocent, key=lambda release: release.after_s)
         self._story.chapter("visitors come: about 60 clicks a second on 12 campaigns")
@@ -162,6 +163,7 @@ class Director:
         if incident is not None:
             observed.failed_traces = failed_traces(self._stage, incident)
         self.truth.ended = _now()
+        self.truth.cpu_at_end = self._stage.cpu_seconds()
         self.truth.counts_at_end = dict(self._stage.counts)
         self.truth.write(self._stage.options.data_dir / "truth.json")
 

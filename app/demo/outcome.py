@@ -36,6 +36,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     wasted_per_hour_said: float
     counts: dict[str, int]
     steps: dict[str, float]
+    #: Cores that each process used on average while visitors came.
+    cores: dict[str, float]
 
 
 def outcome_of(truth: Truth, observed: Observed) -> Outcome:
@@ -63,7 +65,14 @@ def outcome_of(truth: Truth, observed: Observed) -> Outcome:
         wasted_per_hour_said=round(cost.get("wasted_per_hour_micros", 0) / 1e6, 2),
         counts=truth.counts_at_end,
         steps=truth.seconds,
+        cores=_cores(truth),
     )
+
+
+def _cores(truth: Truth) -> dict[str, float]:
+    lived_s = max(1.0, (truth.ended - truth.doors_open) / 1000)
+    used = {name: truth.cpu_at_end.get(name, 0.0) - before for name, before in truth.cpu_at_start.items()}
+    return {name: round(seconds / lived_s, 3) for name, seconds in used.items()}
 
 
 def lost_money(truth: Truth) -> tuple[float, float]:

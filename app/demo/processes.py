@@ -119,6 +119,27 @@ def clicktrace(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).parent / "clicktrace"), *arguments]
 
 
+def cpu_seconds(root: int) -> float:
+    """User and system time of a process and all its living descendants; 0 where there is no /proc."""
+    parents: dict[int, int] = {}
+    used: dict[int, float] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        pid = int(stat.parent.name)
+        parents[pid] = int(fields[1])
+        used[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return round(sum(seconds for pid, seconds in used.items() if _descends(pid, root, parents)), 2)
+
+
+def _descends(pid: int, root: int, parents: dict[int, int]) -> bool:
+    while pid != root and pid in parents:
+        pid = parents[pid]
+    return pid == root
+
+
 def tail(log: Path, *, lines: int = 25) -> str:
     try:
         return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])

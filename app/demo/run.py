@@ -117,6 +117,8 @@ def _greet(story: Story, stage: Stage) -> None:
 
 def _close(story: Story, outcome: Outcome, *, logs: Path) -> None:
     story.rows(f"{outcome.scenario}, seed {outcome.seed}", closing_rows(outcome))
+    shares = ", ".join(f"{name} {cores:.2f}" for name, cores in outcome.cores.items())
+    story.say(f"[dim]cores used on average while visitors came: {shares}; in all {sum(outcome.cores.values()):.2f}")
     if outcome.as_expected:
         story.say("[green]as expected[/]: verdict, scope, cause, action and times are those of the truth")
     for difference in outcome.differences:

@@ -29,7 +29,7 @@ from app.demo.control_call import call
 from app.demo.history import DAY_MS, HOUR_MS, clicks_of_last_hour
 from app.demo.history_import import import_history
 from app.demo.past_facts import PastDeploy, past_deploys, running_version
-from app.demo.processes import Child, ChildFailed, clicktrace, python, tail, wait_for_file
+from app.demo.processes import Child, ChildFailed, clicktrace, cpu_seconds, python, tail, wait_for_file
 from app.demo.product import Product
 from app.demo.scenarios import Release
 from app.demo.shop import Deployment, ShopConfig
@@ -276,8 +276,9 @@ class Stage:
             found += call(f"{access.control}/control/mutations", None)
         return sorted(found, key=lambda change: change["at"])
 
-    def pid_of(self, name: str) -> int:
-        return self._children[name].pid
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time that each of our processes has used so far, its own children included."""
+        return {name: cpu_seconds(child.pid) for name, child in self._children.items()}
 
 
 def run_command(*arguments: str, env: dict[str, str]) -> Any:

@@ -22,6 +22,9 @@ class Truth(msgspec.Struct, kw_only=True):
     counts_at_action: dict[str, int] = {}
     counts_at_end: dict[str, int] = {}
     seconds: dict[str, float] = {}
+    #: CPU seconds by process when the doors opened, and at the end.
+    cpu_at_start: dict[str, float] = {}
+    cpu_at_end: dict[str, float] = {}
 
     def write(self, path: Path) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2))
