@@ -19,7 +19,7 @@ MAX_VALUE_BYTES = 512
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _NAMES: tuple[tuple[str, bytes], ...] = tuple((name, name.encode()) for name in IDENTITY_PARAMETERS)
-_MACRO_PAIRS = ((b"{", b"}"), (b"__", b"__"), (b"[", b"]"), (b"<", b">"))
+_MACRO_BRACKETS = {b"{": (b"{", b"}"), b"_": (b"__", b"__"), b"[": (b"[", b"]"), b"<": (b"<", b">")}
 
 
 def percent_decode(raw: bytes) -> bytes:
@@ -41,9 +41,12 @@ def percent_decode(raw: bytes) -> bytes:
 
 def is_macro(value: bytes) -> bool:
     """True for a template macro that the platform did not expand, such as ``{gclid}`` or ``__CLICKID__``."""
-    return any(
-        len(value) > len(left) + len(right) and value.startswith(left) and value.endswith(right)
-        for left, right in _MACRO_PAIRS
+    brackets = _MACRO_BRACKETS.get(value[:1])  # one look-up decides for nearly every real value
+    return (
+        brackets is not None
+        and len(value) > len(brackets[0]) + len(brackets[1])
+        and value.startswith(brackets[0])
+        and value.endswith(brackets[1])
     )
 
 
