@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from core.clock import HOUR_MS, MINUTE_MS, to_datetime
 from core.incidents import IncidentPayload, Recovery, Verdict
@@ -35,7 +36,7 @@ from correlator.explanation.recovery import (
     redirect_witness,
     service_witness,
 )
-from correlator.explanation.service_health import Change
+from correlator.explanation.service_health import Change, worst_of
 from correlator.explanation.timing import Onset
 from correlator.explanation.window import LEAD_MS, CampaignFacts, Question, Window, read_window
 
@@ -173,7 +174,7 @@ class IncidentBook:
         p = run_.payload
         inside, first = window.inside(p.scope), window.bucket_of(p.onset)
         run_.leaves |= leaves_inside(window, p.scope)
-        run_.changes = route_changes(window, facts.model, p.onset)[:5]
+        run_.changes = worst_of(run_.changes, route_changes(window, facts.model, p.onset))[:5]
         run_.kept = p.observed / p.expected if p.expected > 0 else 1.0
         lost, hits = window.lost[inside].sum(0), window.hits[inside].sum(0)
         run_.lost_usual = float(lost[:first].sum() / max(hits[:first].sum(), 1))
@@ -204,7 +205,7 @@ class IncidentBook:
         settled = age > VERDICT_SETTLES_MS
         payload = self._explain(
             window,
-            Case(run_.incident_id, run_.alarm),
+            Case(run_.incident_id, run_.alarm, run_.payload),
             located,
             facts,
             verdict=Verdict(run_.payload.verdict) if settled else None,
@@ -221,7 +222,8 @@ class IncidentBook:
             return None
         direct: Witness | None = None
         if p.verdict in (Verdict.SITE_FAILING.value, Verdict.SITE_SLOW.value) and run_.changes:
-            direct = service_witness(window.service, run_.changes, not_before=since)
+            residual = _residual(window, inside, p.onset)
+            direct = service_witness(window.service, run_.changes, not_before=since, residual=residual)
         elif run_.lost_failing - run_.lost_usual >= 0.05:
             watched = Watched(run_.lost_usual, run_.lost_failing)
             direct = redirect_witness(window, inside, watched, not_before=since)
@@ -330,6 +332,15 @@ def _inside(leaf: Leaf, scope: Mapping[str, str]) -> bool:
     return all(own[name] in text.split(",") for name, text in scope.items() if name in own)
 
 
+def _residual(window: Window, inside: npt.NDArray[np.bool_], onset: int) -> float:
+    """Clicks of the scope in the last three minutes against its level around the onset."""
+    hits = window.hits[inside].sum(0)
+    span = max(1, 3 * MINUTE_MS // window.bucket_ms)
+    first = window.bucket_of(onset)
+    then = hits[max(0, first - span // 3) : first + span // 3]
+    return float(hits[-span:].mean() / max(then.mean(), 1e-9)) if then.size else 1.0
+
+
 def _adopt(row: Mapping[str, object]) -> IncidentRun:
     """An incident that only the journal remembers. What the recovery test compares with comes from its payload."""
     payload = msgspec.json.decode(str(row["payload"]), type=IncidentPayload)
@@ -355,11 +366,6 @@ def _with_conclusions_of(fresh: IncidentPayload, settled: IncidentPayload) -> In
         traces=settled.traces or fresh.traces,
         routes=settled.routes,
         infrastructure_healthy=settled.infrastructure_healthy,
-        # A pause empties the scope of new clicks: the rate per hour that was at stake stays the one to tell.
-        cost=msgspec.structs.replace(
-            fresh.cost,
-            exposed_per_hour_micros=max(fresh.cost.exposed_per_hour_micros, settled.cost.exposed_per_hour_micros),
-        ),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 #: The rate per hour is that of this long before the onset or of the time since, whichever is higher: a pause must not make the fault
 #: look cheap, nor a flood look like the day before.
-RATE_LEAD_MS = 5 * MINUTE_MS
+RATE_LEAD_MS = MINUTE_MS
 
 
 def cell_costs(window: Window) -> Array:
@@ -77,6 +78,23 @@ def cost_of(window: Window, inside: Mask, *, first: int, lost: tuple[float, floa
         wasted_per_hour_high_micros=round(hourly * high),
         lost_margin_micros=_lost_margin(window, inside, missing=missing),
     )
+
+
+def keep_rates(cost: Cost, told: Cost) -> Cost:
+    """The highest spend per hour so far: a pause empties the scope of clicks, but what was at stake stays the figure to tell."""
+    hourly, before = cost.exposed_per_hour_micros, told.exposed_per_hour_micros
+    return msgspec.structs.replace(
+        cost,
+        exposed_per_hour_micros=max(hourly, before),
+        wasted_per_hour_micros=scaled(cost.wasted_per_hour_micros, hourly, before),
+        wasted_per_hour_low_micros=scaled(cost.wasted_per_hour_low_micros, hourly, before),
+        wasted_per_hour_high_micros=scaled(cost.wasted_per_hour_high_micros, hourly, before),
+    )
+
+
+def scaled(part: int, whole: int, told: int) -> int:
+    """`part` of `whole` as the same part of a larger `told`."""
+    return round(part * max(told / whole, 1.0)) if whole > 0 else part
 
 
 def _lost_margin(window: Window, inside: Mask, *, missing: float) -> int | None:

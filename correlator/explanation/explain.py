@@ -13,10 +13,17 @@ from core.incidents import Evidence, IncidentPayload, SuspectDeploy, Verdict
 from core.store.client import Store
 from correlator.detection.baseline import BaselineModel
 from correlator.detection.history import run
-from correlator.explanation.cost import cost_of
+from correlator.explanation.cost import cost_of, keep_rates
 from correlator.explanation.deploys import rank_deploys
 from correlator.explanation.evidence import Situation, gather
-from correlator.explanation.figures import NO_SALE_LOST, SALES_GO_ON, Figures, affected, losing_cells
+from correlator.explanation.figures import (
+    NO_SALE_LOST,
+    SALES_GO_ON,
+    Figures,
+    affected,
+    keep_campaign_rates,
+    losing_cells,
+)
 from correlator.explanation.narrative import sentence_of, title_of
 from correlator.explanation.scope import DIMENSIONS, Channel, as_text, scan
 from correlator.explanation.service_health import Change, Proof, find_changes, versions_of
@@ -45,10 +52,11 @@ class Alarm(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What stays the same over the life of one incident."""
+    """What is known of an incident beforehand: its ID, its alarm, and what was told of it last."""
 
     incident_id: str
     alarm: Alarm
+    told: IncidentPayload | None = None
 
 
 class Located(NamedTuple):
@@ -154,6 +162,8 @@ def build_payload(
     lost = (0.0, 0.0, 0.0) if named in SALES_GO_ON else (figures.lost_low, figures.lost_share, figures.lost_high)
     missing = 0.0 if named in NO_SALE_LOST else figures.missing
     cost = cost_of(window, paying, first=first, lost=lost, missing=missing)
+    if case.told is not None and case.told.scope == scope:
+        cost, campaigns = keep_rates(cost, case.told.cost), keep_campaign_rates(campaigns, case.told.campaigns)
     suspects = suspects_of(window, onset, named, found.changes)
     names = {c: f.name for c, f in window.campaigns.items() if f.name}
     sentence = sentence_of(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from core.incidents import AffectedCampaign, Verdict
 from correlator.detection.confidence import ratio_limits
-from correlator.explanation.cost import cell_costs, spend
+from correlator.explanation.cost import cell_costs, scaled, spend
 from correlator.explanation.window import Window
 
 Mask = npt.NDArray[np.bool_]
@@ -93,6 +94,23 @@ def affected(window: Window, inside: Mask, *, first: int, verdict: Verdict) -> l
             _campaign(window, name, own, inside, first=first, verdict=verdict, known_cost=bool(costly[own].any()))
         )
     return sorted(found, key=lambda c: (-c.wasted_per_hour_micros, c.campaign))
+
+
+def keep_campaign_rates(
+    campaigns: Sequence[AffectedCampaign], told: Sequence[AffectedCampaign]
+) -> list[AffectedCampaign]:
+    """Each campaign's highest spend per hour so far, as `cost.keep_rates` does for the whole."""
+    before = {c.campaign: c.exposed_per_hour_micros for c in told}
+    return [
+        msgspec.structs.replace(
+            c,
+            exposed_per_hour_micros=max(c.exposed_per_hour_micros, before.get(c.campaign, 0)),
+            wasted_per_hour_micros=scaled(
+                c.wasted_per_hour_micros, c.exposed_per_hour_micros, before.get(c.campaign, 0)
+            ),
+        )
+        for c in campaigns
+    ]
 
 
 def _campaign(

@@ -6,19 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from core.clock import to_datetime
 from core.incidents import VERDICT_WORDS, AffectedCampaign, Cost, Evidence, SuspectDeploy, Verdict
-from core.money import MICROS
+from core.money import spoken
 
-_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
 #: A change marker is named in the sentence when it is at least this likely the cause.
 NAMED_FROM = 0.3
-
-
-def money(micros: float, currency: str) -> str:
-    """An amount as people say it: ``$410``, ``€1,300``, ``CHF 38``."""
-    value = micros / MICROS
-    text = f"{value:.2f}" if value < 10 else f"{round(value, -1 if value >= 1000 else 0):,.0f}"
-    sign = _SIGNS.get(currency)
-    return f"{sign}{text}" if sign else f"{currency} {text}".strip()
 
 
 def clock_time(ms: int) -> str:
@@ -105,10 +96,10 @@ def _costs(verdict: Verdict, cost: Cost, campaigns: Sequence[AffectedCampaign]) 
     number = f"{len(campaigns)} campaign{'s' if len(campaigns) != 1 else ''}"
     if cost.exposed_per_hour_micros == 0:
         return f"What it costs is unknown: no spend is known for {number}." if campaigns else ""
-    exposed = money(cost.exposed_per_hour_micros, cost.currency)
+    exposed = spoken(cost.exposed_per_hour_micros, cost.currency)
     if verdict in (Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE):
         return f"No sales are lost; {exposed} an hour on {number} cannot be measured."
-    wasted = money(cost.wasted_per_hour_micros, cost.currency)
+    wasted = spoken(cost.wasted_per_hour_micros, cost.currency)
     return f"It wastes about {wasted} of {exposed} an hour on {number}."
 
 

@@ -27,7 +27,11 @@ ENTER_NATS = math.log(100)
 #: Once recovered, an incident stays so until the odds fall below this: one unlucky minute is no relapse.
 STAY_NATS = math.log(5)
 CONTRADICTION_NATS = -3.0
-SHARE_DISPERSION = 2.0
+SHARE_DISPERSION = 1.5
+#: Buckets before tau that show how badly it still failed just then.
+LATELY = 2
+#: Organic visitors of the scope keep coming even when every campaign is paused.
+LEAST_RESIDUAL = 0.25
 
 
 class Witness(NamedTuple):
@@ -45,8 +49,14 @@ class Watched(NamedTuple):
     failing: float
 
 
-def service_witness(minutes: Sequence[ServiceMinute], changes: Sequence[Change], *, not_before: int) -> Witness | None:
-    """The routes that failed, all their visitors: organic traffic keeps coming during a pause."""
+def service_witness(
+    minutes: Sequence[ServiceMinute], changes: Sequence[Change], *, not_before: int, residual: float = 1.0
+) -> Witness | None:
+    """The routes that failed, all their visitors: organic traffic keeps coming during a pause.
+
+    `residual` is the share of the scope's clicks that still come. A route that serves more than the scope fails less during a pause
+    without being mended: what it is compared with is scaled to the failing requests that may still be expected.
+    """
     best: Witness | None = None
     for change in changes[:3]:
         own = [m for m in minutes if (m.service, m.route, m.device) == (change.service, change.route, change.device)]
@@ -57,10 +67,20 @@ def service_witness(minutes: Sequence[ServiceMinute], changes: Sequence[Change],
                 at = starts.index(m.minute)
                 bad, total = (m.errors, m.requests) if change.kind == "errors" else _slow(m, change.bound_s)
                 hits[at], trials[at] = hits[at] + bad, trials[at] + total
-        found = share_witness(hits, trials, np.asarray(starts), Watched(change.before, change.after), name=change.name)
+        watched = Watched(change.before, still_failing(change, trials, residual))
+        found = share_witness(hits, trials, np.asarray(starts), watched, name=change.name)
         if found is not None and (best is None or found.log_ratio < best.log_ratio):
             best = found  # every route must be back: the most doubtful one speaks
     return best
+
+
+def still_failing(change: Change, trials: Array, residual: float) -> float:
+    """The share that would fail now if nothing was mended, at least a tenth of what failed."""
+    pace = float(trials.mean()) if trials.size else 0.0
+    if pace <= 0 or change.per_minute <= 0:
+        return change.after
+    failing_now = change.after * change.per_minute * max(residual, LEAST_RESIDUAL)
+    return float(np.clip(failing_now / pace, 0.1 * change.after, change.after))
 
 
 def _slow(minute: ServiceMinute, bound_s: float) -> tuple[int, int]:
@@ -70,19 +90,29 @@ def _slow(minute: ServiceMinute, bound_s: float) -> tuple[int, int]:
 def share_witness(
     hits: Array, trials: Array, starts: npt.NDArray[np.int64], watched: Watched, *, name: str
 ) -> Witness | None:
-    """Bernoulli likelihood ratio of the usual share against the middle between usual and failing, from the best tau on."""
+    """Bernoulli likelihood ratio of the usual share against the middle between usual and failing, from the best tau on.
+
+    What failing means is taken from the counts before tau where they say more than `watched` does.
+    """
     if trials.sum() == 0:
         return None
-    usual = min(max(watched.usual * 1.5 + 0.01, 0.01), 0.9)
-    failing = min(max((watched.usual + watched.failing) / 2, usual + 0.02), 0.95)
-    step = (
-        hits * math.log(usual / failing) + (trials - hits) * math.log((1 - usual) / (1 - failing))
+    best: Witness | None = None
+    for tau in range(len(trials)):
+        seen, total = float(hits[tau:].sum()), float(trials[tau:].sum())
+        lately, tried = float(hits[max(0, tau - LATELY) : tau].sum()), float(trials[max(0, tau - LATELY) : tau].sum())
+        failing = max(watched.failing, lately / tried if tried >= 10 else 0.0)
+        nats = _back_to_usual(seen, total, usual=watched.usual, failing=failing)
+        if total > 0 and (best is None or nats > best.log_ratio):
+            best = Witness(nats, int(starts[tau]), f"{name} fails for {seen / total:.1%} of {total:.0f} requests")
+    return best
+
+
+def _back_to_usual(seen: float, total: float, *, usual: float, failing: float) -> float:
+    normal = min(max(usual * 1.5 + 0.01, 0.01), 0.9)
+    middle = min(max((usual + failing) / 2, normal + 0.02), 0.95)
+    return (
+        seen * math.log(normal / middle) + (total - seen) * math.log((1 - normal) / (1 - middle))
     ) / SHARE_DISPERSION
-    since = np.cumsum(step[::-1])[::-1]
-    tau = int(since.argmax())
-    seen, total = hits[tau:].sum(), trials[tau:].sum()
-    text = f"{name} fails for {seen / max(total, 1):.1%} of {total:.0f} requests, {watched.failing:.0%} during the incident"
-    return Witness(float(since[tau]), int(starts[tau]), text)
 
 
 def redirect_witness(window: Window, inside: Mask, watched: Watched, *, not_before: int) -> Witness | None:
@@ -119,12 +149,14 @@ def conversion_witness(
 
 
 def judge(direct: Witness | None, conversions: Witness | None, *, recovered: bool) -> Witness | None:
-    """The witness by which the fault is gone, or None. Direct evidence leads; conversions decide alone only where there is none."""
+    """The witness by which the fault is gone, or None. Both add up, but conversions alone decide only where nothing failed directly."""
     needed = STAY_NATS if recovered else ENTER_NATS
-    if direct is not None:
-        contradicted = conversions is not None and conversions.log_ratio < CONTRADICTION_NATS
-        return direct if direct.log_ratio >= needed and not contradicted else None
-    return conversions if conversions is not None and conversions.log_ratio >= needed else None
+    if direct is None:
+        return conversions if conversions is not None and conversions.log_ratio >= needed else None
+    heard = conversions.log_ratio if conversions is not None else 0.0
+    if heard < CONTRADICTION_NATS or direct.log_ratio <= 0 or direct.log_ratio + heard < needed:
+        return None
+    return direct
 
 
 def first_full_minute(ts: int) -> int:

@@ -20,6 +20,8 @@ DISPERSION = 2.0
 LEAST_RISE = 0.05
 LEAST_NATS = 3.0
 LEAST_REQUESTS = 5
+#: Requests in whole minutes since the onset from which the onset's own, half healthy minute is left out.
+ENOUGH_WHOLE = 20
 
 
 class Change(NamedTuple):
@@ -34,6 +36,7 @@ class Change(NamedTuple):
     requests: int
     log_ratio: float
     bound_s: float = 0.0
+    per_minute: float = 0.0  # requests a minute since the onset
 
     @property
     def name(self) -> str:
@@ -63,7 +66,7 @@ def find_changes(minutes: Sequence[ServiceMinute], *, onset: int, bounds: dict[s
 
     Args:
         minutes: service minutes around the onset.
-        onset: its minute already counts as after, as part of it was.
+        onset: its minute counts as after, as part of it was, until later minutes show the whole effect.
         bounds: "service|route" -> seconds above which a request is slow; routes without one get theirs from the minutes before.
     """
     split = floor_minute(onset)
@@ -73,14 +76,27 @@ def find_changes(minutes: Sequence[ServiceMinute], *, onset: int, bounds: dict[s
     found: list[Change] = []
     for (service, route, device), rows in grouped.items():
         before = [m for m in rows if m.minute < split]
-        after = [m for m in rows if m.minute >= split]
-        found.append(_change("errors", service, route, device, _errors(before), _errors(after)))
+        whole = [m for m in rows if m.minute > split]
+        after = whole if _errors(whole)[1] >= ENOUGH_WHOLE else [m for m in rows if m.minute >= split]
+        pace = sum(m.requests for m in after) / max(len({m.minute for m in after}), 1)
+        errors = _change("errors", service, route, device, _errors(before), _errors(after))
+        found.append(errors._replace(per_minute=pace))
         bound = bounds.get(f"{service}|{route}") or slow_bound(_buckets(before))
         if bound is not None:
             slow = _change("slow", service, route, device, _slow(before, bound), _slow(after, bound))
-            found.append(slow._replace(bound_s=bound))
+            found.append(slow._replace(bound_s=bound, per_minute=pace))
     telling = [c for c in found if c.after - c.before >= LEAST_RISE and c.log_ratio >= LEAST_NATS]
     return sorted(telling, key=lambda c: c.log_ratio, reverse=True)
+
+
+def worst_of(known: Sequence[Change], fresh: Sequence[Change]) -> list[Change]:
+    """Every route at the worst it was seen at: a pause takes failing requests away without mending anything."""
+    worst: dict[tuple[str, str, str, str], Change] = {}
+    for change in (*known, *fresh):
+        key = (change.kind, change.service, change.route, change.device)
+        if key not in worst or change.after > worst[key].after:
+            worst[key] = change
+    return sorted(worst.values(), key=lambda c: c.log_ratio, reverse=True)
 
 
 def versions_of(

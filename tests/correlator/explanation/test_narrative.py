@@ -1,7 +1,8 @@
 import pytest
 
 from core.incidents import AffectedCampaign, Cost, Evidence, SuspectDeploy, Verdict
-from correlator.explanation.narrative import money, sentence_of, title_of, where
+from core.money import spoken
+from correlator.explanation.narrative import sentence_of, title_of, where
 
 COST = Cost(
     currency="USD",
@@ -92,7 +93,7 @@ def test_an_unlikely_deploy_is_not_blamed() -> None:
     ],
 )
 def test_amounts_are_rounded_as_people_say_them(micros: int, currency: str, text: str) -> None:
-    assert money(micros, currency) == text
+    assert spoken(micros, currency) == text
 
 
 def test_places_in_words() -> None:

@@ -27,7 +27,7 @@ PAST = [minute(i) for i in range(-15, 0)]
 def test_a_failing_route_is_found_with_its_shares() -> None:
     [change] = find_changes([*PAST, minute(0, errors=40), minute(1, errors=50)], onset=ONSET + 5_000, bounds={})
     assert (change.kind, change.route, change.device) == ("errors", "POST /order", "mobile")
-    assert change.after == pytest.approx(0.75)
+    assert change.after == pytest.approx(50 / 60)  # the onset's own minute is half healthy
     assert change.before < 0.01
     assert change.log_ratio > 10
 
