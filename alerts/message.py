@@ -16,9 +16,8 @@ from alerts.stages import Hold
 from alerts.state import ActionState
 from core.clock import MINUTE_MS, to_datetime
 from core.incidents import VERDICT_WORDS, AffectedCampaign, IncidentPayload, SuspectDeploy, Verdict
-from core.money import MICROS
+from core.money import MICROS, SIGNS, spoken
 
-_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
 _NAMES_SHOWN = 4
 _TRACES_SHOWN = 3
 _DEPLOYS_SHOWN = 3
@@ -29,7 +28,7 @@ def money(micros: int, currency: str) -> str:
     amount = (Decimal(micros) / MICROS).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
     text = f"{abs(amount):,.2f}"
     minus = "-" if amount < 0 else ""
-    return f"{minus}{_SIGNS[currency]}{text}" if currency in _SIGNS else f"{minus}{text} {currency}".rstrip()
+    return f"{minus}{SIGNS[currency]}{text}" if currency in SIGNS else f"{minus}{text} {currency}".rstrip()
 
 
 def clock_time(ms: int) -> str:
@@ -75,7 +74,7 @@ def action_sentence(campaign: AffectedCampaign, incident: IncidentPayload) -> st
 
 
 def summary(incident: IncidentPayload) -> str:
-    wasted = money(incident.cost.wasted_per_hour_micros, incident.cost.currency)
+    wasted = spoken(incident.cost.wasted_per_hour_micros, incident.cost.currency)
     return f"{incident.title}: wasting about {wasted} an hour"
 
 

@@ -71,13 +71,42 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     fires: Callable[[Action, str], bool]
     summary: str
+    ended: str
+
+    def text(self, concerned: Sequence[Action]) -> str:
+        """The summary while actions are concerned, and what is true once none is."""
+        return self.summary.format(names=message.names(concerned)) if concerned else self.ended
 
 
 FOLLOW_UPS: tuple[FollowUp, ...] = (
-    FollowUp(alertname=APPROVAL_NEEDED, severity="critical", fires=is_waiting, summary="Decide: pause {names}?"),
-    FollowUp(alertname=BY_HAND, severity="critical", fires=is_by_hand, summary="Pause by hand: {names}"),
-    FollowUp(alertname=PAUSED, severity="info", fires=is_paused, summary="Paused for now: {names}"),
-    FollowUp(alertname=FAILED, severity="critical", fires=needs_a_look, summary="Please look at once: {names}"),
+    FollowUp(
+        alertname=APPROVAL_NEEDED,
+        severity="critical",
+        fires=is_waiting,
+        summary="Decide: pause {names}?",
+        ended="Decided: no pause waits for an answer",
+    ),
+    FollowUp(
+        alertname=BY_HAND,
+        severity="critical",
+        fires=is_by_hand,
+        summary="Pause by hand: {names}",
+        ended="Nothing is left to pause by hand",
+    ),
+    FollowUp(
+        alertname=PAUSED,
+        severity="info",
+        fires=is_paused,
+        summary="Paused for now: {names}",
+        ended="No campaign is waiting to be switched back on",
+    ),
+    FollowUp(
+        alertname=FAILED,
+        severity="critical",
+        fires=needs_a_look,
+        summary="Please look at once: {names}",
+        ended="Nothing needs a look any more",
+    ),
 )
 ALERTNAMES = tuple(each.alertname for each in FOLLOW_UPS)
 

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from sqlalchemy import Engine
 
-from alerts import message, metrics
+from alerts import metrics
 from alerts.acting import Acting
 from alerts.actions.base import Action
 from alerts.actions.pause_campaign import PauseCampaign
@@ -263,7 +263,7 @@ class Alerts:
         if standing.live:
             labels = self._writer.incident_labels(follow_up.alertname, view)
             standing = self._started(tick, standing, labels, at=tick.now)
-            summary = follow_up.summary.format(names=message.names(concerned))
+            summary = follow_up.text(concerned)
             draft = self._writer.incident(
                 standing, view, severity=follow_up.severity, actions=actions, held=None, summary=summary
             )

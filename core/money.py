@@ -6,6 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 MICROS = 1_000_000
+SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 #: Above this a figure is a unit mistake (micros sent as currency units), not an order: 9.2e12 units fit an Int64.
 MAX_UNITS = Decimal("9000000000000")
@@ -31,6 +32,14 @@ def to_decimal(micros: int) -> str:
     text = f"{Decimal(micros) / MICROS:f}"
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def spoken(micros: float, currency: str) -> str:
+    """An amount as people say it, rounded: ``$4.50``, ``$410``, ``€1,300``, ``CHF 38``. For exact figures use `to_decimal`."""
+    value = micros / MICROS
+    text = f"{value:.2f}" if abs(value) < 10 else f"{round(value, -1 if abs(value) >= 1000 else 0):,.0f}"
+    sign = SIGNS.get(currency)
+    return f"{sign}{text}" if sign else f"{currency} {text}".strip()
 
 
 def check_currency(code: str) -> str:
