@@ -22,6 +22,8 @@ DIMENSIONS: tuple[str, ...] = ("campaign", "device", "page", "platform", "browse
 MOST_CONDITIONS = 3
 #: Combinations that are tried to be widened by further values.
 BEAM = 12
+#: Share of the best score that a simpler combination may lack.
+ALMOST_AS_GOOD = 0.05
 
 
 class Channel(NamedTuple):
@@ -67,7 +69,18 @@ def scan(values: Mapping[str, Sequence[str]], channels: Sequence[Channel], *, mo
     found.sort(key=lambda f: f.score, reverse=True)
     found += [table.widen(finding) for finding in found[:BEAM]] + table.value_sets()
     found.sort(key=lambda f: f.score, reverse=True)
-    return _distinct(found)[:most]
+    return _simplest_first(_distinct(found))[:most]
+
+
+def _simplest_first(found: list[Finding]) -> list[Finding]:
+    """The finding with the fewest values among those that explain about as much as the best moves to the front.
+
+    With very many observations every accident of the draw pays for one more condition; nobody wants to read them.
+    """
+    enough = found[0].score - ALMOST_AS_GOOD * max(found[0].score, 0.0)
+    near = [f for f in found if f.score >= enough]
+    chosen = min(near, key=lambda f: (sum(len(values) for values in f.scope.values()), -f.score))
+    return [chosen, *(f for f in found if f is not chosen)]
 
 
 def _distinct(found: list[Finding]) -> list[Finding]:

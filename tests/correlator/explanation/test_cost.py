@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correlator.explanation.cost import cost_of
+from correlator.explanation.cost import cost_of, keep_rates
 
 ALL = np.ones(8, dtype=bool)
 
@@ -47,3 +47,15 @@ def test_the_worked_example_of_two_hours_and_a_quarter() -> None:
     exposed = 355.56 * 2.25
     assert exposed == pytest.approx(800, abs=0.1)
     assert exposed * 0.23 == pytest.approx(184, abs=0.1)
+
+
+def test_what_was_at_stake_stays_the_figure_to_tell_after_a_long_pause(window: Any) -> None:
+    w = window(per_bucket=10)
+    told = cost_of(w, ALL, first=60, lost=(0.4, 0.5, 0.6), missing=0)
+    hits = w.hits.copy()
+    hits[:, 55:] = 0
+    later = cost_of(w._replace(hits=hits), ALL, first=60, lost=(0.4, 0.5, 0.6), missing=0)
+    kept = keep_rates(later, told)
+    assert kept.exposed_per_hour_micros == told.exposed_per_hour_micros
+    assert kept.wasted_per_hour_micros == pytest.approx(kept.exposed_per_hour_micros / 2, rel=0.01)
+    assert kept.exposed_micros == later.exposed_micros

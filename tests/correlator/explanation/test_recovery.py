@@ -10,6 +10,7 @@ from correlator.explanation.recovery import (
     judge,
     service_witness,
     share_witness,
+    still_failing,
 )
 from correlator.explanation.service_health import Change
 from correlator.explanation.window import ServiceMinute
@@ -83,3 +84,23 @@ def test_a_wrong_return_is_rarer_than_one_in_a_hundred() -> None:
         found = share_witness(hits, np.full(12, 10.0), np.arange(12), Watched(0.01, 0.8), name="x")
         wrong += found is not None and found.log_ratio >= ENTER_NATS
     assert wrong <= 3
+
+
+def test_a_pause_that_takes_the_failing_requests_away_is_no_recovery() -> None:
+    # The route serves other pages too: 40 % failed, after the pause of most of its campaigns 8 % still do.
+    mixed = FAILING._replace(after=0.4, per_minute=60.0)
+    found = service_witness(minutes([3, 2, 3, 2, 3]), [mixed], not_before=START, residual=0.2)
+    assert judge(found, None, recovered=False) is None
+
+
+def test_what_would_still_fail_shrinks_with_the_traffic_of_the_scope() -> None:
+    change = FAILING._replace(after=0.4, per_minute=60.0)
+    assert still_failing(change, np.full(3, 60.0), 1.0) == 0.4
+    assert 0.1 < still_failing(change, np.full(3, 40.0), 0.25) < 0.2
+    assert still_failing(change, np.full(3, 15.0), 0.25) == 0.4
+
+
+def test_both_witnesses_add_up() -> None:
+    route, bought = Witness(3.0, START, "route"), Witness(2.0, START, "conversions")
+    assert judge(route, None, recovered=False) is None
+    assert judge(route, bought, recovered=False) is route
