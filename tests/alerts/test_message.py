@@ -44,7 +44,7 @@ def test_a_buyer_on_a_phone_reads_what_happened_what_it_costs_and_what_to_press(
         "All of its clicks are affected, so pausing stops nothing that still works.",
         f"Answer here: {LINK}",
     ]
-    assert message.summary(incident_payload(now=NOW)) == "Mobile checkout is failing: wasting about $90.00 an hour"
+    assert message.summary(incident_payload(now=NOW)) == "Mobile checkout is failing: wasting about $90 an hour"
 
 
 def test_several_campaigns_are_one_question_and_each_says_its_cost() -> None:
