@@ -18,7 +18,6 @@ from correlator.explanation.deploys import rank_deploys
 from correlator.explanation.evidence import Situation, gather
 from correlator.explanation.figures import (
     NO_SALE_LOST,
-    SALES_GO_ON,
     Figures,
     affected,
     keep_campaign_rates,
@@ -159,9 +158,11 @@ def build_payload(
     campaigns = affected(window, inside, first=first, verdict=named)
     paying = losing_cells(window, inside, campaigns, verdict=named)
     figures = Figures.of(window, paying, first=first, verdict=named)
-    lost = (0.0, 0.0, 0.0) if named in SALES_GO_ON else (figures.lost_low, figures.lost_share, figures.lost_high)
+    lost = (0.0, 0.0, 0.0) if named in NO_SALE_LOST else (figures.lost_low, figures.lost_share, figures.lost_high)
+    # Platforms do not charge for most robots, but nobody knows before they report: from nothing to everything.
+    wasted = (0.0, 0.0, figures.lost_share) if named is Verdict.TRAFFIC_CHANGED else lost
     missing = 0.0 if named in NO_SALE_LOST else figures.missing
-    cost = cost_of(window, paying, first=first, lost=lost, missing=missing)
+    cost = cost_of(window, paying, first=first, lost=wasted, missing=missing)
     if case.told is not None and case.told.scope == scope:
         cost, campaigns = keep_rates(cost, case.told.cost), keep_campaign_rates(campaigns, case.told.campaigns)
     suspects = suspects_of(window, onset, named, found.changes)

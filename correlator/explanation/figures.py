@@ -16,10 +16,8 @@ from correlator.explanation.window import Window
 
 Mask = npt.NDArray[np.bool_]
 
-#: Under these nothing is wasted either: orders go on, only their record is lost or late.
-SALES_GO_ON = frozenset({Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE})
-#: No sale is lost: those, and visitors who were added and never meant to buy.
-NO_SALE_LOST = SALES_GO_ON | {Verdict.TRAFFIC_CHANGED}
+#: No sale is lost: orders go on and only their record is lost or late, or visitors were added who never meant to buy.
+NO_SALE_LOST = frozenset({Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE, Verdict.TRAFFIC_CHANGED})
 #: A campaign with less than this share of the clicks in scope is there by accident of matching.
 LEAST_PART = 0.005
 
@@ -123,7 +121,6 @@ def _campaign(
     parallel = facts.parallel_tracking if facts is not None else False
     parallel = parallel or bool(window.lost_parallel[chosen].sum() > 0.5 * max(window.lost[chosen].sum(), 1e-9))
     loses = verdict not in NO_SALE_LOST and not (verdict is Verdict.REDIRECT_FAILING and parallel)
-    wastes = loses or verdict is Verdict.TRAFFIC_CHANGED
     return AffectedCampaign(
         campaign=name,
         platform=(facts.platform if facts is not None and facts.platform else name.split(":", 1)[0]),
@@ -141,7 +138,7 @@ def _campaign(
         loses_sales=loses,
         scope_share=round(float(window.hits[chosen].sum() / max(window.hits[own].sum(), 1.0)), 4),
         exposed_per_hour_micros=round(hourly),
-        wasted_per_hour_micros=round(hourly * figures.lost_share) if wastes else 0,
+        wasted_per_hour_micros=round(hourly * figures.lost_share) if loses else 0,
         currency=facts.currency if facts is not None else "",
     )
 

@@ -120,6 +120,11 @@ def test_a_flood_of_robots(w: Any) -> None:
     told = first(w, fault, within_s=150, then_minutes=1)
     assert told.verdict == "traffic_changed"
     assert told.scope == {"campaign": "meta:502:2"}
+    assert (told.cost.wasted_per_hour_micros, told.lost_share) == (
+        0,
+        0.0,
+    )  # whether the platform charges is not known yet
+    assert "up to" in told.sentence
     assert not any(c.loses_sales for c in told.campaigns)
     assert told.deploys[0].score < 0.1
 
