@@ -99,6 +99,9 @@ def _costs(verdict: Verdict, cost: Cost, campaigns: Sequence[AffectedCampaign]) 
     exposed = spoken(cost.exposed_per_hour_micros, cost.currency)
     if verdict in (Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE):
         return f"No sales are lost; {exposed} an hour on {number} cannot be measured."
+    if verdict is Verdict.TRAFFIC_CHANGED:
+        most = spoken(cost.wasted_per_hour_high_micros, cost.currency)
+        return f"No sales are lost; if the platforms charge for these hits, they cost up to {most} an hour on {number}."
     wasted = spoken(cost.wasted_per_hour_micros, cost.currency)
     return f"It wastes about {wasted} of {exposed} an hour on {number}."
 

@@ -67,6 +67,12 @@ def test_broken_tracking_says_not_to_pause_and_names_no_waste() -> None:
     assert "wastes" not in text
 
 
+def test_a_flood_names_what_it_may_cost_at_most() -> None:
+    text = sentence(Verdict.TRAFFIC_CHANGED, deploys=[], evidence=[])
+    assert "No sales are lost" in text
+    assert "up to $1,100" in text
+
+
 def test_a_failing_redirect_spares_campaigns_with_parallel_tracking() -> None:
     spared = AffectedCampaign(campaign="google:1:1", platform="google", parallel_tracking=True, loses_sales=False)
     assert "1 with parallel tracking still sells" in sentence(
