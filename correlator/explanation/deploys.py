@@ -112,7 +112,7 @@ def _by_time(marker: Marker, onset: Onset) -> tuple[float, str]:
 def _by_service(marker: Marker, changes: Sequence[Change], services: frozenset[str]) -> tuple[float, str]:
     own = [c for c in changes if c.service == marker.service]
     if own:
-        what = "fails" if own[0].kind == "errors" else "waits"
+        what = "fails" if own[0].kind == "errors" else "is slow"
         return 3.0, f"{own[0].name} {what} for {own[0].after:.0%} of requests, {own[0].before:.1%} before"
     if marker.service in services:
         # A marker near an onset is weak: without a change in what it touched it stays a bystander (theory.md 4.5).

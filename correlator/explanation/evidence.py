@@ -129,7 +129,7 @@ def _unmatched(s: Situation) -> list[Evidence]:
     nats = (as_untracked - as_lost) / DISPERSION
     figures = {"unmatched": seen, "usual": usual[0], "missing": missing}
     if nats <= 0:
-        text = f"orders without a click did not rise ({seen:.0f}, usually {usual[0]:.0f}): the missing ones are really missing"
+        text = f"{seen:.0f} orders came without a click, usually {usual[0]:.0f}: too few for the {missing:.0f} that are missing"
         return [_piece("unmatched_conversions", Verdict.TRACKING_BROKEN, nats, text, **figures)]
     text = f"{seen:.0f} orders came without a click, usually {usual[0]:.0f}: about the {missing:.0f} that are missing"
     return [

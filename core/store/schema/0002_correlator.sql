@@ -399,6 +399,7 @@ CREATE TABLE IF NOT EXISTS arrival
     ts_first DateTime64(3, 'UTC'),
     ts_last DateTime64(3, 'UTC'),
     known_last DateTime64(3, 'UTC'),
+    claimed UInt64,
     lines UInt64
 )
 ENGINE = MergeTree
@@ -416,6 +417,7 @@ SELECT
     fromUnixTimestamp64Milli(min(ts), 'UTC') AS ts_first,
     fromUnixTimestamp64Milli(max(ts), 'UTC') AS ts_last,
     fromUnixTimestamp64Milli(max(known_at), 'UTC') AS known_last,
+    countIf(inbox_click.claimed) AS claimed,
     count() AS lines
 FROM inbox_click
 GROUP BY segment;
@@ -430,6 +432,7 @@ SELECT
     fromUnixTimestamp64Milli(min(ts), 'UTC') AS ts_first,
     fromUnixTimestamp64Milli(max(ts), 'UTC') AS ts_last,
     fromUnixTimestamp64Milli(max(known_at), 'UTC') AS known_last,
+    countIf(inbox_conversion.claimed) AS claimed,
     count() AS lines
 FROM inbox_conversion
 GROUP BY segment;
