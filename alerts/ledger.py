@@ -205,7 +205,7 @@ class Ledger:
             row = connection.execute(select(pause_leases).where(pause_leases.c.target == target)).first()
         return None if row is None else _lease(row)
 
-    def keep(self, action: Action, *, by: str, now: int) -> Action:
+    def keep(self, action: Action, *, by: str, now: int, reason: str = "kept_by_person") -> Action:
         """A person keeps the campaign paused: it is theirs now, nothing returns it by itself.
 
         Raises:
@@ -218,7 +218,7 @@ class Ledger:
             _write(connection, current)
             mine = (pause_leases.c.target == action.target) & (pause_leases.c.action_id == action.action_id)
             connection.execute(update(pause_leases).where(mine).values(kept_by=by))
-            _append(connection, current, step="kept", by=by, reason="kept_by_person", payload={}, now=now)
+            _append(connection, current, step="kept", by=by, reason=reason, payload={}, now=now)
         return current
 
     # --- switches --------------------------------------------------------------------------------------------------------------

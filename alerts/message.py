@@ -139,7 +139,8 @@ def _outcomes(actions: Sequence[Action]) -> list[str]:
     kept = [each for each in _in(actions, ActionState.PAUSED) if each.kept_by]
     if kept:
         said.append(f"Kept paused by {kept[0].kept_by}, nothing switches it back on by itself: {names(kept)}.")
-    stuck = [each for each in actions if each.escalated and each.state in (ActionState.PAUSED, ActionState.RETURNING)]
+    held = [each for each in actions if each.state in (ActionState.PAUSED, ActionState.RETURNING)]
+    stuck = [each for each in held if each.escalated and not each.kept_by]
     if stuck:
         said.append(f"Could NOT be switched back on yet, please look: {names(stuck)}.")
     by_hand = [each for each in actions if each.state is ActionState.BY_HAND and each.reason in BY_HAND_REASONS]

@@ -100,3 +100,11 @@ def journal(journal_dir: Path, clock: FakeClock) -> Iterator[JournalWriter]:
 @pytest.fixture
 def ship(store: Store, control: Engine, journal_dir: Path, clock: FakeClock) -> Ship:
     return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
+
+
+#: Real-time stories first, so that one of two processes plays them while the other works through the rest; what loads both cores last.
+_FIRST, _LAST = ("test_click_to_pause.py",), ("test_freshness.py", "test_kill.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (item.path.name not in _FIRST, item.path.name in _LAST))

@@ -10,6 +10,9 @@ Pausing, numbered as in `execute`:
 
 What is left in `acting` is settled by `settle`: read back first; call again only when the last call ended with a passing error and the
 campaign is still not paused. A call whose end nobody saw (a crash) is never repeated, but waited for until its deadline has passed.
+
+A campaign that is read as paused proves our pause only if our call said yes, or if it is seen before the call's time is over. Later it may
+as well be a person's: then the lease stays open, nothing returns it by itself, and a person is asked to look.
 """
 
 from __future__ import annotations
@@ -31,6 +34,10 @@ SETTLE_MS = 5_000
 _READ_SHARE = 0.5
 #: `Action.escalated`: a campaign should be delivering again and is not.
 RETURN_FAILS = "return_fails"
+#: `Action.escalated`: paused, but by our call or by a person?
+WHOSE_PAUSE = "whose_pause"
+#: Who keeps a campaign paused that nobody can be shown to have paused.
+UNKNOWN_HAND = "an unknown hand, ours or a person's"
 _WHY_NOT_PAUSED = {
     "ok": "read_back_differs",
     "": "interrupted",
@@ -69,9 +76,10 @@ class PauseCampaign:
             status = self._read(action)
         except SourceError as error:
             return self._unreadable(action, error)
+        late = self._clock() >= action.deadline + SETTLE_MS
         if status == "paused":
-            return self._paused(action)
-        if self._clock() >= action.deadline + SETTLE_MS:
+            return self._kept(action) if late and action.call != "ok" else self._paused(action)
+        if late:
             return self._not_paused(action, status)
         if may_call and action.call == "transient" and self._clock() < action.deadline:
             return self._confirm(self._call(action, "paused"))
@@ -116,6 +124,11 @@ class PauseCampaign:
         return self._move(
             action, ActionState.PAUSED, step="read_back", reason=reason, payload={"status": "paused"}, error=""
         )
+
+    def _kept(self, action: Action) -> Action:
+        """Paused, seen too late to say by whom: never switched on by itself, and a person is asked."""
+        action = self._ledger.keep(self._paused(action), by=UNKNOWN_HAND, now=self._clock(), reason=WHOSE_PAUSE)
+        return self._ledger.touch(action, escalated=WHOSE_PAUSE)
 
     def _not_paused(self, action: Action, status: DeliveryStatus) -> Action:
         """Past the deadline and read back as not paused. After a call that said yes, a person hears of it before we call it failed."""

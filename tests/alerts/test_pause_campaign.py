@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from alerts.actions.base import Action
-from alerts.actions.pause_campaign import PauseCampaign
+from alerts.actions.pause_campaign import UNKNOWN_HAND, WHOSE_PAUSE, PauseCampaign
 from alerts.actions.platforms import Platforms
 from alerts.config import AlertsConfig
 from alerts.ledger import Ledger
@@ -108,6 +108,20 @@ def test_a_lost_answer_is_settled_by_reading_back(bench: Bench) -> None:
     after = bench.pause.execute(bench.action)
     assert (after.state, after.reason) == (ActionState.PAUSED, "reconciled")
     assert bench.google.writes == [(TARGET, "paused")]
+
+
+def test_a_pause_seen_too_late_to_say_whose_it_is_is_never_switched_on_by_itself(bench: Bench) -> None:
+    bench.google.before_write = [transient()]
+    bench.pause.execute(bench.action)
+    bench.google.statuses[TARGET] = "paused"  # a person, while our failed call waits to be settled
+    bench.clock.advance(66_000)
+    after = bench.pause.settle(bench.action)
+    assert (after.state, after.kept_by, after.escalated) == (ActionState.PAUSED, UNKNOWN_HAND, WHOSE_PAUSE)
+    assert [lease.kept_by for lease in bench.ledger.leases()] == [UNKNOWN_HAND], (
+        "it has an owner, and nothing returns it"
+    )
+    assert bench.ledger.entries(after.action_id)[-1].reason == WHOSE_PAUSE
+    assert bench.google.writes == []
 
 
 def test_a_read_back_that_fails_keeps_the_state_and_is_repeated(bench: Bench) -> None:
