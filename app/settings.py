@@ -43,7 +43,7 @@ class MonitorConfig(Section):
     tls_key: str = Field("", description="Private key (PEM) of `tls_cert`.")
     session_hours: float = Field(12.0, gt=0, description="How long a sign-in to the console lasts.")
     max_body_bytes: int = Field(16 * 2**20, ge=2**10, description="Largest request body, as sent.")
-    ship_interval_s: float = Field(0.3, gt=0, description="The journal is shipped to the store this often.")
+    ship_interval_s: float = Field(0.5, gt=0, description="The journal is shipped to the store this often.")
     lease_s: float = Field(
         30.0, ge=5, description="A standby takes over this long after the leader's last sign of life."
     )
