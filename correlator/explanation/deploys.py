@@ -91,7 +91,7 @@ def _weigh(
     parts = [
         _by_time(marker, onset),
         _by_service(marker, changes, services),
-        _by_version(marker, versions),
+        _by_version(marker, versions, "fails" if any(c.kind == "errors" for c in changes) else "is slow for"),
         _by_kind(marker, verdict),
     ]
     return Weighed(marker, sum(nats for nats, _ in parts), [why for _, why in parts if why])
@@ -122,7 +122,7 @@ def _by_service(marker: Marker, changes: Sequence[Change], services: frozenset[s
     return 0.0, ""
 
 
-def _by_version(marker: Marker, versions: dict[str, list[VersionShare]]) -> tuple[float, str]:
+def _by_version(marker: Marker, versions: dict[str, list[VersionShare]], verb: str) -> tuple[float, str]:
     """The failing requests are those of this version, or were failing without it."""
     shares = versions.get(marker.service, [])
     own = next((v for v in shares if v.version == marker.version and v.requests >= 5), None)
@@ -131,10 +131,10 @@ def _by_version(marker: Marker, versions: dict[str, list[VersionShare]]) -> tupl
         return 0.0, ""
     worst = max(v.failed for v in others)
     if own.failed > worst + 0.05 and own.failed > 2 * worst:
-        return 3.0, f"version {marker.version} fails {own.failed:.0%}, others {worst:.0%}"
+        return 3.0, f"version {marker.version} {verb} {own.failed:.0%}, others {worst:.0%}"
     if worst > own.failed:
-        return -2.0, f"another version fails more ({worst:.0%} against {own.failed:.0%})"
-    return -1.0, "another version fails as much"
+        return -2.0, f"another version {verb} more ({worst:.0%} against {own.failed:.0%})"
+    return -1.0, f"another version {verb} as much"
 
 
 def _by_kind(marker: Marker, verdict: Verdict) -> tuple[float, str]:

@@ -68,7 +68,8 @@ def service_witness(
                 bad, total = (m.errors, m.requests) if change.kind == "errors" else _slow(m, change.bound_s)
                 hits[at], trials[at] = hits[at] + bad, trials[at] + total
         watched = Watched(change.before, still_failing(change, trials, residual))
-        found = share_witness(hits, trials, np.asarray(starts), watched, name=change.name)
+        verb = "fails" if change.kind == "errors" else f"takes over {change.bound_s:g} s"
+        found = share_witness(hits, trials, np.asarray(starts), watched, name=f"{change.name} {verb}")
         if found is not None and (best is None or found.log_ratio < best.log_ratio):
             best = found  # every route must be back: the most doubtful one speaks
     return best
@@ -103,7 +104,7 @@ def share_witness(
         failing = max(watched.failing, lately / tried if tried >= 10 else 0.0)
         nats = _back_to_usual(seen, total, usual=watched.usual, failing=failing)
         if total > 0 and (best is None or nats > best.log_ratio):
-            best = Witness(nats, int(starts[tau]), f"{name} fails for {seen / total:.1%} of {total:.0f} requests")
+            best = Witness(nats, int(starts[tau]), f"{name} for {seen / total:.1%} of {total:.0f} requests")
     return best
 
 
@@ -123,7 +124,7 @@ def redirect_witness(window: Window, inside: Mask, watched: Watched, *, not_befo
         window.hits[inside].sum(0)[first:],
         window.starts[first:],
         watched,
-        name="redirect",
+        name="the redirect fails",
     )
     return None if found is None else found._replace(text=found.text.replace("requests", "hits"))
 
