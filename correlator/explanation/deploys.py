@@ -36,6 +36,9 @@ CAN_CAUSE: dict[Verdict, frozenset[str]] = {
 #: The kind that this verdict is most often caused by, where one stands out.
 TYPICAL: dict[Verdict, str] = {Verdict.TRACKING_BROKEN: "tag", Verdict.REDIRECT_FAILING: "config"}
 
+#: What shows in browsers or at the redirect: healthy routes of a service neither accuse nor clear its changes.
+OUTSIDE_ROUTES = frozenset({Verdict.TRACKING_BROKEN, Verdict.REDIRECT_FAILING})
+
 
 class Weighed(NamedTuple):
     marker: Marker
@@ -90,7 +93,7 @@ def _weigh(
 ) -> Weighed:
     parts = [
         _by_time(marker, onset),
-        _by_service(marker, changes, services),
+        _by_service(marker, verdict, changes, services),
         _by_version(marker, versions, "fails" if any(c.kind == "errors" for c in changes) else "is slow for"),
         _by_kind(marker, verdict),
     ]
@@ -109,11 +112,15 @@ def _by_time(marker: Marker, onset: Onset) -> tuple[float, str]:
     ), f"{_minutes(onset.at - marker.ts)} before the onset" if lag >= 0.5 else "at the onset"
 
 
-def _by_service(marker: Marker, changes: Sequence[Change], services: frozenset[str]) -> tuple[float, str]:
+def _by_service(
+    marker: Marker, verdict: Verdict, changes: Sequence[Change], services: frozenset[str]
+) -> tuple[float, str]:
     own = [c for c in changes if c.service == marker.service]
     if own:
         what = "fails" if own[0].kind == "errors" else "is slow"
         return 3.0, f"{own[0].name} {what} for {own[0].after:.0%} of requests, {own[0].before:.1%} before"
+    if verdict in OUTSIDE_ROUTES:
+        return 0.0, ""
     if marker.service in services:
         # A marker near an onset is weak: without a change in what it touched it stays a bystander (theory.md 4.5).
         return -4.0, "its routes show no change"

@@ -86,3 +86,14 @@ def test_the_nearer_of_two_alike_comes_first(minutes: float) -> None:
 
 def test_no_markers_no_suspects() -> None:
     assert rank() == []
+
+
+def test_healthy_routes_do_not_clear_a_tag_change_when_tracking_broke() -> None:
+    ranked = rank(
+        marker("media", minutes_before=0, change="cdn"),
+        marker("web", minutes_before=0.3, change="tag"),
+        verdict=Verdict.TRACKING_BROKEN,
+        changes=(),
+    )
+    assert [d.service for d in ranked] == ["web", "media"]
+    assert "routes" not in ranked[0].reason
