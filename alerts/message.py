@@ -74,6 +74,10 @@ def action_sentence(campaign: AffectedCampaign, incident: IncidentPayload) -> st
 
 
 def summary(incident: IncidentPayload) -> str:
+    if incident.verdict in (Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE):
+        return f"{incident.title}: sales go on, but cannot be measured. Do not pause"
+    if incident.cost.wasted_per_hour_micros <= 0:
+        return incident.title
     wasted = spoken(incident.cost.wasted_per_hour_micros, incident.cost.currency)
     return f"{incident.title}: wasting about {wasted} an hour"
 

@@ -47,6 +47,12 @@ def test_a_buyer_on_a_phone_reads_what_happened_what_it_costs_and_what_to_press(
     assert message.summary(incident_payload(now=NOW)) == "Mobile checkout is failing: wasting about $90 an hour"
 
 
+@pytest.mark.parametrize("verdict", ["tracking_broken", "platform_data_late"])
+def test_the_headline_of_lost_tracking_claims_no_waste(verdict: str) -> None:
+    text = message.summary(incident_payload(now=NOW, verdict=verdict))
+    assert text == "Mobile checkout is failing: sales go on, but cannot be measured. Do not pause"
+
+
 def test_several_campaigns_are_one_question_and_each_says_its_cost() -> None:
     asked = [
         action(name="A", pause_cost="costs a.", needs=2, reason="spend_share"),
