@@ -122,13 +122,16 @@ class Street:
         )  # fmt: skip
 
     def go(self, *visits: Visit) -> Browser:
-        browser = self.browser()
+        browser, before = self.browser(), len(self.monitor.orders)
 
         async def all_of_them() -> None:
             await asyncio.gather(*(browser.paid(visit) for visit in visits))
             await asyncio.sleep(0.1)  # the background call of parallel tracking is not waited for by a page
 
         asyncio.run(all_of_them())
+        self.orders_after(
+            before, more=browser.counts["orders"]
+        )  # the shop reports in batches: none is left to the next test
         return browser
 
     def records(self, kind: type[Any]) -> list[Any]:
