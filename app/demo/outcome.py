@@ -107,11 +107,14 @@ def closing_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("time to the question", _seconds(outcome.ask_s)),
         ("time to act (last campaign paused)", _seconds(outcome.act_s)),
         ("recovery noticed after the fix", _seconds(outcome.recover_s)),
-        ("ad money lost", f"${outcome.lost:,.2f}"),
-        ("lost per hour while nobody acted", f"${outcome.lost_per_hour:,.2f}"),
-        ("… as the product put it", f"${outcome.wasted_per_hour_said:,.2f}"),
-        ("saved against doing nothing until 09:00", f"${outcome.saved_until_morning:,.2f}"),
     ]
+    if outcome.verdict:
+        rows += [
+            ("ad money lost", f"${outcome.lost:,.2f}"),
+            ("lost per hour while nobody acted", f"${outcome.lost_per_hour:,.2f}"),
+            ("… as the product put it", f"${outcome.wasted_per_hour_said:,.2f}"),
+            ("saved against doing nothing until 09:00", f"${outcome.saved_until_morning:,.2f}"),
+        ]
     return [(name, value) for name, value in rows if value != "-"]
 
 
