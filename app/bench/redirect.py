@@ -14,14 +14,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
+import structlog
 
 from core.control.engine import open_control
 from core.errors import ClicktraceError
@@ -131,6 +134,12 @@ def _measure_clicktrace(profile: Profile, *, seconds: int, connections: int) -> 
         return msgspec.structs.replace(measured, lost=answered - lines)
 
 
+def _run_worker(**arguments: Any) -> None:
+    """The worker in its own process; its log goes to standard error, because standard output is the result's."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    run_worker(**arguments)
+
+
 @contextmanager
 def _worker(data_dir: Path) -> Iterator[tuple[int, int]]:
     """One worker process with one link; (pid, port)."""
@@ -149,7 +158,7 @@ def _worker(data_dir: Path) -> Iterator[tuple[int, int]]:
             "index": 0,
             "journal": JournalConfig.model_validate({}),
         }
-        process = multiprocessing.get_context("spawn").Process(target=run_worker, kwargs=arguments)
+        process = multiprocessing.get_context("spawn").Process(target=_run_worker, kwargs=arguments)
         process.start()
         assert process.pid is not None
         try:
