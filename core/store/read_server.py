@@ -60,6 +60,10 @@ class ReadQuery(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str]
 
 
+#: chDB is typed in part only, and differently from install to install; its handles are typed here.
+_connect: Callable[[str], Any] = chdb.connect
+
+
 class ReadEngine(Protocol):
     """Runs statements under limits that were set before and cannot be changed by them."""
 
@@ -74,7 +78,7 @@ class EmbeddedReads:
         self._limits = _limits(config)
 
     def run(self, sql: str, *, query: ReadQuery) -> bytes:
-        handle = chdb.connect(self._path)
+        handle = _connect(self._path)
         try:
             handle.query(f"USE {query.database}")
             for name, value in ({**query.settings, **self._limits, "readonly": "1"}).items():
