@@ -61,10 +61,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     behaviour: Behaviour = Behaviour()
 
 
-class PostalCodeError(Exception):
-    """What the bad release trips over."""
-
-
 class Shop:
     """State of the shop: who runs in which version, and what each version does wrong."""
 
@@ -96,12 +92,12 @@ class Shop:
         """Take an order; its number.
 
         Raises:
-            PostalCodeError: the running version cannot, or the rare failure that every shop has.
+            KeyError: the running version trips over a field of the form; or the rare failure that every shop has.
         """
         agent = request.headers.get("user-agent", "")
         await asyncio.sleep(self._rng.lognormvariate(_log(ORDER_SECONDS[0]), ORDER_SECONDS[1]))
         if self._rng.random() < self._failure_share(page, device_of(agent)):
-            raise PostalCodeError("address form has no field 'postal_code'")
+            raise KeyError("postal_code")
         order_id = f"o-{secrets.token_hex(6)}"
         value = int(self._values[page.path] * self._rng.lognormvariate(-0.02, 0.2)) // 10_000 * 10_000
         click_id = "" if self.behaviours[w.WEB].tag_missing else request.cookies.get("ct_click", "")
