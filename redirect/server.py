@@ -133,9 +133,7 @@ class Server:
         self._entropy_at = at + ENTROPY_CHARS
         try:
             answer = handle(request, world=self.world, now=self.clock(), entropy=self._entropy[at : at + ENTROPY_CHARS])
-        except (
-            Exception
-        ):  # a defect in handling one request must not end the worker: it is answered 500, counted and logged
+        except Exception:  # a defect met by one request must not end the worker: answered 500, counted, logged
             log.exception("a request failed", target=request.target)
             request.keep_alive = False
             return self.refuse(500, reasons.FAILED)

@@ -78,7 +78,7 @@ class ServerSpanMiddleware:
         token = attach(set_span_in_context(span))
         try:
             await self.app(scope, receive, send_noting_status)
-        except Exception as error:
+        except Exception as error:  # noted on the span whatever it is, and raised again
             span.record_exception(error)
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR, str(error)))
