@@ -26,7 +26,7 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.config import DetectionConfig
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
-from correlator.explanation.explain import Alarm, Case, Located, build_payload, find_scope, locate, route_changes
+from correlator.explanation.explain import Alarm, Case, Located, build_payload, locate, relocate, route_changes
 from correlator.explanation.recovery import (
     Watched,
     Witness,
@@ -201,7 +201,7 @@ class IncidentBook:
         age = facts.now - run_.payload.detected
         located = run_.located
         if age <= SCOPE_SETTLES_MS:
-            located = located._replace(scope=find_scope(window, run_.payload.onset, kind=run_.alarm.kind))
+            located = relocate(window, run_.alarm, located)
         settled = age > VERDICT_SETTLES_MS
         payload = self._explain(
             window,

@@ -76,6 +76,13 @@ def locate(window: Window, alarm: Alarm) -> Located:
     return Located(scope, find_onset(window, inside, before=alarm.detected, not_before=rough.at - 15 * 60_000))
 
 
+def relocate(window: Window, alarm: Alarm, known: Located) -> Located:
+    """Where and when by what was seen since: the first minute of a small fault leaves the onset open, and a wide onset dilutes all figures."""
+    scope = find_scope(window, known.onset.at, kind=alarm.kind)
+    onset = find_onset(window, window.inside(scope), before=alarm.detected, not_before=known.onset.low)
+    return Located(find_scope(window, onset.at, kind=alarm.kind), onset)
+
+
 def find_scope(window: Window, onset: int, *, kind: str) -> dict[str, str]:
     """The simplest combination that explains what happened since the onset."""
     values = {name: window.values(name) for name in DIMENSIONS}
