@@ -1,0 +1,1 @@
+-- What the full redirect service adds to the store: checks of destinations, traffic quality.
