@@ -6,3 +6,7 @@ down_revision = "0001"
 
 def upgrade() -> None:
     pass
+
+
+def downgrade() -> None:
+    pass
