@@ -7,11 +7,18 @@ from typing import Final, Literal
 
 import msgspec
 
+from core.clock import parse_rfc3339
 from core.errors import Invalid
 from core.identity import is_qualified
-from redirect.destinations import AllowList, normalise
+from redirect.destinations import AllowList
+from redirect.links.routing import Rule, Variant, checked_destination, checked_rules, checked_variants
 
 Answer = Literal["redirect", "unavailable"]
+#: What a link's redirect answers; none of them is cached (docs/redirect.md).
+Status = Literal[301, 302, 307]
+#: What a link's parameters must carry a signature for (`redirect.signing`).
+Sign = Literal["", "campaign", "destination"]
+STATUSES: Final = (301, 302, 307)
 PLATFORMS: Final = ("google", "meta", "microsoft", "tiktok", "x", "linkedin", "other")
 #: Paths of the redirect listener that no slug may take.
 RESERVED_SLUGS: Final = frozenset(("ct", "ct.js", "healthz", "robots.txt", "favicon.ico"))
@@ -44,6 +51,17 @@ class LinkDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     answer: Answer = "redirect"
     #: Pass known personal parameters (email, phone, name …) on to the destination. They are never recorded.
     pass_personal: bool = False
+    #: Conditions in the order they are tried; then the variants by weight, then the destination (`redirect.resolve`).
+    rules: tuple[Rule, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    status: Status = 302
+    #: RFC 3339 with a zone; before `starts`, from `expires` on and once `max_clicks` are reached (0 = no limit) hits go to
+    #: `fallback`, without one they are lost clicks.
+    starts: str = ""
+    expires: str = ""
+    max_clicks: int = 0
+    fallback: str = ""
+    sign: Sign = ""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,11 +89,16 @@ def checked(definition: LinkDefinition, *, allowed: AllowList) -> LinkDefinition
         Invalid: with the reason of the first rule it breaks.
     """
     _check_names(definition)
-    destination = normalise(definition.destination)
-    allowed.check(destination)
+    _check_schedule(definition)
+    if definition.status not in STATUSES:
+        raise Invalid("status", f"{definition.status}: one of 301, 302, 307")
+    fallback = definition.fallback
     return msgspec.structs.replace(
         definition,
-        destination=destination.url,
+        destination=checked_destination(definition.destination, allowed=allowed),
+        rules=checked_rules(definition.rules, allowed=allowed),
+        variants=checked_variants(definition.variants, allowed=allowed),
+        fallback=checked_destination(fallback, allowed=allowed, where="fallback: ") if fallback else "",
         domain=definition.domain.lower(),
         platform=definition.platform or _platform_of(definition.campaign),
     )
@@ -97,6 +120,17 @@ def _check_names(definition: LinkDefinition) -> None:
         raise Invalid("campaign", f"{definition.campaign!r} does not belong to platform {definition.platform}")
     if len(definition.tags) > MAX_TAGS or not all(_TAG.fullmatch(tag) for tag in definition.tags):
         raise Invalid("tags", f"at most {MAX_TAGS} tags of 1 to 64 characters without commas")
+
+
+def _check_schedule(definition: LinkDefinition) -> None:
+    try:
+        starts, expires = (parse_rfc3339(text) if text else None for text in (definition.starts, definition.expires))
+    except ValueError as error:
+        raise Invalid("schedule", f"starts, expires: {error}") from None
+    if starts is not None and expires is not None and expires <= starts:
+        raise Invalid("schedule", f"expires {definition.expires} is not after starts {definition.starts}")
+    if definition.max_clicks < 0:
+        raise Invalid("max_clicks", f"{definition.max_clicks}: 0 for no limit, or how many clicks the link may have")
 
 
 def _platform_of(campaign: str) -> str:

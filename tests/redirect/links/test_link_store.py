@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from core.errors import Conflict, Invalid, NotFound
 from redirect.links.model import LinkDefinition
+from redirect.links.routing import Rule, Variant, When
 from redirect.links.store import LinkStore
 
 
@@ -143,6 +144,9 @@ def test_a_definition_survives_storage_unchanged(links: LinkStore) -> None:
     full = definition(
         domain="go.example", platform="meta", account="1", campaign="meta:1:2", ad_group="meta:1:3", creative="meta:1:4",
         tags=("a", "b"), client="acme", note="n", disabled=True, parallel_tracking=True, answer="unavailable", pass_personal=True,
+        rules=(Rule(name="r", when=When(country=("DE",)), variants=(Variant(name="a", destination="https://shop.example/r", weight=2),)),),
+        variants=(Variant(name="b", destination="https://shop.example/b"),), status=307, starts="2026-11-20T10:00:00Z",
+        expires="2027-11-20T10:00:00Z", max_clicks=5, fallback="https://shop.example/f", sign="campaign",
     )  # fmt: skip
     assert {name for name in LinkDefinition.__struct_fields__ if not getattr(full, name)} == set()
     added = links.add(full, author="eva")
