@@ -39,6 +39,31 @@ links = Table(
     Index("links_updated_at", "updated_at"),
 )
 
+#: What lists and searches of links read: one narrow row a link, stored in the order of the pages.
+link_index = Table(
+    "link_index",
+    metadata,
+    Column("slug", String(255), primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("link_id", String(32), nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("text", Text, nullable=False),  # what a search looks into, in lower case
+    Index("link_index_client", "client", "slug", "domain"),
+    sqlite_with_rowid=False,
+)
+
+#: Tags of links, stored in the order of the pages of one tag.
+link_tags = Table(
+    "link_tags",
+    metadata,
+    Column("tag", String(64), primary_key=True),
+    Column("slug", String(255), primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("link_id", String(32), nullable=False),
+    Column("client", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+
 link_history = Table(
     "link_history",
     metadata,

@@ -1,12 +1,51 @@
 """What the full redirect service keeps: change numbers of links, how often a link was used, what the destination watch remembers."""
 
+import json
+
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    pass
+    _link_lists()
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table("link_tags")
+    op.drop_table("link_index")
+
+
+def _link_lists() -> None:
+    """What lists and searches read, filled from the links there are."""
+    index = op.create_table(
+        "link_index",
+        sa.Column("slug", sa.String(length=255), nullable=False),
+        sa.Column("domain", sa.String(length=255), nullable=False),
+        sa.Column("link_id", sa.String(length=32), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("slug", "domain"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("link_index_client", "link_index", ["client", "slug", "domain"], unique=False)
+    tags = op.create_table(
+        "link_tags",
+        sa.Column("tag", sa.String(length=64), nullable=False),
+        sa.Column("slug", sa.String(length=255), nullable=False),
+        sa.Column("domain", sa.String(length=255), nullable=False),
+        sa.Column("link_id", sa.String(length=32), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("tag", "slug", "domain"),
+        sqlite_with_rowid=False,
+    )
+    found = op.get_bind().execute(sa.text("SELECT link_id, slug, domain, client, definition FROM links"))
+    for row in found.all():
+        definition = json.loads(row.definition) if isinstance(row.definition, str) else row.definition
+        own_tags = list(dict.fromkeys(definition.get("tags", ())))
+        looked_into = [definition.get(name, "") for name in ("slug", "destination", "campaign", "note")]
+        keys = {"slug": row.slug, "domain": row.domain, "link_id": row.link_id, "client": row.client}
+        op.execute(index.insert().values(**keys, text="\n".join([*looked_into, *own_tags]).lower()))
+        op.bulk_insert(tags, [{**keys, "tag": tag} for tag in own_tags])
