@@ -16,6 +16,7 @@ import idna
 import msgspec
 
 from core.errors import Invalid
+from core.identity import percent_decode
 
 Reason = Literal[
     "destination_scheme",
@@ -35,11 +36,41 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 #: Parameters that only the redirect may set on a destination.
 RESERVED_PARAMETERS: Final = ("ct_click",)
 
-_SCHEME = re.compile(r"(https?)://", re.IGNORECASE)
+_SCHEME = re.compile(r"(https?)://", re.IGNORECASE | re.ASCII)  # without ASCII, ſ (U+017F) would be an s
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})?")
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
+#: Names that no public resolver answers, or that only networks of one's own use (RFC 6761, 6762, 7686, 8375, 9476, ICANN's list).
+_PRIVATE_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        [
+            "localhost",
+            "localdomain",
+            "local",
+            "internal",
+            "intranet",
+            "private",
+            "corp",
+            "home",
+            "lan",
+            "home.arpa",
+            "test",
+            "invalid",
+            "onion",
+            "alt",
+        ]
+    )
+)
+#: 6to4 and Teredo carry an IPv4 address inside; the relays of 6to4 are nobody's in particular.
+_TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))
+_RELAYS = ipaddress.IPv4Network("192.88.99.0/24")
+#: The only IPv6 space that is given out to hosts (RFC 4291 §2.4). NAT64, IPv4-compatible, site-local, multicast and the rest lie
+#: outside; 3fff::/20 (RFC 9637) is documentation.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
+#: The interface identifier of an ISATAP address begins so and ends with an IPv4 address (RFC 5214 §6.1).
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _PATH_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/%")
 _QUERY_SAFE = _PATH_SAFE | {"?"}
 
@@ -145,14 +176,15 @@ class AllowList:
 def is_private(host: str) -> bool:
     """True for addresses and names that do not belong to the public Internet."""
     try:
-        return not ipaddress.ip_address(host.strip("[]")).is_global
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+        return "." not in host or f".{host}".endswith(_PRIVATE_SUFFIXES)
+    return not (_is_public_ipv4(address) if isinstance(address, ipaddress.IPv4Address) else _is_public_ipv6(address))
 
 
 def parameter_names(query: str) -> frozenset[bytes]:
-    """Names of a query's parameters, as written."""
-    return frozenset(pair.partition("=")[0].encode() for pair in query.split("&") if pair)
+    """Names of a query's parameters, percent-decoded: a server reads `a%62` as `ab`."""
+    return frozenset(percent_decode(pair.partition("=")[0].encode()) for pair in query.split("&") if pair)
 
 
 def _invalid(reason: Reason, detail: str) -> Invalid:
@@ -179,9 +211,13 @@ def _split(rest: str) -> tuple[str, str, str, str]:
 def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     if "@" in authority:
         raise _invalid("destination_credentials", "no user name or password in a destination")
-    host, separator, port = authority.rpartition(":")
-    if not separator or authority.endswith("]"):
-        host, port = authority, ""
+    if authority.startswith("["):
+        literal, bracket, rest = authority.partition("]")
+        host, separator, port = literal + bracket, rest[:1], rest[1:]
+        if separator not in ("", ":"):
+            raise _invalid("destination_host", f"{authority!r} is no host")
+    else:
+        host, _, port = authority.rpartition(":") if ":" in authority else (authority, "", "")
     if not port:
         return _normal_host(host), DEFAULT_PORTS[scheme]
     if not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) < 65_536 or len(port) > 5:
@@ -204,11 +240,14 @@ def _normal_host(host: str) -> str:
 
 
 def _to_ascii(host: str) -> str:
-    if host.isascii():
-        return host.lower()
     try:
-        return idna.encode(host, uts46=True, transitional=False).decode().lower()
-    except idna.IDNAError:
+        if not host.isascii():
+            return idna.encode(host, uts46=True, transitional=False).decode().lower()
+        for label in (name := host.lower()).split("."):
+            if label.startswith("xn--"):
+                idna.ulabel(label)  # browsers decode such a label and refuse one that stands for nothing
+        return name
+    except UnicodeError:
         raise _invalid("destination_host", f"{host!r} is no international host name") from None
 
 
@@ -229,6 +268,20 @@ def _ipv6(text: str) -> str:
     if parsed.ipv4_mapped:
         raise _invalid("destination_host", f"write {parsed.ipv4_mapped} instead of its IPv6 form")
     return f"[{parsed.compressed}]"
+
+
+def _is_public_ipv4(address: ipaddress.IPv4Address) -> bool:
+    return address.is_global and not address.is_multicast and address not in _RELAYS
+
+
+def _is_public_ipv6(address: ipaddress.IPv6Address) -> bool:
+    """Global unicast that leads to no IPv4 address of somebody's own network."""
+    if not (address.is_global and address in _UNICAST) or address in _DOCUMENTATION:
+        return False
+    if any(address in network for network in _TUNNELS):
+        return False
+    inside = int(address) & 0xFFFF_FFFF
+    return int(address) >> 32 & 0xFFFF_FFFF not in _ISATAP or _is_public_ipv4(ipaddress.IPv4Address(inside))
 
 
 def _encode(text: str, safe: frozenset[str]) -> str:
