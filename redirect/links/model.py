@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from core.clock import parse_rfc3339
 from core.errors import Invalid
 from core.identity import is_qualified
-from redirect.destinations import AllowList
+from redirect.destinations import MAX_URL_CHARS, AllowList
 from redirect.links.routing import Rule, Variant, checked_destination, checked_rules, checked_variants
 
 Answer = Literal["redirect", "unavailable"]
@@ -23,45 +24,55 @@ PLATFORMS: Final = ("google", "meta", "microsoft", "tiktok", "x", "linkedin", "o
 #: Paths of the redirect listener that no slug may take.
 RESERVED_SLUGS: Final = frozenset(("ct", "ct.js", "healthz", "robots.txt", "favicon.ico"))
 MAX_TAGS: Final = 32
+MAX_CLICKS: Final = 10**12
 
 _SLUG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
 _TAG = re.compile(r"[^\s,][^,\x00-\x1f]{0,63}")
+#: Control characters, and halves of characters that no encoding can write; a note may have line breaks and tabs.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNWRITABLE_NOTE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_FIELD_OF_ERROR = re.compile(r"`\$\.(\w+)")
 
 
 class LinkDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A link as people write it. `domain` "" answers on every domain; IDs are qualified (`google:1:2`)."""
+    """A link as people write it. What each field says here is also its description in the API."""
 
-    slug: str
-    destination: str
-    domain: str = ""
-    platform: str = ""
-    #: The platform's own account ID, for templates of links without a fixed campaign.
-    account: str = ""
-    campaign: str = ""
-    ad_group: str = ""
-    creative: str = ""
-    tags: tuple[str, ...] = ()
-    client: str = ""
-    note: str = ""
-    disabled: bool = False
-    #: The platform sends the buyer straight to the page and calls the redirect in the background.
-    parallel_tracking: bool = False
-    #: "unavailable" answers 503 by a configuration change; such hits are lost clicks.
-    answer: Answer = "redirect"
-    #: Pass known personal parameters (email, phone, name …) on to the destination. They are never recorded.
-    pass_personal: bool = False
-    #: Conditions in the order they are tried; then the variants by weight, then the destination (`redirect.resolve`).
-    rules: tuple[Rule, ...] = ()
-    variants: tuple[Variant, ...] = ()
-    status: Status = 302
-    #: RFC 3339 with a zone; before `starts`, from `expires` on and once `max_clicks` are reached (0 = no limit) hits go to
-    #: `fallback`, without one they are lost clicks.
-    starts: str = ""
-    expires: str = ""
-    max_clicks: int = 0
-    fallback: str = ""
-    sign: Sign = ""
+    slug: Annotated[str, Meta(max_length=128, description="The short path: letters, digits, - _ . ~")]
+    destination: Annotated[str, Meta(max_length=MAX_URL_CHARS, description="Where it leads; on the allow-list.")]
+    domain: Annotated[str, Meta(max_length=255, description="The domain it answers on; empty = on every one.")] = ""
+    platform: Annotated[str, Meta(max_length=32, description=f"One of {', '.join(PLATFORMS)}.")] = ""
+    account: Annotated[
+        str, Meta(max_length=64, description="The platform's own account ID, for templates without a fixed campaign.")
+    ] = ""
+    campaign: Annotated[str, Meta(max_length=255, description="Qualified: <platform>:<account>:<id>.")] = ""
+    ad_group: Annotated[str, Meta(max_length=255, description="Qualified: <platform>:<account>:<id>.")] = ""
+    creative: Annotated[str, Meta(max_length=255, description="Qualified: <platform>:<account>:<id>.")] = ""
+    tags: Annotated[tuple[str, ...], Meta(max_length=MAX_TAGS, description="Without commas, 1 to 64 characters.")] = ()
+    client: Annotated[str, Meta(max_length=64, description="The tenant that owns the link.")] = ""
+    note: Annotated[str, Meta(max_length=1000, description="Anything people should know.")] = ""
+    disabled: Annotated[bool, Meta(description="Switched off: answers 410.")] = False
+    parallel_tracking: Annotated[
+        bool, Meta(description="The platform sends the buyer straight to the page and calls the redirect behind it.")
+    ] = False
+    answer: Annotated[Answer, Meta(description="unavailable = answer 503; such hits are lost clicks.")] = "redirect"
+    pass_personal: Annotated[
+        bool, Meta(description="Pass known personal parameters (email, phone, name …) on. They are never recorded.")
+    ] = False
+    rules: Annotated[tuple[Rule, ...], Meta(description="Conditions, in the order they are tried.")] = ()
+    variants: Annotated[tuple[Variant, ...], Meta(description="Several destinations, chosen by weight.")] = ()
+    status: Annotated[Status, Meta(description="What the redirect answers; none of them is cached.")] = 302
+    starts: Annotated[str, Meta(max_length=64, description="RFC 3339 with a zone; before it, hits are early.")] = ""
+    expires: Annotated[str, Meta(max_length=64, description="RFC 3339 with a zone; from it on, the link is over.")] = ""
+    max_clicks: Annotated[int, Meta(ge=0, le=MAX_CLICKS, description="0 = no limit.")] = 0
+    fallback: Annotated[
+        str,
+        Meta(
+            max_length=MAX_URL_CHARS,
+            description="Where hits go before starts, from expires on and after max_clicks; empty = they are lost clicks.",
+        ),
+    ] = ""
+    sign: Annotated[Sign, Meta(description="What the link's parameters must carry a signature for.")] = ""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +93,19 @@ class LinkChange(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: int
 
 
+def definition_from(values: dict[str, Any]) -> LinkDefinition:
+    """A definition from decoded JSON: types and lengths are right, its rules are not checked yet.
+
+    Raises:
+        Invalid: the reason is the field.
+    """
+    try:
+        return msgspec.convert(values, LinkDefinition)
+    except msgspec.ValidationError as error:
+        field = _FIELD_OF_ERROR.search(str(error))
+        raise Invalid(field.group(1) if field else "missing_field", str(error)) from None
+
+
 def checked(definition: LinkDefinition, *, allowed: AllowList) -> LinkDefinition:
     """The definition in its normal form, with every rule applied.
 
@@ -93,8 +117,11 @@ def checked(definition: LinkDefinition, *, allowed: AllowList) -> LinkDefinition
     if definition.status not in STATUSES:
         raise Invalid("status", f"{definition.status}: one of 301, 302, 307")
     fallback = definition.fallback
-    return msgspec.structs.replace(
+    definition = definition_from(msgspec.to_builtins(definition))  # types and lengths, however it was made
+    normal = msgspec.structs.replace(
         definition,
+        note=definition.note.replace("\r\n", "\n"),
+        tags=tuple(dict.fromkeys(tag.rstrip() for tag in definition.tags)),
         destination=checked_destination(definition.destination, allowed=allowed),
         rules=checked_rules(definition.rules, allowed=allowed),
         variants=checked_variants(definition.variants, allowed=allowed),
@@ -102,6 +129,22 @@ def checked(definition: LinkDefinition, *, allowed: AllowList) -> LinkDefinition
         domain=definition.domain.lower(),
         platform=definition.platform or _platform_of(definition.campaign),
     )
+    _check_text(normal)
+    return normal
+
+
+def _check_text(definition: LinkDefinition) -> None:
+    """No text of a link, however deep, has characters that a database, a CSV file or a header cannot carry."""
+    for field in definition.__struct_fields__:
+        texts = [msgspec.to_builtins(getattr(definition, field))]
+        while texts:
+            value = texts.pop()
+            if isinstance(value, dict):
+                texts += [*value, *value.values()]
+            elif isinstance(value, list | tuple):
+                texts += value
+            elif isinstance(value, str) and (_UNWRITABLE if field != "note" else _UNWRITABLE_NOTE).search(value):
+                raise Invalid("characters", f"{field}: {value!r} contains control characters or half a character")
 
 
 def _check_names(definition: LinkDefinition) -> None:
