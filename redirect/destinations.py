@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import idna
@@ -96,8 +96,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{self.authority}{self.path}{query}{fragment}"
 
 
-def normalise(url: str) -> Destination:
-    """Parse a URL into its normal form.
+def normalise(url: str, *, reserved: Sequence[str] = RESERVED_PARAMETERS) -> Destination:
+    """Parse a URL into its normal form, which has no parameter in `reserved`.
 
     Raises:
         Invalid: with a `Reason` that says what is wrong with it.
@@ -117,7 +117,7 @@ def normalise(url: str) -> Destination:
         query=_encode(query, _QUERY_SAFE),
         fragment=_encode(fragment, _QUERY_SAFE),
     )
-    _check_reserved(destination.query)
+    _check_reserved(destination.query, reserved=reserved)
     if len(destination.url) > MAX_URL_CHARS:
         raise _invalid("destination_too_long", f"a destination has at most {MAX_URL_CHARS} characters")
     return destination
@@ -161,9 +161,13 @@ class AllowList:
             allowed = ", ".join(self._entries) or "empty"
             raise _invalid(reason, f"{destination.authority} is not in redirect.allowed_destinations (now: {allowed})")
 
+    def names(self, destination: Destination) -> bool:
+        """True when an entry names exactly this host and port, as private ones must be."""
+        return (destination.host, destination.port) in self._exact
+
     def refusal(self, destination: Destination) -> Reason | None:
         """Why a destination in normal form is refused, None when it is allowed."""
-        if (destination.host, destination.port) in self._exact:
+        if self.names(destination):
             return None
         if is_private(destination.host):
             return "destination_private"
@@ -312,7 +316,7 @@ def _remove_dot_segments(path: str) -> str:
     return "/" + "/".join(out)
 
 
-def _check_reserved(query: str) -> None:
-    taken = parameter_names(query) & {name.encode() for name in RESERVED_PARAMETERS}
+def _check_reserved(query: str, *, reserved: Sequence[str]) -> None:
+    taken = parameter_names(query) & {name.encode() for name in reserved}
     if taken:
         raise _invalid("destination_reserved_parameter", "ct_click is set by the redirect, not by a destination")
