@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,11 +11,11 @@ import pytest
 
 from core.incidents import IncidentPayload
 from correlator.detection.engine import exposure_differs, scan_exposure
+from tests.correlator.detection.conftest import World, copy_of
 
 pytestmark = pytest.mark.slow
 
 MINUTE = 60_000
-Make = Callable[..., Any]
 ROSES = "garden.test/roses"
 
 
@@ -23,12 +24,10 @@ def payloads(world: Any) -> list[IncidentPayload]:
 
 
 @pytest.fixture
-def w(world: Make) -> Any:
-    """Two weeks of history, then three minutes of ordinary traffic at 300 times its volume."""
-    made = world().past()
-    made.run(3)
-    assert made.incidents() == []  # the jump in volume is no incident
-    return made
+def w(established: World, engine_dir: Path, tmp_path: Path) -> Iterator[World]:
+    """A copy of the established shop, with its correlator and detection in full run."""
+    with copy_of(established, engine_dir, tmp_path) as copied:
+        yield copied
 
 
 def first(world: Any, fault: Any, *, within_s: float, then_minutes: float = 0.0) -> IncidentPayload:
