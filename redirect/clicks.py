@@ -8,16 +8,14 @@ from typing import Final
 import msgspec
 
 from core.identity import derive_from_values
-from redirect import params, privacy
+from redirect import bots, params, privacy
 from redirect import request as fields
 from redirect.live_link import LiveLink
 from redirect.params import Parameters
 from redirect.privacy import Networks
 from redirect.request import Request
 
-MAX_USER_AGENT: Final = 512
 _MAX_REFERRER: Final = 512
-_NO_AGENT: Final = b',"bot_signals":["no_user_agent"]'
 _encode = msgspec.json.Encoder().encode
 #: Hex digits of randomness one hit may use: click ID, visitor ID, hit span ID.
 ENTROPY_CHARS: Final = 80
@@ -91,7 +89,7 @@ def encode(
     """
     header = request.fields
     network, network_and_hash = networks.describe(request.address)
-    agent, referrer = header[fields.USER_AGENT], header[fields.REFERER]
+    referrer = header[fields.REFERER]
     private = privacy.refused(visit.consent)
     return b'%b,"ts":%d,"click_id":"%b","hit_id":"%b","duration_us":%d%b%b%b%b%b%b}' % (
         link.record,
@@ -101,7 +99,7 @@ def encode(
         duration_us,
         b',"visitor_id":"%b"' % visit.visitor_id.encode() if visit.visitor_id else b"",
         network if private else network_and_hash,
-        _agent(agent[:MAX_USER_AGENT]) if agent else _NO_AGENT,
+        bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS]),
         _referrer(referrer[:_MAX_REFERRER]) if referrer else b"",
         _said(link, parameters, private=private) if parameters is not params.NONE else link.ids,
         _unusual(visit) if visit.consent or visit.parallel else b"",
@@ -139,11 +137,6 @@ def _said(link: LiveLink, parameters: Parameters, *, private: bool) -> bytes:
 def _unusual(visit: Visit) -> bytes:
     parallel = b',"parallel":true' if visit.parallel else b""
     return b',"consent":"%b"%b' % (visit.consent.encode(), parallel) if visit.consent else parallel
-
-
-@lru_cache(maxsize=4096)
-def _agent(user_agent: bytes) -> bytes:
-    return b',"user_agent":' + _encode(user_agent.decode("utf-8", "replace"))
 
 
 @lru_cache(maxsize=4096)

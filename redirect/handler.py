@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from core.errors import Invalid
-from redirect import clicks, events, params, privacy, reasons
+from redirect import bots, clicks, events, params, privacy, reasons
 from redirect import request as fields
 from redirect.live_link import STATUS, LinkTable, LiveLink
 from redirect.privacy import Networks
@@ -285,7 +285,7 @@ def _events(request: Request, world: World, *, now: int) -> Answer:
             request.body,
             now=now,
             visitor_id=privacy.visitor_from_cookie(cookie),
-            user_agent=request.fields[fields.USER_AGENT][: clicks.MAX_USER_AGENT].decode("utf-8", "replace"),
+            user_agent=request.fields[fields.USER_AGENT][: bots.MAX_USER_AGENT].decode("utf-8", "replace"),
             private=privacy.refused(consent),
         )
     except Invalid as error:

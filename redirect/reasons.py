@@ -42,6 +42,17 @@ TIMED_OUT: Final = "timed_out"
 TOO_MANY_CONNECTIONS: Final = "too_many_connections"
 FAILED: Final = "failed"
 
+# --- signals of a machine, recorded with the click (`bot_signals`); none of them changes the answer ------------------------------
+#: No User-Agent header.
+NO_USER_AGENT: Final = "no_user_agent"
+#: The browser calls itself headless, in its User-Agent or in its client hints.
+HEADLESS: Final = "headless"
+#: No Accept header: a library or an app. Weak: some apps report the clicks of real people so, and it alone makes no bot.
+NO_ACCEPT: Final = "no_accept"
+
+#: What `redirect.bots` may say, in the order in which it does.
+BOT_SIGNALS: Final[tuple[str, ...]] = (NO_USER_AGENT, HEADLESS, NO_ACCEPT)
+
 OUTCOMES: Final[tuple[str, ...]] = (
     REDIRECTED,
     DISABLED,

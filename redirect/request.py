@@ -22,7 +22,9 @@ IF_NONE_MATCH: Final = 11
 ORIGIN: Final = 12
 EXPECT: Final = 13
 PING_TO: Final = 14
-_SLOTS: Final = 15
+ACCEPT: Final = 15
+CLIENT_HINTS: Final = 16
+_SLOTS: Final = 17
 
 _NAMES: Final[dict[str, int]] = {
     "Host": HOST,
@@ -42,8 +44,9 @@ _NAMES: Final[dict[str, int]] = {
     "Origin": ORIGIN,
     "Expect": EXPECT,
     "Ping-To": PING_TO,
+    "Accept": ACCEPT,
+    "Sec-CH-UA": CLIENT_HINTS,
     # What browsers send on every navigation and nobody here reads: known, so that it costs one look-up and no lower().
-    "Accept": IGNORED,
     "Accept-Encoding": IGNORED,
     "Accept-Language": IGNORED,
     "Cache-Control": IGNORED,
@@ -51,7 +54,6 @@ _NAMES: Final[dict[str, int]] = {
     "DNT": IGNORED,
     "Pragma": IGNORED,
     "Priority": IGNORED,
-    "Sec-CH-UA": IGNORED,
     "Sec-CH-UA-Mobile": IGNORED,
     "Sec-CH-UA-Platform": IGNORED,
     "Sec-Fetch-Site": IGNORED,

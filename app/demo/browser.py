@@ -58,7 +58,9 @@ class Browser:
             target = f"{link.page.path}?{query}"
         else:
             answer = await self._hit(
-                f"/{link.slug}?{query}", visit, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+                f"/{link.slug}?{query}",
+                visit,
+                {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
             )
             if answer is None or answer.status != 302:
                 self._lose(visit, "lost_at_redirect")
@@ -157,7 +159,9 @@ class Browser:
     async def _background_call(self, visit: Visit, query: str) -> None:
         """Parallel tracking: the browser calls the redirect while the buyer is already on the page."""
         answer = await self._hit(
-            f"/{visit.link.slug}?{query}", visit, {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}
+            f"/{visit.link.slug}?{query}",
+            visit,
+            {"Accept": "*/*", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"},
         )
         if answer is None or answer.status != 302:
             self.counts["background_call_failed"] += 1

@@ -50,7 +50,8 @@ def clicks_of(answer: Answer) -> list[Click]:
 
 def test_the_whole_answer_and_the_whole_record() -> None:
     answer = ask(
-        b"/spring?fbclid=x&utm_source=meta", headers={b"User-Agent": b"ua", b"Referer": b"https://A.example/b"}
+        b"/spring?fbclid=x&utm_source=meta",
+        headers={b"User-Agent": b"ua", b"Accept": b"*/*", b"Referer": b"https://A.example/b"},
     )
     [click] = clicks_of(answer)
     click_id = click.click_id
