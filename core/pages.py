@@ -7,9 +7,14 @@ form. No other module may cut a URL into a page by itself.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
+
+from core.personal import holds_email
 
 MAX_PAGE_CHARS = 512
 _DEFAULT_PORTS = (":80", ":443")
+#: Stands for a path segment that holds an e-mail address, which is never recorded.
+EMAIL_SEGMENT: Final = ":email"
 
 
 @lru_cache(maxsize=16_384)
@@ -18,7 +23,7 @@ def normalise_page(url: str) -> str:
 
     The host is lower-case and keeps a port that is not the default one; scheme, credentials, query, fragment and trailing slashes
     are gone; the root page is just the host. A URL without a scheme (``shop.example/p``) is read the same way. The path keeps its
-    case and its percent-encoding, because servers may tell them apart.
+    case and its percent-encoding, because servers may tell them apart. A segment with an e-mail address is written ``:email``.
 
     Returns:
         The page, at most 512 characters, or "" when the URL names no host.
@@ -39,4 +44,6 @@ def normalise_page(url: str) -> str:
     if not host or any(c.isspace() for c in host):
         return ""
     path = path.rstrip("/")
+    if holds_email(path):
+        path = "/".join(EMAIL_SEGMENT if holds_email(segment) else segment for segment in path.split("/"))
     return (f"{host}/{path}" if path else host)[:MAX_PAGE_CHARS]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from core.identity import derive_from_values
+from core.personal import holds_email
 from redirect import bots, params, privacy
 from redirect import request as fields
 from redirect.live_link import LiveLink
@@ -16,6 +18,7 @@ from redirect.privacy import Networks
 from redirect.request import Request
 
 _MAX_REFERRER: Final = 512
+_HOST: Final = re.compile(rb"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 _encode = msgspec.json.Encoder().encode
 #: Hex digits of randomness one hit may use: click ID, visitor ID, hit span ID.
 ENTROPY_CHARS: Final = 80
@@ -146,14 +149,14 @@ def _referrer(referrer: bytes) -> bytes:
 
 
 def referrer_host(referrer: bytes) -> str:
-    """The host of a Referer header, lower-case, without port and credentials; "" when it names none."""
+    """The host of a Referer header, lower-case, without port and credentials; "" when it names none (`eva%40x.example`)."""
     rest = referrer.partition(b"://")[2]
     for mark in b"/", b"?", b"#":
         rest = rest.partition(mark)[0]
     host = rest.rpartition(b"@")[2].lower()
     if not host.startswith(b"["):
         host = host.partition(b":")[0]
-    return host[:253].decode("ascii", "replace")
+    return host.decode() if _HOST.fullmatch(host) else ""
 
 
 def _platform_of(ids: dict[bytes, bytes]) -> str:
@@ -164,4 +167,6 @@ def _platform_of(ids: dict[bytes, bytes]) -> str:
 
 
 def _platform_ids(ids: dict[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode("utf-8", "replace") for name, value in ids.items() if value}
+    """The platform's IDs; one that holds an e-mail address is none of the platform's, and is not recorded."""
+    texts = {name.decode(): value.decode("utf-8", "replace") for name, value in ids.items() if value}
+    return {name: text for name, text in texts.items() if not holds_email(text)}

@@ -16,9 +16,10 @@ import msgspec
 from core.errors import Invalid
 from core.identity import is_click_id
 from core.pages import normalise_page
+from core.personal import holds_email
 from core.records import Touch
 from redirect import reasons
-from redirect.params import PERSONAL_PARAMETERS
+from redirect.params import is_personal
 
 SOURCE: Final = "snippet"
 MAX_EVENTS: Final = 50
@@ -44,8 +45,6 @@ NAMES: Final = frozenset(
 )
 _SESSION = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-_PERSONAL: Final = frozenset(name.decode() for name in PERSONAL_PARAMETERS)
 _MAX_DURATION_MS: Final = 2**32 - 1
 
 
@@ -122,11 +121,12 @@ def _attributes(given: dict[str, str | float | bool]) -> dict[str, str]:
     """Bounded texts; personal names and texts that hold an e-mail address are left out, never recorded."""
     if len(given) > MAX_ATTRIBUTES or not all(_LABEL.fullmatch(name) for name in given):
         raise _invalid(reasons.EVENTS_BAD_FIELD, f"attributes: at most {MAX_ATTRIBUTES}, names of letters and digits")
-    texts = {name: _text(value) for name, value in given.items() if name.lower() not in _PERSONAL}
-    return {name: text for name, text in texts.items() if not ("@" in text and _EMAIL.search(text))}
+    texts = {name: _text(value) for name, value in given.items() if not is_personal(name.encode())}
+    # Looked at whole and cut afterwards: half an address is still one.
+    return {name: text[:MAX_TEXT] for name, text in texts.items() if not holds_email(text)}
 
 
 def _text(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value[:MAX_TEXT] if isinstance(value, str) else f"{value:g}"
+    return value if isinstance(value, str) else f"{value:g}"

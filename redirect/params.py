@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Final
 
 from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS, is_macro, percent_decode, usable
+from core.personal import holds_email
 
 UTM_PARAMETERS: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id")
 #: Names that carry personal data in URLs found in the wild: never recorded, passed on only if the link says so.
@@ -29,6 +30,8 @@ PERSONAL_PARAMETERS: Final = frozenset(
     b"name firstname first_name fname lastname last_name lname surname fullname full_name username user_name "
     b"address street zip zipcode zip_code postcode postal_code birthday birthdate dob ssn iban password passwd".split()
 )
+#: The same as the last word of a longer name: `user[email]`, `billing-phone`; `email_campaign` says nothing personal.
+_PERSONAL_LAST_WORDS: Final = frozenset(b"email phone telephone iban ssn password passwd birthday surname".split())
 MAX_TEXT: Final = 256
 
 _PLATFORM_ID, _UTM, _OURS, _CONSENT, _PERSONAL = range(1, 6)
@@ -43,9 +46,11 @@ _USES: Final[dict[bytes, int]] = {
 }
 #: What may stand in a query as it is (RFC 3986); everything else is percent-encoded before it enters a header line.
 _SAFE: Final = bytes(range(0x61, 0x7B)) + bytes(range(0x41, 0x5B)) + b"0123456789-._~!$&'()*+,;=:@/?%"
-_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_WORD_END: Final = re.compile(rb"[^a-z0-9]+")
 _QUALIFIED_PARTS: Final = 3
 _MEMO_SIZE: Final = 8192
+#: Longer names are not remembered: the memo must stay small whatever is sent.
+_MEMO_NAME_BYTES: Final = 64
 
 
 class Parameters:
@@ -69,7 +74,7 @@ def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Paramet
     """Read a raw query string.
 
     Args:
-        own: names the destination already carries; the link's own value wins, so they are not passed on.
+        own: names the destination already carries, percent-decoded; the link's own value wins, so they are not passed on.
         pass_personal: pass known personal parameters on (they are never recorded).
     """
     if query.translate(None, _SAFE):
@@ -78,15 +83,23 @@ def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Paramet
     kept: list[bytes] = []
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
-        use = _USES.get(name) or _unusual(name)
+        use = _USES.get(name) or (_unusual(name) if len(name) <= _MEMO_NAME_BYTES else _unusual.__wrapped__(name))
         if use:
             _note(found, name, value, use)
             if use == _OURS or (use == _PERSONAL and not pass_personal):
                 continue
-        if name and name not in own:
+        # A server reads `a%62` and `ab` as one name: the link's own value must win in any spelling.
+        if name and (percent_decode(name) if b"%" in name else name) not in own:
             kept.append(pair)
     found.passed = b"&".join(kept)
     return found
+
+
+def without(passed: bytes, own: frozenset[bytes]) -> bytes:
+    """`Parameters.passed` less the names that a destination carries itself, where it was chosen after the query was read."""
+    if not passed or not own:
+        return passed
+    return b"&".join(pair for pair in passed.split(b"&") if percent_decode(pair.partition(b"=")[0]) not in own)
 
 
 def qualified_or(value: bytes | None, fallback: str) -> str:
@@ -96,9 +109,17 @@ def qualified_or(value: bytes | None, fallback: str) -> str:
     return _qualified(value) or fallback
 
 
+def is_personal(name: bytes) -> bool:
+    """True for a name, percent-decoded, that says its value is personal."""
+    lower = name.lower()
+    return lower in PERSONAL_PARAMETERS or _WORD_END.split(lower.rstrip(b"]"))[-1] in _PERSONAL_LAST_WORDS
+
+
 def text_or(value: bytes | None, fallback: str) -> str:
     """A recorded free text from a parameter, cut to 256 bytes; absent when empty, a macro, or it holds an e-mail address."""
-    return (_text(value[:MAX_TEXT]) or fallback) if value else fallback
+    if not value or (len(value) > MAX_TEXT and holds_email(value.decode("utf-8", "replace"))):
+        return fallback  # looked at whole: half an address is still one
+    return _text(value[:MAX_TEXT]) or fallback
 
 
 # Campaigns and utm values repeat from click to click: what was decided once is remembered, in bounded memory.
@@ -110,21 +131,23 @@ def _qualified(value: bytes) -> str:
     if len(parts) != _QUALIFIED_PARTS or not all(parts) or any(is_macro(part) for part in parts):
         return ""
     text = value.decode("utf-8", "replace")
-    return text if text.isprintable() else ""
+    return text if text.isprintable() and not holds_email(text) else ""
 
 
 @lru_cache(maxsize=_MEMO_SIZE)
 def _text(value: bytes) -> str:
     text = "" if is_macro(value) else value.decode("utf-8", "replace")
-    return "" if "@" in text and _EMAIL.search(text) else text
+    return "" if holds_email(text) else text
 
 
+@lru_cache(maxsize=_MEMO_SIZE)
 def _unusual(name: bytes) -> int:
     """Personal parameters and our own ones in unusual spellings (`Email`, `%65mail`, `ct%5Fclick`) must not slip through."""
     decoded = percent_decode(name)
-    if decoded.lower() in PERSONAL_PARAMETERS:
+    if is_personal(decoded):
         return _PERSONAL
-    return _OURS if decoded is not name and _USES.get(decoded) == _OURS else 0
+    use = _USES.get(decoded, 0) if decoded is not name else 0
+    return use if use in (_OURS, _CONSENT) else 0
 
 
 def _note(found: Parameters, name: bytes, raw: bytes, use: int) -> None:

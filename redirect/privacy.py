@@ -24,9 +24,9 @@ _MEMO_SIZE: Final = 65_536
 
 def decide_consent(*, gpc: bytes, parameter: bytes, cookie: bytes) -> str:
     """One of the four words. The browser's signal outweighs what a page wrote; the parameter outweighs an older cookie."""
-    if gpc == b"1":
+    if gpc.startswith(b"1"):  # sent twice it reads "1, 1"
         return REFUSED_BY_BROWSER
-    said = parameter or (cookie_value(cookie, CONSENT_NAME) if cookie else b"")
+    said = (parameter or (cookie_value(cookie, CONSENT_NAME) if cookie else b"")).lower()
     if said == b"no":
         return REFUSED
     return GIVEN if said == b"yes" else NOT_STATED

@@ -4,7 +4,7 @@
 (function(w,d,n){
 if(w.clicktrace)return;
 var s=d.currentScript||{},a=s.dataset||{},l=location,E=a.endpoint||new URL(s.src).origin,S=(a.sites||"__SITES__").split(" "),q=[],T,V={},F=[],
-Q=l.search.slice(1),C=n.globalPrivacyControl?"no":P(Q,"ct_consent")||K("ct_consent"),R,
+Q=l.search.slice(1),C=n.globalPrivacyControl?"no":(P(Q,"ct_consent")||K("ct_consent")).toLowerCase(),R,
 A=w.clicktrace={click:"",traceparent:"",derive:D,track:t,flush:f},I=H(crypto.getRandomValues(new Uint8Array(8)));
 function H(u){return Array.from(u,function(x){return(x+256).toString(16).slice(1)}).join("")}
 /* K: a cookie. P: first occurrence of a query parameter, as written. */
