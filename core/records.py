@@ -244,6 +244,42 @@ class Watermark(Record, frozen=True, kw_only=True, omit_defaults=True, tag="wate
     documented_lag_s: int = 0
 
 
+class Check(Record, frozen=True, kw_only=True, omit_defaults=True, tag="check"):
+    """One look of the destination watch at a URL that links lead to (`redirect.watch.check` says what the words mean)."""
+
+    url: str
+    host: str
+    #: ok, care, changed, failing; unused = no link leads there any more, so what was found is over.
+    state: Literal["ok", "care", "changed", "failing", "unused"]
+    #: It stands until a newer one, at the latest until here (ms): a watch that was switched off leaves no alert behind.
+    holds_until: int
+    findings: list[str] = []
+    details: list[str] = []
+    links: list[str] = []
+    campaigns: list[str] = []
+    clients: list[str] = []
+    statuses: list[int] = []
+    final_url: str = ""
+    ttfb_ms: int = 0
+    certificate_expires: int = 0
+    click_id_survived: bool = False
+    title: str = ""
+    accepted_by: str = ""
+
+
+class Canary(Record, frozen=True, kw_only=True, omit_defaults=True, tag="canary"):
+    """One step of a canary click: our own click or touch, on the way that people's take, and never counted with theirs."""
+
+    click_id: str
+    step: Literal["click", "touch"]
+    link_id: str = ""
+    slug: str = ""
+    domain: str = ""
+    http_status: int = 0
+    reason: str = ""
+    duration_us: int = 0
+
+
 AnyRecord = (
     Click
     | Touch
@@ -259,6 +295,8 @@ AnyRecord = (
     | Baseline
     | Decision
     | Watermark
+    | Check
+    | Canary
 )
 
 
@@ -280,6 +318,8 @@ class Kinds:
         "baseline": Baseline,
         "decision": Decision,
         "watermark": Watermark,
+        "check": Check,
+        "canary": Canary,
     }
 
 

@@ -226,3 +226,17 @@ dead_letters = Table(
     Column("at", BigInteger, nullable=False),
     Column("redriven_at", BigInteger),
 )
+
+# --- destination watch -------------------------------------------------------------------------------------------------------
+#: What is remembered of every URL that live links lead to: the newest look, and what people or the first good look made expected.
+watched_destinations = Table(
+    "watched_destinations",
+    metadata,
+    Column("url_sha256", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # redirect.watch.check.State
+    Column("seen", JSON, nullable=False),
+    Column("findings", JSON, nullable=False),
+    Column("baseline", JSON),
+    Column("checked_at", BigInteger, nullable=False),
+)

@@ -11,9 +11,11 @@ down_revision = "0001"
 
 def upgrade() -> None:
     _link_lists()
+    _watched_destinations()
 
 
 def downgrade() -> None:
+    op.drop_table("watched_destinations")
     op.drop_table("link_tags")
     op.drop_table("link_index")
 
@@ -49,3 +51,17 @@ def _link_lists() -> None:
         keys = {"slug": row.slug, "domain": row.domain, "link_id": row.link_id, "client": row.client}
         op.execute(index.insert().values(**keys, text="\n".join([*looked_into, *own_tags]).lower()))
         op.bulk_insert(tags, [{**keys, "tag": tag} for tag in own_tags])
+
+
+def _watched_destinations() -> None:
+    op.create_table(
+        "watched_destinations",
+        sa.Column("url_sha256", sa.String(length=64), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("seen", sa.JSON(), nullable=False),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        sa.Column("baseline", sa.JSON(), nullable=True),
+        sa.Column("checked_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("url_sha256"),
+    )
