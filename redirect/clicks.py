@@ -14,6 +14,7 @@ from redirect import bots, params, privacy
 from redirect import request as fields
 from redirect.live_link import LiveLink
 from redirect.params import Parameters
+from redirect.plan import Decision
 from redirect.privacy import Networks
 from redirect.request import Request
 
@@ -76,6 +77,7 @@ def is_parallel(request: Request, link: LiveLink, parameters: Parameters) -> boo
 def encode(
     request: Request,
     link: LiveLink,
+    decision: Decision,
     parameters: Parameters,
     visit: Visit,
     *,
@@ -94,8 +96,8 @@ def encode(
     network, network_and_hash = networks.describe(request.address)
     referrer = header[fields.REFERER]
     private = privacy.refused(visit.consent)
-    return b'%b,"ts":%d,"click_id":"%b","hit_id":"%b","duration_us":%d%b%b%b%b%b%b}' % (
-        link.record,
+    return b'%b,"ts":%d,"click_id":"%b","hit_id":"%b","duration_us":%d%b%b%b%b%b%b%b}' % (
+        decision.target.record,
         now,
         visit.click_id.encode(),
         hit_id.encode(),
@@ -106,6 +108,7 @@ def encode(
         _referrer(referrer[:_MAX_REFERRER]) if referrer else b"",
         _said(link, parameters, private=private) if parameters is not params.NONE else link.ids,
         _unusual(visit) if visit.consent or visit.parallel else b"",
+        _routing(decision.trace) if decision.trace else b"",
     )
 
 
@@ -140,6 +143,11 @@ def _said(link: LiveLink, parameters: Parameters, *, private: bool) -> bytes:
 def _unusual(visit: Visit) -> bytes:
     parallel = b',"parallel":true' if visit.parallel else b""
     return b',"consent":"%b"%b' % (visit.consent.encode(), parallel) if visit.consent else parallel
+
+
+@lru_cache(maxsize=4096)
+def _routing(trace: tuple[str, ...]) -> bytes:
+    return b',"routing":' + _encode(trace)
 
 
 @lru_cache(maxsize=4096)

@@ -5,8 +5,9 @@ The hot path, in the order it happens:
 1. look up the link by host and raw path,
 2. read the query once,
 3. decide consent, click ID and visitor ID,
-4. render the Location from the destination's normal form, the parameters passed on, and `ct_click`,
-5. build the Click.
+4. choose the destination, where the link has more than one (`redirect.resolve`),
+5. render the Location from the destination's normal form, the parameters passed on, and `ct_click`,
+6. build the Click.
 
 Nothing here reads a clock, a socket, a file or a database; `redirect.server` does, and writes the journal before any answer leaves.
 """
@@ -15,18 +16,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 import msgspec
 
 from core.errors import Invalid
-from redirect import bots, clicks, events, params, privacy, reasons
+from redirect import bots, clicks, events, params, previews, privacy, reasons
 from redirect import request as fields
-from redirect.live_link import STATUS, LinkTable, LiveLink
+from redirect.country import Countries
+from redirect.live_link import LinkTable, LiveLink
+from redirect.plan import Decision, Plan, Target
 from redirect.privacy import Networks
 from redirect.rate_limit import RateLimit
 from redirect.request import Request
+from redirect.resolve import resolve
+from redirect.visitor import RequestVisitor
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +57,9 @@ class World:
     `date` is the Date header's value, `health` renders the body of `/healthz` and says whether we are healthy.
     """
 
-    __slots__ = ("cookie_domain", "date", "domains", "health", "limit", "links", "networks", "origins", "snippet")
+    __slots__ = (
+        "cookie_domain", "countries", "date", "domains", "exhausted", "health", "limit", "links", "networks", "origins", "snippet",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,6 +72,8 @@ class World:
         domains: frozenset[bytes] = frozenset(),
         origins: frozenset[bytes] = frozenset(),
         cookie_domain: bytes = b"",
+        countries: Countries | None = None,
+        exhausted: Container[str] = (),
     ) -> None:
         self.links = links
         self.networks = networks
@@ -76,6 +85,9 @@ class World:
         #: Hosts whose pages may send events; empty = any.
         self.origins = origins
         self.cookie_domain = cookie_domain
+        self.countries = countries or Countries()
+        #: IDs of links that had their `max_clicks`.
+        self.exhausted = exhausted
         self.date = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -87,8 +99,10 @@ _ORIGIN: Final = re.compile(rb"https?://[a-z0-9.\[\]:-]{1,255}", re.IGNORECASE)
 _STATUS_LINE: Final[dict[int, bytes]] = {
     200: b"HTTP/1.1 200 OK\r\nDate: ",
     204: b"HTTP/1.1 204 No Content\r\nDate: ",
+    301: b"HTTP/1.1 301 Moved Permanently\r\nDate: ",
     302: b"HTTP/1.1 302 Found\r\nDate: ",
     304: b"HTTP/1.1 304 Not Modified\r\nDate: ",
+    307: b"HTTP/1.1 307 Temporary Redirect\r\nDate: ",
     400: b"HTTP/1.1 400 Bad Request\r\nDate: ",
     403: b"HTTP/1.1 403 Forbidden\r\nDate: ",
     404: b"HTTP/1.1 404 Not Found\r\nDate: ",
@@ -109,6 +123,9 @@ _TEXT: Final = (
 _LOST_TEXT: Final[dict[str, bytes]] = {
     reasons.UNAVAILABLE: b"This link is unavailable for the moment.\n",
     reasons.DISABLED: b"This link was switched off.\n",
+    reasons.NOT_STARTED: b"This link does not work yet.\n",
+    reasons.EXPIRED: b"This link is over.\n",
+    reasons.MAX_CLICKS_REACHED: b"This link is over.\n",
     reasons.DESTINATION_NOT_ALLOWED: b"This link leads to a place that is not allowed.\n",
 }
 
@@ -149,16 +166,27 @@ def _hit(
     """A hit on a known link: a redirect with its click, or a lost click with its reason."""
     header = request.fields
     parameters = params.read(query, own=link.own, pass_personal=link.pass_personal) if query else params.NONE
-    if header[fields.PURPOSE] or request.method not in (b"GET", b"POST"):
-        return _uncounted(request, link, parameters.passed, world=world)
     visit = clicks.Visit(request, link, parameters, entropy)
-    if link.outcome == reasons.REDIRECTED:
-        wire = _redirect(request, link, parameters.passed, visit, world=world)
+    decision, passed = link.decision, parameters.passed
+    if link.plan is not None:
+        decision = _route(request, link, link.plan, query, visit, world=world, now=now)
+        passed = params.without(passed, decision.target.own)
+    target = decision.target
+    # A browser says what its navigations are for, and no preview does: only the others are looked up.
+    if (
+        header[fields.PURPOSE]
+        or request.method not in (b"GET", b"POST")
+        or (not header[fields.SEC_FETCH_MODE] and previews.is_preview(header[fields.USER_AGENT]))
+    ):
+        return _uncounted(request, target, passed, world=world)
+    if target.outcome == reasons.REDIRECTED:
+        wire = _redirect(request, target, passed, visit, world=world)
     else:
-        wire = plain(STATUS[link.outcome], _LOST_TEXT[link.outcome], date=world.date, keep_alive=request.keep_alive)
+        wire = plain(target.status, _LOST_TEXT[target.outcome], date=world.date, keep_alive=request.keep_alive)
     click = clicks.encode(
         request,
         link,
+        decision,
         parameters,
         visit,
         networks=world.networks,
@@ -166,21 +194,40 @@ def _hit(
         hit_id=entropy[64:80],
         duration_us=int((timer() - request.started) * 1e6),
     )
-    return Answer(wire, link.outcome, (click,))
+    return Answer(wire, target.outcome, (click,))
 
 
-def _redirect(request: Request, link: LiveLink, passed: bytes, visit: clicks.Visit, *, world: World) -> bytes:
-    """The 302: destination, then what is passed on, then our click ID."""
+def _route(
+    request: Request, link: LiveLink, plan: Plan, query: bytes, visit: clicks.Visit, *, world: World, now: int
+) -> Decision:
+    """The way of a hit on a link with a schedule, rules or variants."""
+    header = request.fields
+    visitor = RequestVisitor(
+        user_agent=header[fields.USER_AGENT],
+        accept_language=header[fields.ACCEPT_LANGUAGE],
+        address=request.address,
+        query=query,
+        countries=world.countries,
+    )
+    exhausted = plan.max_clicks > 0 and link.link_id in world.exhausted
+    return resolve(plan, visitor, now=now, key=visit.visitor_id or visit.click_id, exhausted=exhausted)
+
+
+def _redirect(request: Request, target: Target, passed: bytes, visit: clicks.Visit, *, world: World) -> bytes:
+    """The redirect: destination, then what is passed on, then our click ID.
+
+    Whatever its status, it is never stored: a 301 from a browser's cache would be a click that nobody counts.
+    """
     return b"%b%b\r\nContent-Length: 0\r\nCache-Control: no-store\r\n%b%bLocation: %b%b%bct_click=%b%b\r\n\r\n" % (
-        _STATUS_LINE[302],
+        _STATUS_LINE[target.status],
         world.date,
         b"" if request.keep_alive else _CLOSE,
         _visitor_cookie(visit.visitor_id, request, world) if visit.new_visitor else b"",
-        link.location,
+        target.location,
         passed,
         b"&" if passed else b"",
         visit.click_id.encode(),
-        link.tail,
+        target.tail,
     )
 
 
@@ -193,18 +240,19 @@ def _visitor_cookie(visitor_id: str, request: Request, world: World) -> bytes:
     )
 
 
-def _uncounted(request: Request, link: LiveLink, passed: bytes, *, world: World) -> Answer:
-    """Requests that are no clicks: HEAD, prefetch, and methods a link does not have."""
+def _uncounted(request: Request, target: Target, passed: bytes, *, world: World) -> Answer:
+    """Requests that are no clicks: HEAD, prefetch, link previews, and methods a link does not have."""
     date, keep = world.date, request.keep_alive
+    if request.method not in (b"GET", b"POST", b"HEAD"):
+        return _not_allowed(request, world)
     if request.fields[fields.PURPOSE] and request.method != b"HEAD":
         # A prefetched redirect would be used for the real click without asking us again: refusing it makes the browser come back.
         return Answer(plain(503, b"", date=date, keep_alive=keep), reasons.PREFETCH)
-    if request.method != b"HEAD":
-        return _not_allowed(request, world)
-    status = STATUS[link.outcome]
-    location = (link.location + passed).rstrip(b"?&") + link.tail if status == 302 else b""
-    extra = b"Location: " + location + b"\r\n" if location else b""
-    return Answer(plain(status, b"", date=date, keep_alive=keep, extra=extra), reasons.HEAD)
+    # The way a visitor would go, so that a preview shows the page; without a click ID and a cookie, because nobody clicked.
+    location = (target.location + passed).rstrip(b"?&") + target.tail
+    extra = b"Location: " + location + b"\r\n" if target.location else b""
+    outcome = reasons.HEAD if request.method == b"HEAD" else reasons.LINK_PREVIEW
+    return Answer(plain(target.status, b"", date=date, keep_alive=keep, extra=extra), outcome)
 
 
 # --- everything that is not a hit by its usual spelling ------------------------------------------------------------------------

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from core.errors import Invalid
-from core.pages import normalise_page
 from redirect import reasons
-from redirect.destinations import AllowList, normalise, parameter_names
+from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkDefinition
-
-SOURCE: Final = "redirect"
-
-#: Outcome -> HTTP status of a known link.
-STATUS: Final[dict[str, int]] = {
-    reasons.REDIRECTED: 302,
-    reasons.UNAVAILABLE: 503,
-    reasons.DISABLED: 410,
-    reasons.DESTINATION_NOT_ALLOWED: 403,
-}
+from redirect.plan import Decision, Plan, has_routing, lost_target, to_plan, to_target
 
 
 class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`location` + passed parameters + `ct_click=<id>` + `tail` is the Location header's value.
+    """A link prepared. `plan` is None where every hit ends the same way: for a plain, disabled or unavailable link.
 
-    `location` ends with ``?`` or ``&``; `tail` is the fragment with its mark, or empty. `record` and `ids` are the parts of its
-    Click records that are the same for every hit, as JSON: `record` opens the object, `ids` goes on with a comma.
+    `ids` goes on with a comma: the part of its Click records, as JSON, that says campaign, ad group and creative.
     """
 
     link_id: str
     version: int
     slug: str
     domain: str
-    #: redirected, or why a hit is a lost click.
-    outcome: str
-    location: bytes
-    tail: bytes
+    #: The end of every hit of a link without a plan.
+    decision: Decision
+    plan: Plan | None
+    #: Names of parameters that the destination carries, as far as they are known before it is chosen.
     own: frozenset[bytes]
-    record: bytes
     ids: bytes
     platform: str
     campaign: str
@@ -51,34 +37,23 @@ class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def to_live(link: Link, *, allowed: AllowList) -> LiveLink:
-    """Prepare a stored link. A destination that the allow-list no longer contains makes its hits lost clicks, never a redirect."""
+    """Prepare a stored link."""
     definition = link.definition
-    location, tail, own = b"", b"", frozenset[bytes]()
-    outcome: str = reasons.REDIRECTED
-    try:
-        destination = normalise(definition.destination)
-        allowed.check(destination)
-    except Invalid:
-        outcome = reasons.DESTINATION_NOT_ALLOWED
-    else:
-        head, _, fragment = destination.url.partition("#")
-        location = f"{head}{'&' if destination.query else '?'}".encode()
-        tail = f"#{fragment}".encode() if fragment else b""
-        own = parameter_names(destination.query)
-    if definition.answer == "unavailable":
-        outcome = reasons.UNAVAILABLE
     if definition.disabled:
-        outcome = reasons.DISABLED
+        target, plan = lost_target(link, reasons.DISABLED), None
+    elif definition.answer == "unavailable":
+        target, plan = lost_target(link, reasons.UNAVAILABLE), None
+    else:
+        target = to_target(link, definition.destination, allowed=allowed)
+        plan = to_plan(link, allowed=allowed) if has_routing(definition) else None
     return LiveLink(
         link_id=link.link_id,
         version=link.version,
         slug=definition.slug,
         domain=definition.domain,
-        outcome=outcome,
-        location=location,
-        tail=tail,
-        own=own,
-        record=_record(link, outcome),
+        decision=Decision(target),
+        plan=plan,
+        own=target.own if plan is None else frozenset(),
         ids=_ids(definition),
         platform=definition.platform,
         campaign=definition.campaign,
@@ -87,25 +62,6 @@ def to_live(link: Link, *, allowed: AllowList) -> LiveLink:
         parallel=definition.parallel_tracking,
         pass_personal=definition.pass_personal,
     )
-
-
-def _record(link: Link, outcome: str) -> bytes:
-    """What every Click of this link begins with."""
-    definition = link.definition
-    same = {
-        "kind": "click",
-        "source": SOURCE,
-        "link_id": link.link_id,
-        "link_version": link.version,
-        "slug": definition.slug,
-        "domain": definition.domain,
-        "http_status": STATUS[outcome],
-        "reason": outcome,
-        "page": normalise_page(definition.destination),
-    }
-    if definition.client:
-        same["client"] = definition.client
-    return msgspec.json.encode(same)[:-1]
 
 
 def _ids(definition: LinkDefinition) -> bytes:

@@ -8,6 +8,10 @@ from typing import Final
 REDIRECTED: Final = "redirected"
 #: A person switched the link off (410).
 DISABLED: Final = "disabled"
+#: The link's schedule: too early (404), too late (410), or enough clicks (410), and no fallback.
+NOT_STARTED: Final = "not_started"
+EXPIRED: Final = "expired"
+MAX_CLICKS_REACHED: Final = "max_clicks_reached"
 #: A configuration change makes the link answer 503.
 UNAVAILABLE: Final = "unavailable"
 #: The allow-list no longer contains the link's destination (403).
@@ -16,6 +20,7 @@ DESTINATION_NOT_ALLOWED: Final = "destination_not_allowed"
 # --- answered, but no click: only counted -------------------------------------------------------------------------------------
 HEAD: Final = "head"
 PREFETCH: Final = "prefetch"
+LINK_PREVIEW: Final = "link_preview"
 UNKNOWN_SLUG: Final = "unknown_slug"
 UNKNOWN_DOMAIN: Final = "unknown_domain"
 SNIPPET: Final = "snippet"
@@ -56,10 +61,14 @@ BOT_SIGNALS: Final[tuple[str, ...]] = (NO_USER_AGENT, HEADLESS, NO_ACCEPT)
 OUTCOMES: Final[tuple[str, ...]] = (
     REDIRECTED,
     DISABLED,
+    NOT_STARTED,
+    EXPIRED,
+    MAX_CLICKS_REACHED,
     UNAVAILABLE,
     DESTINATION_NOT_ALLOWED,
     HEAD,
     PREFETCH,
+    LINK_PREVIEW,
     UNKNOWN_SLUG,
     UNKNOWN_DOMAIN,
     SNIPPET,
@@ -82,3 +91,36 @@ OUTCOMES: Final[tuple[str, ...]] = (
     TOO_MANY_CONNECTIONS,
     FAILED,
 )
+
+# --- the routing trace (`Click.routing`, grammar in `redirect.resolve`) ---------------------------------------------------------
+OPEN: Final = "open"
+HOLDS: Final = "holds"
+#: The condition of a rule that did not hold.
+NOT_SINCE: Final = "since"
+NOT_UNTIL: Final = "until"
+NOT_DAYS: Final = "days"
+NOT_HOURS: Final = "hours"
+NOT_QUERY: Final = "query"
+NOT_DEVICE: Final = "device"
+NOT_OS: Final = "os"
+NOT_LANGUAGE: Final = "language"
+NOT_COUNTRY: Final = "country"
+NO_COUNTRY_DATABASE: Final = "no_country_database"
+CONDITIONS: Final[tuple[str, ...]] = (
+    NOT_SINCE,
+    NOT_UNTIL,
+    NOT_DAYS,
+    NOT_HOURS,
+    NOT_QUERY,
+    NOT_DEVICE,
+    NOT_OS,
+    NOT_LANGUAGE,
+    NOT_COUNTRY,
+    NO_COUNTRY_DATABASE,
+)
+#: Where the visitor went: the last word of every trace, `variant:<name>` where variants were drawn.
+DESTINATION: Final = "destination"
+RULE_DESTINATION: Final = "rule_destination"
+VARIANT: Final = "variant"
+FALLBACK: Final = "fallback"
+LOST: Final = "lost"

@@ -24,7 +24,8 @@ EXPECT: Final = 13
 PING_TO: Final = 14
 ACCEPT: Final = 15
 CLIENT_HINTS: Final = 16
-_SLOTS: Final = 17
+ACCEPT_LANGUAGE: Final = 17
+_SLOTS: Final = 18
 
 _NAMES: Final[dict[str, int]] = {
     "Host": HOST,
@@ -36,6 +37,7 @@ _NAMES: Final[dict[str, int]] = {
     "Purpose": PURPOSE,
     "X-Purpose": PURPOSE,
     "X-Moz": PURPOSE,
+    "Accept-Language": ACCEPT_LANGUAGE,
     "Sec-Fetch-Mode": SEC_FETCH_MODE,
     "Sec-Fetch-Dest": SEC_FETCH_DEST,
     "X-Forwarded-For": FORWARDED_FOR,
@@ -48,7 +50,6 @@ _NAMES: Final[dict[str, int]] = {
     "Sec-CH-UA": CLIENT_HINTS,
     # What browsers send on every navigation and nobody here reads: known, so that it costs one look-up and no lower().
     "Accept-Encoding": IGNORED,
-    "Accept-Language": IGNORED,
     "Cache-Control": IGNORED,
     "Connection": IGNORED,
     "DNT": IGNORED,

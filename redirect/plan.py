@@ -1,0 +1,253 @@
+"""The routing of a link, compiled: conditions as functions, destinations as bytes. Built once per version of a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from core.clock import parse_rfc3339
+from core.errors import Invalid
+from core.identity import percent_decode
+from core.pages import normalise_page
+from redirect import reasons
+from redirect.destinations import AllowList, normalise, parameter_names
+from redirect.links.model import Link, LinkDefinition
+from redirect.links.routing import PRESENT, Rule, Variant, When
+from redirect.visitor import Visitor
+from redirect.weights import Split
+from redirect.windows import Window
+
+SOURCE: Final = "redirect"
+
+#: Outcome -> HTTP status of a hit on a known link that is not redirected.
+LOST_STATUS: Final[dict[str, int]] = {
+    reasons.UNAVAILABLE: 503,
+    reasons.DISABLED: 410,
+    #: Not 410: the link will come.
+    reasons.NOT_STARTED: 404,
+    reasons.EXPIRED: 410,
+    reasons.MAX_CLICKS_REACHED: 410,
+    reasons.DESTINATION_NOT_ALLOWED: 403,
+}
+
+#: "" when it holds, else the word from `reasons.CONDITIONS` that says why not.
+Condition = Callable[[Visitor, int], str]
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One place a hit can end at. `location` + passed parameters + `ct_click=<id>` + `tail` is the Location header's value.
+
+    `location` ends with ``?`` or ``&``; `tail` is the fragment with its mark, or empty. `record` opens the JSON of the Click records
+    of hits that end here.
+    """
+
+    #: redirected, or why a hit is a lost click.
+    outcome: str
+    status: int
+    record: bytes
+    location: bytes = b""
+    tail: bytes = b""
+    #: Names of the parameters that the destination carries itself.
+    own: frozenset[bytes] = frozenset()
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """Where a hit goes, and why: one entry per step (`redirect.resolve`)."""
+
+    target: Target
+    trace: tuple[str, ...] = ()
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One rule: where to when every condition holds."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    choices: Split[tuple[str, Target]]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What `redirect.resolve` walks through. `choices` say (last word of the trace, target)."""
+
+    starts: int
+    expires: int
+    max_clicks: int
+    fallback: Target | None
+    lost: dict[str, Target]
+    steps: tuple[Step, ...]
+    choices: Split[tuple[str, Target]]
+
+    @property
+    def scheduled(self) -> bool:
+        return bool(self.starts or self.expires or self.max_clicks)
+
+
+NEVER: Final = 1 << 62
+
+
+def has_routing(definition: LinkDefinition) -> bool:
+    """False for a plain link: one destination, always."""
+    return bool(
+        definition.rules or definition.variants or definition.starts or definition.expires or definition.max_clicks
+    )
+
+
+def to_plan(link: Link, *, allowed: AllowList) -> Plan:
+    """Compile the routing of a link that is neither disabled nor unavailable."""
+    return _Compiler(link, allowed).plan()
+
+
+def lost_target(link: Link, outcome: str) -> Target:
+    """The end of a hit that is answered but not redirected."""
+    status, definition = LOST_STATUS[outcome], link.definition
+    return Target(
+        outcome=outcome,
+        status=status,
+        record=_record(link, outcome=outcome, status=status, page=normalise_page(definition.destination), variant=""),
+    )
+
+
+def to_target(link: Link, url: str, *, allowed: AllowList, variant: str = "") -> Target:
+    """Prepare a destination. One that the allow-list no longer contains makes its hits lost clicks, never a redirect."""
+    outcome: str = reasons.REDIRECTED
+    status: int = link.definition.status
+    location, tail, own = b"", b"", frozenset[bytes]()
+    try:
+        destination = normalise(url)
+        allowed.check(destination)
+    except Invalid:
+        outcome = reasons.DESTINATION_NOT_ALLOWED
+        status = LOST_STATUS[outcome]
+    else:
+        head, _, fragment = destination.url.partition("#")
+        location = f"{head}{'&' if destination.query else '?'}".encode()
+        tail = f"#{fragment}".encode() if fragment else b""
+        own = parameter_names(destination.query)
+    record = _record(link, outcome=outcome, status=status, page=normalise_page(url), variant=variant)
+    return Target(outcome=outcome, status=status, record=record, location=location, tail=tail, own=own)
+
+
+def _record(link: Link, *, outcome: str, status: int, page: str, variant: str) -> bytes:
+    """What every Click that ends at one target begins with."""
+    definition = link.definition
+    same: dict[str, object] = {
+        "kind": "click",
+        "source": SOURCE,
+        "link_id": link.link_id,
+        "link_version": link.version,
+        "slug": definition.slug,
+        "domain": definition.domain,
+        "http_status": status,
+        "reason": outcome,
+        "page": page,
+    }
+    if definition.client:
+        same["client"] = definition.client
+    if variant:
+        same["variant"] = variant
+    return msgspec.json.encode(same)[:-1]
+
+
+class _Compiler:
+    def __init__(self, link: Link, allowed: AllowList) -> None:
+        self._link = link
+        self._allowed = allowed
+
+    def plan(self) -> Plan:
+        definition = self._link.definition
+        fallback = self._target(definition.fallback) if definition.fallback else None
+        return Plan(
+            starts=parse_rfc3339(definition.starts) if definition.starts else 0,
+            expires=parse_rfc3339(definition.expires) if definition.expires else 0,
+            max_clicks=definition.max_clicks,
+            fallback=fallback,
+            lost={
+                word: lost_target(self._link, word)
+                for word in (reasons.NOT_STARTED, reasons.EXPIRED, reasons.MAX_CLICKS_REACHED)
+            },
+            steps=tuple(self._step(rule) for rule in definition.rules),
+            choices=self._choices(definition.variants, definition.destination, reasons.DESTINATION),
+        )
+
+    def _step(self, rule: Rule) -> Step:
+        return Step(
+            name=rule.name,
+            conditions=compile_conditions(rule.when),
+            choices=self._choices(rule.variants, rule.destination, reasons.RULE_DESTINATION),
+        )
+
+    def _choices(self, variants: tuple[Variant, ...], destination: str, word: str) -> Split[tuple[str, Target]]:
+        if not variants:
+            return Split([(word, 1, (word, self._target(destination)))], salt="")
+        options = [
+            (
+                one.name,
+                one.weight,
+                (f"{reasons.VARIANT}:{one.name}", self._target(one.destination, variant=one.name)),
+            )
+            for one in variants
+        ]
+        return Split(options, salt=self._link.link_id)
+
+    def _target(self, url: str, *, variant: str = "") -> Target:
+        return to_target(self._link, url, allowed=self._allowed, variant=variant)
+
+
+# --- conditions, cheapest first ------------------------------------------------------------------------------------------------
+
+
+def compile_conditions(when: When) -> tuple[Condition, ...]:
+    """The conditions that are given, in the order in which they are tried: what needs the least knowledge comes first."""
+    found: list[Condition] = []
+    if when.since or when.until:
+        found.append(_between(when.since, when.until))
+    if when.days or when.hours:
+        window = Window(days=when.days, hours=when.hours, zone=when.zone)
+        found.append(lambda _visitor, now: window.failing(now))
+    found += [_query(name, value) for name, value in when.query.items()]
+    if when.device:
+        devices = frozenset(when.device)
+        found.append(lambda visitor, _now: "" if visitor.device in devices else reasons.NOT_DEVICE)
+    if when.os:
+        systems = frozenset(when.os)
+        found.append(lambda visitor, _now: "" if visitor.os in systems else reasons.NOT_OS)
+    if when.language:
+        languages = frozenset(tag.lower() for tag in when.language)
+        found.append(lambda visitor, _now: reasons.NOT_LANGUAGE if languages.isdisjoint(visitor.languages) else "")
+    if when.country:
+        found.append(_country(frozenset(when.country)))
+    return tuple(found)
+
+
+def _between(since: str, until: str) -> Condition:
+    first = parse_rfc3339(since) if since else 0
+    end = parse_rfc3339(until) if until else NEVER
+
+    def holds(_visitor: Visitor, now: int) -> str:
+        if now < first:
+            return reasons.NOT_SINCE
+        return "" if now < end else reasons.NOT_UNTIL
+
+    return holds
+
+
+def _query(name: str, value: str) -> Condition:
+    key, wanted = name.encode(), None if value == PRESENT else percent_decode(value.encode())
+
+    def holds(visitor: Visitor, _now: int) -> str:
+        said = visitor.parameter(key)
+        return "" if said is not None and (wanted is None or said == wanted) else reasons.NOT_QUERY
+
+    return holds
+
+
+def _country(countries: frozenset[str]) -> Condition:
+    def holds(visitor: Visitor, now: int) -> str:
+        country = visitor.country(now)
+        if country is None:
+            return reasons.NO_COUNTRY_DATABASE
+        return "" if country in countries else reasons.NOT_COUNTRY
+
+    return holds
