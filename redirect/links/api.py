@@ -1,98 +1,57 @@
 """The links API (`/api/v1/links`): one resource, the same rules as the store behind it.
 
-A link is named by its ID, or by its slug with `?domain=` when it has one. Every route needs the scope `links`; a key sees the links of
-its clients only, the others do not exist for it.
+A link is named by its ID, or by its slug with `?domain=` when it has one; `~tags` is the link with the slug `tags`. Every route needs the
+scope `links`; a key sees the links of its clients only, the others do not exist for it. `redirect.links.transfer_api` moves them in and out.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
+from pydantic import SkipValidation
 
-from core.errors import Forbidden, NotFound
+from core.errors import Conflict
 from core.principal import Authorize, Principal
+from redirect.links import bulk, qr
+from redirect.links.answers import refusals
+from redirect.links.bodies import (
+    MAX_VERSION,
+    BulkItem,
+    BulkResults,
+    ChangeView,
+    FieldChange,
+    LinkBody,
+    LinkChanges,
+    LinkHistory,
+    LinkPage,
+    LinkView,
+    TagPage,
+    TagView,
+    UndoBody,
+    link_values,
+)
+from redirect.links.desk import LinkDesk
 from redirect.links.model import Link, LinkDefinition
+from redirect.links.search import MAX_SEARCH, cursor_after
 from redirect.links.store import LinkStore
 from redirect.links.templates import short_url, tracking_template
 
 MAX_PAGE = 1000
+MAX_FILTER_TAGS = 8
 
-
-class LinkChanges(BaseModel):
-    """Fields of a link that may change; what is left out stays as it is."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    destination: str | None = Field(None, max_length=2048)
-    platform: str | None = Field(None, max_length=32)
-    account: str | None = Field(None, max_length=64)
-    campaign: str | None = Field(None, max_length=255, description="Qualified: <platform>:<account>:<id>.")
-    ad_group: str | None = Field(None, max_length=255)
-    creative: str | None = Field(None, max_length=255)
-    tags: list[str] | None = Field(None, max_length=32)
-    client: str | None = Field(None, max_length=64)
-    note: str | None = Field(None, max_length=1000)
-    disabled: bool | None = Field(None, description="Answer 410.")
-    parallel_tracking: bool | None = Field(None, description="The platform calls the redirect in the background.")
-    answer: Literal["redirect", "unavailable"] | None = Field(
-        None, description="unavailable = answer 503; such hits are lost clicks."
-    )
-    pass_personal: bool | None = Field(None, description="Pass known personal parameters on. They are never recorded.")
-
-
-class LinkBody(LinkChanges):
-    """A new link. Without `parallel_tracking`, Google's links have it, because Google always works that way."""
-
-    slug: str = Field(max_length=128)
-    destination: str = Field(max_length=2048)
-    domain: str = Field("", max_length=255)
-
-
-class LinkView(BaseModel):
-    """A link as it is answered; times in milliseconds since the epoch."""
-
-    link_id: str
-    version: int
-    updated_at: int
-    short_url: str
-    tracking_template: str = Field(description="To be pasted into the ad platform; empty when its account is unknown.")
-    slug: str
-    destination: str
-    domain: str
-    platform: str
-    account: str
-    campaign: str
-    ad_group: str
-    creative: str
-    tags: list[str]
-    client: str
-    note: str
-    disabled: bool
-    parallel_tracking: bool
-    answer: Literal["redirect", "unavailable"]
-    pass_personal: bool
-
-
-class LinkPage(BaseModel):
-    """`next` is the cursor of the next page, null on the last one."""
-
-    links: list[LinkView]
-    next: str | None
-
-
-class ChangeView(BaseModel):
-    version: int
-    author: str
-    changed_at: int
-    definition: dict[str, Any]
-
-
-class LinkHistory(BaseModel):
-    link_id: str
-    changes: list[ChangeView]
+Name = Annotated[str, Path(description="Link ID or slug; ~slug where the slug is a word of this API, such as tags.")]
+Domain = Annotated[str, Query(max_length=255, description="Domain of the link, when it has one.")]
+Tags = Annotated[
+    list[str], Query(max_length=MAX_FILTER_TAGS, description="Only links with this tag; several: with all.")
+]
+Client = Annotated[str | None, Query(max_length=64, description="Only links of this client.")]
+Search = Annotated[str, Query(max_length=MAX_SEARCH, description="Part of slug, destination, campaign, note or a tag.")]
+Cursor = Annotated[str, Query(max_length=512, description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+IfMatch = Annotated[str, Header(description="The ETag you have seen; when the link has another by now: 412.")]
+Items = Annotated[list[SkipValidation[BulkItem]], Body(description="At most 100; each has its own result.")]
 
 
 def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
@@ -100,129 +59,174 @@ def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
     router = APIRouter(prefix="/api/v1/links", tags=["links"])
     # A default, not an alias: FastAPI cannot resolve the name of a local in a postponed annotation.
     caller = Depends(authorize("links"))
-    doors = _Doors(links)
-
-    @router.post("", status_code=201)
-    def add(body: LinkBody, response: Response, principal: Principal = caller) -> LinkView:
-        """Create a link."""
-        view = doors.add(body, principal)
-        response.headers["Location"] = f"/api/v1/links/{view.link_id}"
-        return view
-
-    @router.get("")
-    def list_links(
-        principal: Principal = caller,
-        tag: str = "",
-        client: str | None = None,
-        search: str = "",
-        cursor: str = "",
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-    ) -> LinkPage:
-        """Links by slug; `search` looks into slug, destination, campaign and note."""
-        return doors.page(principal, tag=tag, client=client, search=search, cursor=cursor, limit=limit)
-
-    @router.get("/{name}")
-    def show(name: str, principal: Principal = caller, domain: str = "") -> LinkView:
-        """One link."""
-        return doors.view(doors.named(name, domain, principal))
-
-    @router.patch("/{name}")
-    def edit(name: str, changes: LinkChanges, principal: Principal = caller, domain: str = "") -> LinkView:
-        """Change a link; slug and domain never change."""
-        return doors.edit(doors.named(name, domain, principal), changes, principal)
-
-    @router.delete("/{name}")
-    def disable(name: str, principal: Principal = caller, domain: str = "") -> LinkView:
-        """Disable a link. It is never deleted: clicks go on referring to it."""
-        link = doors.named(name, domain, principal)
-        return doors.view(links.disable(link.link_id, author=principal.name))
-
-    @router.get("/{name}/history")
-    def history(name: str, principal: Principal = caller, domain: str = "") -> LinkHistory:
-        """Every change of a link with its author, oldest first."""
-        return doors.history(doors.named(name, domain, principal))
-
+    desk = LinkDesk(links)
+    _add_lists(router, desk, caller)
+    _add_changes(router, desk, caller)
+    _add_one_link(router, desk, caller)
     return router
 
 
-class _Doors:
-    """Between the HTTP models and the store: who may see what, and the two shapes of a link."""
-
-    def __init__(self, links: LinkStore) -> None:
-        self._links = links
-
-    def add(self, body: LinkBody, principal: Principal) -> LinkView:
-        values = body.model_dump(exclude_none=True)
-        platform = values.get("platform") or values.get("campaign", "").partition(":")[0]
-        values.setdefault("parallel_tracking", platform == "google")
-        if "client" not in values and len(principal.clients) == 1:
-            (values["client"],) = principal.clients
-        definition = LinkDefinition(**{**values, "tags": tuple(values.get("tags", ()))})
-        _check_client(principal, definition.client)
-        return self.view(self._links.add(definition, author=principal.name))
-
-    def page(
-        self, principal: Principal, *, tag: str, client: str | None, search: str, cursor: str, limit: int
+def _add_lists(router: APIRouter, desk: LinkDesk, caller: Any) -> None:
+    @router.get("", responses=refusals(), response_model_exclude_unset=True)
+    def list_links(
+        principal: Principal = caller,
+        tag: Tags = [],  # noqa: B006  # FastAPI makes a new one for each request
+        client: Client = None,
+        search: Search = "",
+        cursor: Cursor = "",
+        limit: Limit = 100,
     ) -> LinkPage:
-        clients = _visible(principal, client)
-        found = self._links.list(tag=tag, clients=clients, search=search, after=cursor, limit=limit + 1)
-        shown = found[:limit]
-        following = None
-        if len(found) > limit:
-            last = shown[-1].definition
-            following = f"{last.slug}\t{last.domain}"
-        return LinkPage(links=[self.view(link) for link in shown], next=following)
+        """Links by slug."""
+        wanted = desk.wanted(principal, tags=tag, client=client, search=search)
+        found = desk.links.list(wanted, after=cursor, limit=limit + 1)
+        more = len(found) > limit
+        views = [_view(link, desk.links.base_url) for link in found[:limit]]
+        return LinkPage(links=views, next=cursor_after(found[limit - 1].definition) if more else None)
 
-    def named(self, name: str, domain: str, principal: Principal) -> Link:
-        """By ID, else by slug; a link of another client is answered as if it did not exist."""
-        try:
-            link = self._links.get(name)
-        except NotFound:
-            link = self._links.find(name, domain=domain.lower())
-        if not principal.sees(link.definition.client):
-            raise NotFound("unknown_link", f"there is no link {name}")
-        return link
+    @router.get("/tags", responses=refusals())
+    def list_tags(
+        principal: Principal = caller, client: Client = None, cursor: Cursor = "", limit: Limit = 100
+    ) -> TagPage:
+        """Tags in use, by name, with how many links have each."""
+        wanted = desk.wanted(principal, tags=(), client=client, search="")
+        found = desk.links.tags(wanted, after=cursor, limit=limit + 1)
+        views = [TagView(tag=count.tag, links=count.links) for count in found[:limit]]
+        return TagPage(tags=views, next=views[-1].tag if len(found) > limit else None)
 
-    def edit(self, link: Link, changes: LinkChanges, principal: Principal) -> LinkView:
-        values = changes.model_dump(exclude_none=True)
-        if "tags" in values:
-            values["tags"] = tuple(values["tags"])
-        if "client" in values:
-            _check_client(principal, values["client"])
-        return self.view(self._links.edit(link.link_id, values, author=principal.name))
 
-    def history(self, link: Link) -> LinkHistory:
+def _add_changes(router: APIRouter, desk: LinkDesk, caller: Any) -> None:
+    @router.post("", status_code=201, responses=refusals(400, 409), response_model_exclude_unset=True)
+    def add(body: LinkBody, response: Response, principal: Principal = caller) -> LinkView:
+        """Create a link."""
+        link = desk.add(link_values(body), principal)
+        response.headers["Location"] = f"/api/v1/links/{link.link_id}"
+        return _tagged(link, desk, response)
+
+    @router.post("/bulk", status_code=207, responses=refusals(400, 413), response_model_exclude_unset=True)
+    def change_many(items: Items, principal: Principal = caller) -> BulkResults:
+        """Add, edit, disable, enable or undo up to 100 links; each stands alone, in the order given."""
+        return BulkResults(results=bulk.carry_out(items, desk, principal))
+
+    @router.patch("/{name}", responses=refusals(400, 404, 409, 412), response_model_exclude_unset=True)
+    def edit(
+        name: Name,
+        changes: LinkChanges,
+        response: Response,
+        principal: Principal = caller,
+        domain: Domain = "",
+        if_match: IfMatch = "",
+    ) -> LinkView:
+        """Change a link; slug and domain never change."""
+        link = _matching(desk.named(name, domain=domain, principal=principal), if_match)
+        version = _expected(link, if_match, changes.version)
+        return _tagged(desk.edit(link, link_values(changes), principal, version=version), desk, response)
+
+    @router.delete("/{name}", responses=refusals(404, 409, 412), response_model_exclude_unset=True)
+    def disable(
+        name: Name, response: Response, principal: Principal = caller, domain: Domain = "", if_match: IfMatch = ""
+    ) -> LinkView:
+        """Disable a link. It is never deleted: clicks go on referring to it."""
+        link = _matching(desk.named(name, domain=domain, principal=principal), if_match)
+        version = _expected(link, if_match, None)
+        return _tagged(desk.edit(link, {"disabled": True}, principal, version=version), desk, response)
+
+    @router.post("/{name}/undo", responses=refusals(400, 404, 409, 412), response_model_exclude_unset=True)
+    def undo(
+        name: Name,
+        response: Response,
+        body: UndoBody | None = None,
+        principal: Principal = caller,
+        domain: Domain = "",
+        if_match: IfMatch = "",
+    ) -> LinkView:
+        """Bring back the version before the last one, as a new version; undoing an undo brings the change back."""
+        link = _matching(desk.named(name, domain=domain, principal=principal), if_match)
+        asked = body or UndoBody()
+        version = _expected(link, if_match, asked.version)
+        return _tagged(desk.undo(link, principal, to=asked.to, version=version), desk, response)
+
+
+def _add_one_link(router: APIRouter, desk: LinkDesk, caller: Any) -> None:
+    @router.get("/{name}", responses=refusals(404), response_model_exclude_unset=True)
+    def show(name: Name, response: Response, principal: Principal = caller, domain: Domain = "") -> LinkView:
+        """One link; its ETag is its version."""
+        return _tagged(desk.named(name, domain=domain, principal=principal), desk, response)
+
+    @router.get("/{name}/history", responses=refusals(404))
+    def history(
+        name: Name,
+        principal: Principal = caller,
+        domain: Domain = "",
+        cursor: Annotated[int, Query(ge=0, le=MAX_VERSION, description="`next` of the page before.")] = 0,
+        limit: Limit = 100,
+    ) -> LinkHistory:
+        """Every change of a link: who made it, what was before and after; oldest first."""
+        link = desk.named(name, domain=domain, principal=principal)
+        found = desk.history(link, principal, after=cursor, limit=limit)
+        last = min(cursor + limit, link.version)
         changes = [
             ChangeView(
-                version=change.version,
-                author=change.author,
-                changed_at=change.changed_at,
-                definition=msgspec.to_builtins(change.definition),
+                version=step.change.version,
+                author=step.change.author,
+                changed_at=step.change.changed_at,
+                changed={field: FieldChange(before=one, after=two) for field, (one, two) in step.changed.items()},
+                definition=msgspec.to_builtins(step.change.definition),
             )
-            for change in self._links.history(link.link_id)
+            for step in found
         ]
-        return LinkHistory(link_id=link.link_id, changes=changes)
+        return LinkHistory(link_id=link.link_id, changes=changes, next=str(last) if last < link.version else None)
 
-    def view(self, link: Link) -> LinkView:
-        definition, base = link.definition, self._links.base_url
-        return LinkView(
-            link_id=link.link_id,
-            version=link.version,
-            updated_at=link.updated_at,
-            short_url=short_url(definition, base_url=base),
-            tracking_template=tracking_template(definition, base_url=base),
-            **msgspec.structs.asdict(definition),
-        )
+    @router.get(
+        "/{name}/qr",
+        response_class=Response,
+        responses={200: {"content": {media: {} for media in qr.MEDIA_TYPES.values()}}, **refusals(404)},
+    )
+    def qr_code(
+        name: Name,
+        principal: Principal = caller,
+        domain: Domain = "",
+        format: qr.Format = "svg",
+        scale: Annotated[int, Query(ge=1, le=qr.MAX_SCALE, description="Pixels a module.")] = 8,
+        border: Annotated[int, Query(ge=0, le=qr.MAX_BORDER, description="Modules; scanners need 4.")] = qr.QUIET_ZONE,
+        level: Annotated[qr.Level, Query(description="How much may be lost: L 7 %, M 15 %, Q 25 %, H 30 %.")] = "M",
+    ) -> Response:
+        """The link's short address as a QR code."""
+        link = desk.named(name, domain=domain, principal=principal)
+        url = short_url(link.definition, base_url=desk.links.base_url)
+        image = qr.picture(url, kind=format, scale=scale, border=border, level=level)
+        return Response(image, media_type=qr.MEDIA_TYPES[format])
 
 
-def _visible(principal: Principal, client: str | None) -> frozenset[str] | None:
-    """The clients whose links are listed; None = all."""
-    if client is None:
-        return principal.clients or None
-    _check_client(principal, client)
-    return frozenset((client,))
+def _view(link: Link, base_url: str) -> LinkView:
+    definition = link.definition
+    fields = {name: msgspec.to_builtins(getattr(definition, name)) for name in LinkDefinition.__struct_fields__}
+    return LinkView(
+        link_id=link.link_id,
+        version=link.version,
+        updated_at=link.updated_at,
+        short_url=short_url(definition, base_url=base_url),
+        tracking_template=tracking_template(definition, base_url=base_url),
+        **fields,
+    )
 
 
-def _check_client(principal: Principal, client: str) -> None:
-    if not principal.sees(client):
-        raise Forbidden("client", f"this key does not see client {client!r}")
+def _tagged(link: Link, desk: LinkDesk, response: Response) -> LinkView:
+    response.headers["ETag"] = _etag(link)
+    return _view(link, desk.links.base_url)
+
+
+def _etag(link: Link) -> str:
+    return f'"{link.version}"'
+
+
+def _matching(link: Link, if_match: str) -> Link:
+    """Refuse when the caller has seen another version; `*` and no header stand for any."""
+    seen = {tag.strip() for tag in if_match.split(",")}
+    if if_match.strip() and "*" not in seen and _etag(link) not in seen:
+        raise Conflict("changed_meanwhile", f"the link has the ETag {_etag(link)} by now: read it again", status=412)
+    return link
+
+
+def _expected(link: Link, if_match: str, named: int | None) -> int | None:
+    """The version that the store must still find: what the body names, else the one that If-Match was compared with."""
+    return named if named is not None or not if_match.strip() else link.version

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import Clock, now_ms
 from core.control.tables import link_history, links
 from core.errors import Conflict, Invalid, NotFound
 from redirect.destinations import AllowList
-from redirect.links.model import Link, LinkChange, LinkDefinition, checked
+from redirect.links.model import Link, LinkChange, LinkDefinition, checked, definition_from
+from redirect.links.search import Filter, TagCount, cursor_after, page, tag_counts
+from redirect.links.writes import changed_meanwhile, insert_links, remember, replace_link
 
 #: What makes a link the same link; changing it would orphan the clicks of the old one.
 IDENTITY = ("slug", "domain")
+EVERYTHING = Filter()
+#: Links that `walk` reads at once.
+STRIDE = 1000
 
 
 class LinkStore:
@@ -42,25 +47,7 @@ class LinkStore:
         self._allowed = AllowList(allowed_destinations)
         self._clock = clock
 
-    def add(self, definition: LinkDefinition, *, author: str) -> Link:
-        """Create a link.
-
-        Raises:
-            Invalid: the definition breaks a rule; `reason` says which.
-            Conflict: `link_exists`: the slug is taken on that domain.
-        """
-        link = Link(
-            link_id=uuid.uuid4().hex, version=1, definition=checked(definition, allowed=self._allowed), updated_at=0
-        )
-        try:
-            with self._engine.begin() as connection:
-                link = msgspec.structs.replace(link, updated_at=self._next_updated_at(connection))
-                connection.execute(insert(links).values(link_id=link.link_id, **_columns(link)))
-                _remember(connection, link, author=author)
-        except IntegrityError:
-            taken = f"{definition.domain}/{definition.slug}"
-            raise Conflict("link_exists", f"{taken} is taken; edit it, or choose another slug") from None
-        return link
+    # --- reading ---------------------------------------------------------------------------------------------------------------
 
     def get(self, link_id: str) -> Link:
         """A link by its ID.
@@ -81,72 +68,43 @@ class LinkStore:
         with self._engine.connect() as connection:
             return _one(connection.execute(query).first(), slug)
 
-    def list(
-        self,
-        *,
-        tag: str = "",
-        clients: Collection[str] | None = None,
-        search: str = "",
-        after: str = "",
-        limit: int = 100,
-    ) -> list[Link]:
-        """Links by (slug, domain), at most `limit`, after the cursor ``slug\\tdomain`` of the last page's last link.
-
-        Args:
-            clients: only links of these; None = of all.
-            search: part of the slug, destination, campaign or note, in any case.
-        """
-        query = select(links).order_by(links.c.slug, links.c.domain)
-        if clients is not None:
-            query = query.where(links.c.client.in_(clients))
-        if after:
-            slug, _, domain = after.partition("\t")
-            query = query.where((links.c.slug > slug) | ((links.c.slug == slug) & (links.c.domain > domain)))
-        found: list[Link] = []
+    def find_all(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Link]:
+        """Those links of (slug, domain) that there are."""
+        if not names:
+            return {}
+        keys = [(domain, slug) for slug, domain in names]
+        query = select(links).where(tuple_(links.c.domain, links.c.slug).in_(keys))
         with self._engine.connect() as connection:
-            for row in connection.execution_options(yield_per=500).execute(query):
-                link = to_link(row)
-                if _matches(link.definition, tag=tag, search=search.lower()):
-                    found.append(link)
-                if len(found) == limit:
-                    break
-        return found
+            return {(row.slug, row.domain): to_link(row) for row in connection.execute(query)}
 
-    def edit(self, link_id: str, changes: dict[str, Any], *, author: str) -> Link:
-        """Change fields of a link; a change that changes nothing makes no version.
+    def list(self, wanted: Filter = EVERYTHING, *, after: str = "", limit: int = 100) -> builtins.list[Link]:
+        """Links by (slug, domain), at most `limit`, after the cursor of the last page's last link (`cursor_after`).
 
         Raises:
-            NotFound: `unknown_link`.
-            Invalid: a rule is broken, or `identity` when slug or domain would change.
-            Conflict: `changed_meanwhile`: somebody else was faster.
+            Invalid: `cursor` or `search`.
         """
-        present = self.get(link_id)
-        _check_identity(present.definition, changes)
-        wanted = checked(msgspec.structs.replace(present.definition, **changes), allowed=self._allowed)
-        if wanted == present.definition:
-            return present
-        with self._engine.begin() as connection:
-            link = Link(
-                link_id=link_id,
-                version=present.version + 1,
-                definition=wanted,
-                updated_at=self._next_updated_at(connection),
-            )
-            where = (links.c.link_id == link_id) & (links.c.version == present.version)
-            if connection.execute(update(links).where(where).values(**_columns(link))).rowcount != 1:
-                raise Conflict("changed_meanwhile", "the link was changed by somebody else: read it again")
-            _remember(connection, link, author=author)
-        return link
-
-    def disable(self, link_id: str, *, author: str, disabled: bool = True) -> Link:
-        """Switch a link off (410) or on again."""
-        return self.edit(link_id, {"disabled": disabled}, author=author)
-
-    def history(self, link_id: str) -> builtins.list[LinkChange]:
-        """Every version of a link, oldest first."""
-        query = select(link_history).where(link_history.c.link_id == link_id).order_by(link_history.c.version)
+        query = select(links).where(links.c.link_id.in_(page(wanted, after=after, limit=limit)))
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
+            return [to_link(row) for row in connection.execute(query.order_by(links.c.slug, links.c.domain))]
+
+    def walk(self, wanted: Filter = EVERYTHING) -> Iterator[Link]:
+        """All links, a page at a time: no transaction stays open while the reader is slow."""
+        found = self.list(wanted, limit=STRIDE)
+        while found:
+            yield from found
+            found = self.list(wanted, after=cursor_after(found[-1].definition), limit=STRIDE)
+
+    def tags(self, wanted: Filter = EVERYTHING, *, after: str = "", limit: int = 100) -> builtins.list[TagCount]:
+        """Tags in use with their number of links, at most `limit`, after the tag `after`."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(tag_counts(wanted, after=after, limit=limit)).all()
+        return [TagCount(tag=tag, links=number) for tag, number in rows]
+
+    def history(self, link_id: str, *, after: int = 0, limit: int | None = None) -> builtins.list[LinkChange]:
+        """Versions of a link above `after`, oldest first."""
+        query = select(link_history).where(link_history.c.link_id == link_id, link_history.c.version > after)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(link_history.c.version).limit(limit)).all()
         return [
             LinkChange(
                 version=row.version,
@@ -156,6 +114,111 @@ class LinkStore:
             )
             for row in rows
         ]
+
+    # --- changing --------------------------------------------------------------------------------------------------------------
+
+    def add(self, definition: LinkDefinition, *, author: str) -> Link:
+        """Create a link.
+
+        Raises:
+            Invalid: the definition breaks a rule; `reason` says which.
+            Conflict: `link_exists`: the slug is taken on that domain.
+        """
+        return self.save(new=[self.checked(definition)], author=author)[0]
+
+    def edit(self, link_id: str, changes: dict[str, Any], *, author: str, version: int | None = None) -> Link:
+        """Change fields of a link; a change that changes nothing makes no version.
+
+        Args:
+            version: the one the changes were made for; None = whatever is there.
+
+        Raises:
+            NotFound: `unknown_link`.
+            Invalid: a rule is broken, or `identity` when slug or domain would change.
+            Conflict: `changed_meanwhile`: somebody else was faster.
+        """
+        present = self._present(link_id, version)
+        wanted = self.checked(changed(present.definition, changes))
+        return present if wanted == present.definition else self._replace(present, wanted, author=author)
+
+    def disable(self, link_id: str, *, author: str, disabled: bool = True, version: int | None = None) -> Link:
+        """Switch a link off (410) or on again."""
+        return self.edit(link_id, {"disabled": disabled}, author=author, version=version)
+
+    def undo(self, link_id: str, *, author: str, to: int | None = None, version: int | None = None) -> Link:
+        """Bring back the version before the last one, or version `to`, as a new version; undoing an undo brings the change back.
+
+        Raises:
+            NotFound: `unknown_link`, `unknown_version`.
+            Invalid: the old version breaks a rule of today, such as the allow-list.
+            Conflict: `nothing_to_undo`, `changed_meanwhile`.
+        """
+        present = self._present(link_id, version)
+        wanted = self.checked(self.before(present, to).definition)
+        return present if wanted == present.definition else self._replace(present, wanted, author=author)
+
+    def before(self, present: Link, to: int | None = None) -> LinkChange:
+        """The version that an undo would bring back.
+
+        Raises:
+            NotFound: `unknown_version`.
+            Conflict: `nothing_to_undo`.
+        """
+        target = present.version - 1 if to is None else to
+        if target < 1:
+            raise Conflict("nothing_to_undo", "the link is as it was created: disable it to take it back")
+        found = self.history(present.link_id, after=target - 1, limit=1)
+        if not found:
+            raise NotFound("unknown_version", f"there is no version {target}: the last one is {present.version}")
+        return found[0]
+
+    def checked(self, definition: LinkDefinition) -> LinkDefinition:
+        """The definition in its normal form.
+
+        Raises:
+            Invalid: it breaks a rule; `reason` says which.
+        """
+        return checked(definition, allowed=self._allowed)
+
+    def save(
+        self,
+        *,
+        new: Sequence[LinkDefinition] = (),
+        replaced: Sequence[tuple[Link, LinkDefinition]] = (),
+        author: str,
+    ) -> builtins.list[Link]:
+        """Write checked definitions of new links and of present ones in one transaction: all or none.
+
+        Raises:
+            Conflict: `link_exists` or `changed_meanwhile`.
+        """
+        try:
+            with self._engine.begin() as connection:
+                at = self._next_updated_at(connection)
+                made = [
+                    Link(link_id=uuid.uuid4().hex, version=1, definition=definition, updated_at=at + number)
+                    for number, definition in enumerate(new)
+                ]
+                insert_links(connection, made)
+                made += [
+                    replace_link(connection, present, definition, at=at + number)
+                    for number, (present, definition) in enumerate(replaced, len(made))
+                ]
+                remember(connection, made, author=author)
+        except IntegrityError:
+            names = ", ".join(f"{definition.domain}/{definition.slug}" for definition in new[:3])
+            more = " or one of the others" if len(new) > 3 else ""
+            raise Conflict("link_exists", f"{names}{more} is taken; edit it, or choose another slug") from None
+        return made
+
+    def _present(self, link_id: str, version: int | None) -> Link:
+        present = self.get(link_id)
+        if version is not None and version != present.version:
+            raise changed_meanwhile(f"this was made for version {version}, the last one is {present.version}")
+        return present
+
+    def _replace(self, present: Link, wanted: LinkDefinition, *, author: str) -> Link:
+        return self.save(replaced=[(present, wanted)], author=author)[0]
 
     def _next_updated_at(self, connection: Connection) -> int:
         """Now, but later than every change so far: workers ask for what changed since the last one they saw."""
@@ -170,50 +233,25 @@ def to_link(row: Row[Any]) -> Link:
     )
 
 
+def changed(definition: LinkDefinition, changes: dict[str, Any]) -> LinkDefinition:
+    """The definition with some fields replaced, unchecked but of the right types.
+
+    Raises:
+        Invalid: `identity`, `unknown_field`, or the field that has the wrong type.
+    """
+    for field, value in changes.items():
+        if field not in LinkDefinition.__struct_fields__:
+            raise Invalid("unknown_field", f"{field!r} is no field of a link")
+        if field in IDENTITY and value != getattr(definition, field):
+            raise Invalid("identity", f"{field} of a link never changes: add another link and disable this one")
+    return definition_from({**msgspec.to_builtins(definition), **msgspec.to_builtins(changes)})
+
+
 def _definition(value: Any) -> LinkDefinition:
     return msgspec.convert(value, LinkDefinition)
-
-
-def _columns(link: Link) -> dict[str, Any]:
-    definition = link.definition
-    return {
-        "domain": definition.domain,
-        "slug": definition.slug,
-        "version": link.version,
-        "definition": msgspec.to_builtins(definition),
-        "disabled": definition.disabled,
-        "client": definition.client,
-        "updated_at": link.updated_at,
-    }
-
-
-def _remember(connection: Connection, link: Link, *, author: str) -> None:
-    connection.execute(
-        insert(link_history).values(
-            link_id=link.link_id,
-            version=link.version,
-            definition=msgspec.to_builtins(link.definition),
-            disabled=link.definition.disabled,
-            author=author,
-            changed_at=link.updated_at,
-        )
-    )
 
 
 def _one(row: Row[Any] | None, name: str) -> Link:
     if row is None:
         raise NotFound("unknown_link", f"there is no link {name}")
     return to_link(row)
-
-
-def _check_identity(present: LinkDefinition, changes: dict[str, Any]) -> None:
-    for field in IDENTITY:
-        if field in changes and changes[field] != getattr(present, field):
-            raise Invalid("identity", f"{field} of a link never changes: add another link and disable this one")
-
-
-def _matches(definition: LinkDefinition, *, tag: str, search: str) -> bool:
-    if tag and tag not in definition.tags:
-        return False
-    texts = (definition.slug, definition.destination, definition.campaign, definition.note)
-    return not search or any(search in text.lower() for text in texts)

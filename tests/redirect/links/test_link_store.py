@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from core.errors import Conflict, Invalid, NotFound
 from redirect.links.model import LinkDefinition
 from redirect.links.routing import Rule, Variant, When
+from redirect.links.search import Filter, cursor_after
 from redirect.links.store import LinkStore
 
 
@@ -131,12 +132,11 @@ def test_links_are_listed_by_slug_filtered_and_paged(links: LinkStore) -> None:
             definition(slug=f"s{number}", tags=tags, client="a" if number < 3 else "b", note=f"Note {number}"),
             author="eva",
         )
-    assert [link.definition.slug for link in links.list(tag="odd")] == ["s1", "s3", "s5"]
-    assert [link.definition.slug for link in links.list(clients=["a"])] == ["s0", "s1", "s2"]
-    assert [link.definition.slug for link in links.list(search="note 4")] == ["s4"]
+    assert [link.definition.slug for link in links.list(Filter(tags=("odd",)))] == ["s1", "s3", "s5"]
+    assert [link.definition.slug for link in links.list(Filter(clients=frozenset("a")))] == ["s0", "s1", "s2"]
+    assert [link.definition.slug for link in links.list(Filter(search="note 4"))] == ["s4"]
     page = links.list(limit=4)
-    last = page[-1].definition
-    rest = links.list(limit=4, after=f"{last.slug}\t{last.domain}")
+    rest = links.list(limit=4, after=cursor_after(page[-1].definition))
     assert [link.definition.slug for link in page + rest] == [f"s{n}" for n in range(7)]
 
 
