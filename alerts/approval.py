@@ -7,13 +7,11 @@ expires. Whoever holds it may see the request; only the POST from its page decid
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import Engine, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine
 
 from alerts.actions.base import Action, Approval
 from alerts.actions.lease import UNDONE
@@ -21,7 +19,7 @@ from alerts.ledger import Ledger
 from alerts.stages import enough
 from alerts.state import ActionState
 from core.clock import now_ms
-from core.control.tables import secrets
+from core.control.shared_secret import shared_secret
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 
 SECRET_NAME = "approval_links"  # noqa: S105 - its name, not its value
@@ -33,7 +31,7 @@ class ApprovalLinks:
     """Makes and checks the links' tokens: ``<request>-<expires, hex seconds>-<signature>``."""
 
     def __init__(self, engine: Engine, *, public_url: str) -> None:
-        self._key = _signing_key(engine)
+        self._key = shared_secret(engine, SECRET_NAME, now=now_ms())
         self._public_url = public_url.rstrip("/")
 
     def url(self, request: str, *, expires_at: int) -> str:
@@ -61,22 +59,6 @@ class ApprovalLinks:
 
     def _sign(self, body: str) -> str:
         return hmac.new(self._key, body.encode(), sha256).hexdigest()[:_SIGNATURE_HEX]
-
-
-def _signing_key(engine: Engine) -> bytes:
-    """The key, made by whichever process needs it first."""
-    query = select(secrets.c.value).where(secrets.c.name == SECRET_NAME)
-    with engine.connect() as connection:
-        row = connection.execute(query).first()
-    if row is None:
-        try:
-            with engine.begin() as connection:
-                connection.execute(insert(secrets).values(name=SECRET_NAME, value=os.urandom(32), created_at=now_ms()))
-        except IntegrityError:
-            pass  # another process was first: its key is the key
-        with engine.connect() as connection:
-            row = connection.execute(query).one()
-    return bytes(row.value)
 
 
 class Decisions:

@@ -10,14 +10,13 @@ import hmac
 import secrets
 from hashlib import sha256
 
-from sqlalchemy import Engine, delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, delete, select
 
 from app.auth import KeyRing
 from core.clock import HOUR_MS, MINUTE_MS, Clock, now_ms
 from core.control.checkpoints import Checkpoints
+from core.control.shared_secret import shared_secret
 from core.control.tables import checkpoints
-from core.control.tables import secrets as secrets_table
 from core.principal import Principal
 
 COOKIE = "clicktrace_session"
@@ -76,23 +75,6 @@ class Sessions:
 
     def _sign(self, body: str) -> str:
         return hmac.new(self._secret, body.encode(), sha256).hexdigest()
-
-
-def shared_secret(engine: Engine, name: str, *, now: int) -> bytes:
-    """A random secret kept in the control database under `name`, made by whoever asks first."""
-    wanted = select(secrets_table.c.value).where(secrets_table.c.name == name)
-    with engine.connect() as connection:
-        found = connection.execute(wanted).scalar()
-    if found is not None:
-        return bytes(found)
-    fresh = {"name": name, "value": secrets.token_bytes(32), "created_at": now}
-    try:
-        with engine.begin() as connection:
-            connection.execute(insert(secrets_table).values(**fresh))
-    except IntegrityError:
-        pass  # another process made it in the same moment: theirs counts
-    with engine.connect() as connection:
-        return bytes(connection.execute(wanted).scalar_one())
 
 
 def _token_name(token: str) -> str:
