@@ -48,6 +48,9 @@ class RedirectConfig(Section):
     events_per_second: float = Field(
         500.0, ge=0, description="POST /ct/e calls per address, worker and second; 0 = no limit."
     )
+    country_database: str = Field(
+        "", description="A .mmdb file for conditions on the country (MaxMind, DB-IP, IPinfo). Replace it by renaming."
+    )
     links_refresh_s: float = Field(0.5, gt=0, le=60, description="How often workers look for changed links.")
 
     @field_validator("trusted_proxies")

@@ -21,8 +21,10 @@ from core.clock import Clock, now_ms
 from core.control.engine import open_control
 from core.journal.writer import JournalWriter
 from core.settings import JournalConfig
+from redirect import previews
 from redirect.config import RedirectConfig
 from redirect.counters import Counters
+from redirect.country import Countries
 from redirect.destinations import AllowList
 from redirect.handler import World
 from redirect.link_cache import LinkCache
@@ -84,6 +86,7 @@ class Worker:
             domains=frozenset(domain.lower().encode() for domain in config.domains),
             origins=frozenset(site.lower().encode() for site in config.sites),
             cookie_domain=config.cookie_domain.encode(),
+            countries=Countries(Path(config.country_database) if config.country_database else None),
         )
         self.server: Server | None = None
         self._listeners: list[asyncio.AbstractServer] = []
@@ -93,6 +96,7 @@ class Worker:
         """Load the links once, then accept connections. The sockets are this process's own copies."""
         self.cache.refresh(self.clock())
         self.cache.start()
+        previews.load()
         self.server = Server(
             self.world,
             journal=self.journal,
