@@ -35,8 +35,21 @@ links = Table(
     Column("disabled", Boolean, nullable=False, default=False),
     Column("client", String(64), nullable=False, default=""),
     Column("updated_at", BigInteger, nullable=False),
+    #: Counts all changes of all links: whoever has read up to a number lacks what is above it (redirect.links.writes).
+    Column("change", BigInteger, nullable=False),
+    Column("compiled", LargeBinary),  # redirect.compiled
     UniqueConstraint("domain", "slug", name="links_domain_slug"),
     Index("links_updated_at", "updated_at"),
+    Index("links_change", "change", unique=True),
+)
+
+#: Clicks of links that have a `max_clicks`: one row for each worker that counted some, written by that worker alone.
+link_usage = Table(
+    "link_usage",
+    metadata,
+    Column("link_id", String(32), primary_key=True),
+    Column("worker", String(64), primary_key=True),  # redirect.usage
+    Column("clicks", BigInteger, nullable=False),
 )
 
 #: What lists and searches of links read: one narrow row a link, stored in the order of the pages.

@@ -199,9 +199,9 @@ class LinkStore:
                     Link(link_id=uuid.uuid4().hex, version=1, definition=definition, updated_at=at + number)
                     for number, definition in enumerate(new)
                 ]
-                insert_links(connection, made)
+                insert_links(connection, made, allowed=self._allowed)
                 made += [
-                    replace_link(connection, present, definition, at=at + number)
+                    replace_link(connection, present, definition, at=at + number, allowed=self._allowed)
                     for number, (present, definition) in enumerate(replaced, len(made))
                 ]
                 remember(connection, made, author=author)
@@ -221,7 +221,7 @@ class LinkStore:
         return self.save(replaced=[(present, wanted)], author=author)[0]
 
     def _next_updated_at(self, connection: Connection) -> int:
-        """Now, but later than every change so far: workers ask for what changed since the last one they saw."""
+        """Now, but later than every change so far, so that times tell the order, too."""
         latest = connection.execute(select(func.max(links.c.updated_at))).scalar()
         return max(self._clock(), (latest or 0) + 1)
 

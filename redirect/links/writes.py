@@ -1,26 +1,39 @@
-"""How links are written: definition, index, tags and history, in the transaction of the caller."""
+"""How links are written: definition, compiled form, change number, index, tags and history, in the transaction of the caller.
+
+Every write of a link takes the next **change number**. Workers ask for what is above the last one they saw, so numbers must become
+visible in their order. With SQLite they do: there is one writer at a time, and the number is taken by the statement that writes. With
+PostgreSQL a lock makes writers of links take turns until they have committed.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, ScalarSelect, func, insert, select, update
 
 from core.control.tables import link_history, links
 from core.errors import Conflict
+from redirect.compiled import compile_link
+from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkDefinition
 from redirect.links.search import index_again, index_new
 
+#: Any number that nothing else locks on the same PostgreSQL database.
+CHANGE_LOCK: Final = 0x636C6B75
 
-def insert_links(connection: Connection, made: list[Link]) -> None:
+
+def insert_links(connection: Connection, made: list[Link], *, allowed: AllowList) -> None:
     """New links, findable."""
     if made:
-        connection.execute(insert(links), [{"link_id": link.link_id, **_columns(link)} for link in made])
+        rows = [{"link_id": link.link_id, **_columns(link, allowed=allowed)} for link in made]
+        connection.execute(insert(links).values(change=_next_change(connection)), rows)
         index_new(connection, made)
 
 
-def replace_link(connection: Connection, present: Link, definition: LinkDefinition, *, at: int) -> Link:
+def replace_link(
+    connection: Connection, present: Link, definition: LinkDefinition, *, at: int, allowed: AllowList
+) -> Link:
     """The next version of a link, findable as it is now.
 
     Raises:
@@ -28,7 +41,8 @@ def replace_link(connection: Connection, present: Link, definition: LinkDefiniti
     """
     link = Link(link_id=present.link_id, version=present.version + 1, definition=definition, updated_at=at)
     where = (links.c.link_id == link.link_id) & (links.c.version == present.version)
-    if connection.execute(update(links).where(where).values(**_columns(link))).rowcount != 1:
+    values = {**_columns(link, allowed=allowed), "change": _next_change(connection)}
+    if connection.execute(update(links).where(where).values(values)).rowcount != 1:
         raise changed_meanwhile("the link was changed by somebody else")
     index_again(connection, present, link)
     return link
@@ -56,7 +70,13 @@ def changed_meanwhile(what: str) -> Conflict:
     return Conflict("changed_meanwhile", f"{what}: read it again")
 
 
-def _columns(link: Link) -> dict[str, Any]:
+def _next_change(connection: Connection) -> ScalarSelect[int]:
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(CHANGE_LOCK)))
+    return select(func.coalesce(func.max(links.c.change), 0) + 1).scalar_subquery()
+
+
+def _columns(link: Link, *, allowed: AllowList) -> dict[str, Any]:
     definition = link.definition
     return {
         "domain": definition.domain,
@@ -66,4 +86,5 @@ def _columns(link: Link) -> dict[str, Any]:
         "disabled": definition.disabled,
         "client": definition.client,
         "updated_at": link.updated_at,
+        "compiled": compile_link(link, allowed=allowed),
     }

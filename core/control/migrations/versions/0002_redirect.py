@@ -10,6 +10,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    _link_changes()
+    _link_usage()
     _link_lists()
     _watched_destinations()
 
@@ -18,6 +20,11 @@ def downgrade() -> None:
     op.drop_table("watched_destinations")
     op.drop_table("link_tags")
     op.drop_table("link_index")
+    op.drop_table("link_usage")
+    with op.batch_alter_table("links") as links:
+        links.drop_index("links_change")
+        links.drop_column("change")
+        links.drop_column("compiled")
 
 
 def _link_lists() -> None:
@@ -64,4 +71,28 @@ def _watched_destinations() -> None:
         sa.Column("baseline", sa.JSON(), nullable=True),
         sa.Column("checked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("url_sha256"),
+    )
+
+
+def _link_changes() -> None:
+    """Change numbers in the order in which the links changed; workers prepare them until they are written again."""
+    op.add_column("links", sa.Column("compiled", sa.LargeBinary(), nullable=True))
+    op.add_column("links", sa.Column("change", sa.BigInteger(), nullable=True))
+    op.execute(
+        "UPDATE links SET change = ranked.number FROM "
+        "(SELECT link_id, row_number() OVER (ORDER BY updated_at, link_id) AS number FROM links) AS ranked "
+        "WHERE ranked.link_id = links.link_id"
+    )
+    with op.batch_alter_table("links") as links:
+        links.alter_column("change", existing_type=sa.BigInteger(), nullable=False)
+        links.create_index("links_change", ["change"], unique=True)
+
+
+def _link_usage() -> None:
+    op.create_table(
+        "link_usage",
+        sa.Column("link_id", sa.String(length=32), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("clicks", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("link_id", "worker"),
     )

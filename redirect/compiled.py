@@ -1,0 +1,98 @@
+"""Links prepared when they are written, so that a worker that meets one of a million for the first time need not prepare it.
+
+`links.compiled` holds the LiveLink of a link's present version as msgpack behind `FORMAT`. Only links whose hits all end the same way have
+one (no plan), and only when their destination was allowed when they were written: so a compiled link never says less than its
+definition. What decides about it today is asked when it is read: the format, the version, and whether the allow-list still contains
+the place that its Location begins with.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from core.errors import Invalid
+from redirect import reasons
+from redirect.destinations import AllowList, normalise
+from redirect.links.model import Link
+from redirect.live_link import LiveLink, to_live
+from redirect.plan import Decision, Target
+
+#: Raise it when `to_live` makes something else of the same definition; `tests/redirect/test_compiled.py` says when.
+REVISION: Final = 1
+_FORMAT_BYTES: Final = 8
+_MAX_ORIGINS: Final = 10_000
+#: Where the host of a Location can begin at the earliest: behind ``http://``.
+_SCHEME_BYTES: Final = 8
+
+
+def _format() -> bytes:
+    """Other fields, or fields of another type, are another format: nobody has to remember that."""
+    shape = [
+        f"{struct.__name__}.{name}:{kind}"
+        for struct in (LiveLink, Decision, Target)
+        for name, kind in struct.__annotations__.items()
+    ]
+    return blake2b("\n".join((str(REVISION), *shape)).encode(), digest_size=_FORMAT_BYTES).digest()
+
+
+FORMAT: Final = _format()
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def compile_link(link: Link, *, allowed: AllowList) -> bytes | None:
+    """What `links.compiled` holds for a link; None for one that is prepared by the worker."""
+    live = to_live(link, allowed=allowed)
+    if live.plan is not None or live.decision.target.outcome == reasons.DESTINATION_NOT_ALLOWED:
+        return None
+    return FORMAT + _encode(live)
+
+
+class Loader:
+    """Stored links as LiveLinks: from their compiled form where that is still right, else from the definition."""
+
+    def __init__(self, allowed: AllowList) -> None:
+        self._allowed = allowed
+        self._decode = msgspec.msgpack.Decoder(LiveLink, dec_hook=_refuse).decode
+        self._origins: dict[bytes, bool] = {}
+
+    def load(self, link: Link) -> LiveLink:
+        """Prepare a link from its definition."""
+        return to_live(link, allowed=self._allowed)
+
+    def load_compiled(self, compiled: bytes | None, *, version: int) -> LiveLink | None:
+        """The link, or None when its definition must be asked: no compiled form, another format or version, or no longer allowed."""
+        if compiled is None or not compiled.startswith(FORMAT):
+            return None
+        try:
+            live = self._decode(memoryview(compiled)[_FORMAT_BYTES:])
+        except msgspec.DecodeError:
+            return None
+        location = live.decision.target.location
+        if live.version != version or (location and not self._leads_to_allowed(location)):
+            return None
+        return live
+
+    def _leads_to_allowed(self, location: bytes) -> bool:
+        """The very bytes that would be sent are asked, not what somebody noted about them."""
+        origin = location[: location.find(b"/", _SCHEME_BYTES) + 1]
+        known = self._origins.get(origin)
+        if known is None:
+            if len(self._origins) >= _MAX_ORIGINS:
+                self._origins.clear()
+            known = self._origins[origin] = self._is_allowed(origin)
+        return known
+
+    def _is_allowed(self, origin: bytes) -> bool:
+        try:
+            destination = normalise(origin.decode())
+        except (Invalid, UnicodeDecodeError):
+            return False
+        return destination.url.encode() == origin and self._allowed.refusal(destination) is None
+
+
+def _refuse(kind: type, _value: Any) -> Any:
+    """Plans hold functions and are never stored."""
+    raise NotImplementedError(kind)

