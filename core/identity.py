@@ -56,9 +56,12 @@ def usable(value: bytes) -> bool:
 
 
 def first_values(query: bytes) -> dict[bytes, bytes]:
-    """First occurrence of every parameter name in a raw query string; values percent-decoded, names as written."""
+    """First occurrence of every parameter name in a raw query string; values percent-decoded, names as written.
+
+    A further ``?`` separates like ``&``: platforms that append ``?gclid=…`` to a URL that has a query already write one.
+    """
     found: dict[bytes, bytes] = {}
-    for pair in query.split(b"&"):
+    for pair in query.replace(b"?", b"&").split(b"&"):
         name, _, value = pair.partition(b"=")
         if name and name not in found:
             found[name] = percent_decode(value)

@@ -12,6 +12,7 @@ Our own parameters (`ct_…`) speak to the redirect and are not passed on, excep
 | `ct_consent` | `no`: no cookie, random click ID; `yes`: given |
 | `ct_lpurl` | swallowed: some platforms insist that a template names the landing page |
 | `ct_click` | swallowed: a new click gets a new ID |
+| `ct_to`, `ct_exp`, `ct_sig` | a destination of the query's own, or the signature of its parameters (`redirect.signing`) |
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS, is_macro, percent_decode, usable
+from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS, first_values, is_macro, percent_decode, usable
 from core.personal import holds_email
 
 UTM_PARAMETERS: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id")
@@ -39,13 +40,15 @@ _USES: Final[dict[bytes, int]] = {
     **{name.encode(): _PLATFORM_ID for name in IDENTITY_PARAMETERS + MATCH_PARAMETERS},
     **{name.encode(): _UTM for name in UTM_PARAMETERS},
     **dict.fromkeys(
-        (b"ct_campaign", b"ct_ad_group", b"ct_creative", b"ct_keyword", b"ct_parallel", b"ct_lpurl", b"ct_click"), _OURS
+        b"ct_campaign ct_ad_group ct_creative ct_keyword ct_parallel ct_lpurl ct_click ct_to ct_exp ct_sig".split(),
+        _OURS,
     ),
     b"ct_consent": _CONSENT,
     **dict.fromkeys(PERSONAL_PARAMETERS, _PERSONAL),
 }
 #: What may stand in a query as it is (RFC 3986); everything else is percent-encoded before it enters a header line.
 _SAFE: Final = bytes(range(0x61, 0x7B)) + bytes(range(0x41, 0x5B)) + b"0123456789-._~!$&'()*+,;=:@/?%"
+_NAMED: Final = re.compile(rb"[\w.~%\[\]-]+=")
 _WORD_END: Final = re.compile(rb"[^a-z0-9]+")
 _QUALIFIED_PARTS: Final = 3
 _MEMO_SIZE: Final = 8192
@@ -81,6 +84,8 @@ def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Paramet
         query = _encode_unsafe(query)
     found = Parameters()
     kept: list[bytes] = []
+    if b"?" in query:
+        query = repair_question_marks(query)
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
         use = _USES.get(name) or (_unusual(name) if len(name) <= _MEMO_NAME_BYTES else _unusual.__wrapped__(name))
@@ -92,7 +97,33 @@ def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Paramet
         if name and (percent_decode(name) if b"%" in name else name) not in own:
             kept.append(pair)
     found.passed = b"&".join(kept)
+    if b"?" in found.passed:
+        _reread_ids(found)
     return found
+
+
+def repair_question_marks(query: bytes) -> bytes:
+    """``a=1?gclid=x`` as ``a=1&gclid=x``: what platforms write that append ``?…`` to a URL that has a query already.
+
+    A ``?`` is left alone where it may be meant: behind a slash (a URL as a value, not encoded) and where no name and ``=`` follow.
+    """
+    repaired: list[bytes] = []
+    for pair in query.split(b"&"):
+        first, *parts = pair.split(b"?")
+        repaired.append(first)
+        for part in parts:
+            if b"/" not in repaired[-1] and _NAMED.match(part):
+                repaired.append(part)
+            else:
+                repaired[-1] += b"?" + part
+    return b"&".join(repaired)
+
+
+def _reread_ids(found: Parameters) -> None:
+    """Identity takes every ``?`` for a separator (`core.identity`), also one that is passed on as it is: the page sees the same query."""
+    for name, value in first_values(found.passed).items():
+        if _USES.get(name) == _PLATFORM_ID:
+            found.ids[name] = value if usable(value) else b""
 
 
 def without(passed: bytes, own: frozenset[bytes]) -> bytes:

@@ -26,7 +26,7 @@ def is_macro(raw: bytes) -> bool:
 def click_id_of(query: str, cookie: str) -> str:
     """The click a request belongs to: `ct_click`, else derived from the platform's ID, else the cookie; "" = none."""
     values: dict[str, str] = {}
-    for pair in query.split("&"):
+    for pair in query.replace("?", "&").split("&"):
         name, _, value = pair.partition("=")
         values.setdefault(name, value)
     if values.get("ct_click"):

@@ -83,3 +83,32 @@ def test_the_first_of_two_values_counts() -> None:
 
 def test_a_recorded_text_is_bounded() -> None:
     assert len(read(b"utm_term=" + b"x" * 5000).utm["utm_term"]) == params.MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    ("query", "passed", "gclid"),
+    [
+        (b"a=1?gclid=x", b"a=1&gclid=x", b"x"),
+        (b"?gclid=x", b"gclid=x", b"x"),
+        (b"a=1??gclid=x", b"a=1?&gclid=x", b"x"),
+        (b"a=1?b=2?gclid=x&c=3", b"a=1&b=2&gclid=x&c=3", b"x"),
+        (b"a=1?gclid=x&gclid=y", b"a=1&gclid=x&gclid=y", b"x"),
+        (b"gclid=x?ct_campaign=google:1:2", b"gclid=x", b"x"),
+        (b"a=1?email=eva@x.example&gclid=x", b"a=1&gclid=x", b"x"),
+        (b"q=really?&gclid=x", b"q=really?&gclid=x", b"x"),
+        (b"q=a?b&gclid=x", b"q=a?b&gclid=x", b"x"),
+        (b"u=https://x.example/?b=2&gclid=x", b"u=https://x.example/?b=2&gclid=x", b"x"),
+        (b"u=https://x.example/?gclid=in&gclid=out", b"u=https://x.example/?gclid=in&gclid=out", b"in"),
+        (b"ct_lpurl=https://x.example/?gclid=in&gclid=out", b"gclid=out", b"out"),
+    ],
+)
+def test_a_doubled_question_mark_is_repaired_and_a_meant_one_is_left(query: bytes, passed: bytes, gclid: bytes) -> None:
+    found = read(query)
+    assert (found.passed, found.ids) == (passed, {b"gclid": gclid})
+
+
+@given(st.text(alphabet="?&=/ab", max_size=30).map(lambda tail: b"x=1" + tail.encode()))
+def test_the_page_derives_the_same_click_from_what_is_passed_on(query: bytes) -> None:
+    query = query.replace(b"a", b"gclid").replace(b"b", b"fbclid")
+    found = read(query)
+    assert derive_from_values(found.ids) == derive_from_query(query) == derive_from_query(found.passed)
