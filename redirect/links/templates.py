@@ -9,6 +9,16 @@ The platform expands its macros at click time. No platform has a macro for the a
 | meta | `{{campaign.id}}` | `{{adset.id}}` | `{{ad.id}}` | | `fbclid`, added by Meta |
 | microsoft | `{CampaignId}` | `{AdGroupId}` | `{AdId}` | `{keyword}` | `{msclkid}` |
 | tiktok | `__CAMPAIGN_ID__` | `__AID__` | `__CID__` | | `__CLICKID__` |
+
+Where the macros are documented (looked up 2026-11-20): Google "Set up tracking with ValueTrack parameters"
+(support.google.com/google-ads/answer/6305348); Microsoft "What tracking or URL parameters can I use?"
+(help.ads.microsoft.com/apex/index/3/en/56799); TikTok "Third Party Tracking" (ads.tiktok.com/help/article?aid=6669666107177041925) and
+"TikTok Click ID" (ads.tiktok.com/help/article/tiktok-click-id), which appends `ttclid` itself since 2022, and the first one counts; Meta's
+as trackers show them (doc.eulerian.com, "Understanding how end-to-end dynamic trafficking works").
+
+Under parallel tracking every URL of the chain must be HTTPS and every redirect a server's own
+(developers.google.com/adwords/api/docs/guides/click-tracking): a link on a domain of its own is written with https, the others need
+a `redirect.public_url` that begins so. We add one hop and no more.
 """
 
 from __future__ import annotations
