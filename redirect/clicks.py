@@ -85,6 +85,7 @@ def encode(
     now: int,
     hit_id: str,
     duration_us: int,
+    signal: str = "",
 ) -> bytes:
     """The Click of one hit as its journal line begins (`core.records.Click` as JSON, without the writer's envelope).
 
@@ -104,7 +105,7 @@ def encode(
         duration_us,
         b',"visitor_id":"%b"' % visit.visitor_id.encode() if visit.visitor_id else b"",
         network if private else network_and_hash,
-        bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS]),
+        bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS], signal=signal),
         _referrer(referrer[:_MAX_REFERRER]) if referrer else b"",
         _said(link, parameters, private=private) if parameters is not params.NONE else link.ids,
         _unusual(visit) if visit.consent or visit.parallel else b"",

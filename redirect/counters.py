@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from redirect.reasons import OUTCOMES
+from redirect.reasons import OUTCOMES, PARAMETER_SIGNALS
 
 #: Upper bounds of the duration histogram are 2^k microseconds, k = 0 … 22; the last bucket is open.
 BUCKETS: Final = 24
@@ -39,10 +39,12 @@ GAUGES: Final = frozenset(("connections_open", "ring_bytes", "links", "links_ref
 NAMES: Final[tuple[str, ...]] = (
     *_PLAIN,
     *(f"outcome:{outcome}" for outcome in OUTCOMES),
+    *(f"signal:{signal}" for signal in PARAMETER_SIGNALS),
     *(f"bucket:{index}" for index in range(BUCKETS)),
 )
 SLOT: Final[dict[str, int]] = {name: index for index, name in enumerate(NAMES)}
 OUTCOME_SLOT: Final[dict[str, int]] = {outcome: SLOT[f"outcome:{outcome}"] for outcome in OUTCOMES}
+SIGNAL_SLOT: Final[dict[str, int]] = {signal: SLOT[f"signal:{signal}"] for signal in PARAMETER_SIGNALS}
 FIRST_BUCKET: Final = SLOT["bucket:0"]
 
 #: A file of another layout is started anew: its slots would be read under wrong names.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -25,12 +25,15 @@ from core.errors import Invalid
 from redirect import bots, clicks, events, params, previews, privacy, reasons
 from redirect import request as fields
 from redirect.country import Countries
-from redirect.live_link import LinkTable, LiveLink
+from redirect.link_table import LinksUnavailable, LinkTable
+from redirect.live_link import LiveLink
 from redirect.plan import Decision, Plan, Target
 from redirect.privacy import Networks
 from redirect.rate_limit import RateLimit
 from redirect.request import Request
 from redirect.resolve import resolve
+from redirect.usage import Usage
+from redirect.signing import Signatures
 from redirect.visitor import RequestVisitor
 
 _encode = msgspec.json.Encoder().encode
@@ -42,6 +45,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     wire: bytes
     outcome: str
     records: tuple[bytes, ...] = ()
+    #: A word of `reasons.PARAMETER_SIGNALS` to count besides the outcome, "" = none.
+    signal: str = ""
 
 
 class Snippet(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +63,8 @@ class World:
     """
 
     __slots__ = (
-        "cookie_domain", "countries", "date", "domains", "exhausted", "health", "limit", "links", "networks", "origins", "snippet",
+        "cookie_domain", "countries", "date", "domains", "health", "limit", "links", "networks", "origins", "signatures",
+        "snippet", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +79,8 @@ class World:
         origins: frozenset[bytes] = frozenset(),
         cookie_domain: bytes = b"",
         countries: Countries | None = None,
-        exhausted: Container[str] = (),
+        usage: Usage | None = None,
+        signatures: Signatures | None = None,
     ) -> None:
         self.links = links
         self.networks = networks
@@ -86,11 +93,14 @@ class World:
         self.origins = origins
         self.cookie_domain = cookie_domain
         self.countries = countries or Countries()
-        #: IDs of links that had their `max_clicks`.
-        self.exhausted = exhausted
+        #: Clicks of links that have a `max_clicks`.
+        self.usage = usage or Usage()
+        self.signatures = signatures or Signatures()
         self.date = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
+#: The first entry of the routing trace of a click that counts for `max_clicks`; one that went to the fallback does not.
+_WITHIN_SCHEDULE: Final = f"schedule:{reasons.OPEN}"
 VISITOR_MAX_AGE_S: Final = 365 * 86_400
 _CLOSE: Final = b"Connection: close\r\n"
 _METHODS: Final = b"GET, HEAD, POST, OPTIONS"
@@ -127,6 +137,9 @@ _LOST_TEXT: Final[dict[str, bytes]] = {
     reasons.EXPIRED: b"This link is over.\n",
     reasons.MAX_CLICKS_REACHED: b"This link is over.\n",
     reasons.DESTINATION_NOT_ALLOWED: b"This link leads to a place that is not allowed.\n",
+    reasons.SIGNATURE_MISSING: b"This link is incomplete.\n",
+    reasons.SIGNATURE_INVALID: b"This link was changed.\n",
+    reasons.SIGNATURE_EXPIRED: b"This link is over.\n",
 }
 
 
@@ -147,9 +160,12 @@ def handle(
     """
     target, host = request.target, request.fields[fields.HOST]
     path, _, query = target.partition(b"?")
-    link = world.links.find(host, path)
-    if link is None or b"#" in target or (world.domains and host not in world.domains):
-        return _handle_other(request, world=world, now=now, entropy=entropy, timer=timer)
+    try:
+        link = world.links.find(host, path)
+        if link is None or b"#" in target or (world.domains and host not in world.domains):
+            return _handle_other(request, world=world, now=now, entropy=entropy, timer=timer)
+    except LinksUnavailable:
+        return _links_unavailable(request, world)
     return _hit(request, link, query, world=world, now=now, entropy=entropy, timer=timer)
 
 
@@ -167,9 +183,11 @@ def _hit(
     header = request.fields
     parameters = params.read(query, own=link.own, pass_personal=link.pass_personal) if query else params.NONE
     visit = clicks.Visit(request, link, parameters, entropy)
-    decision, passed = link.decision, parameters.passed
+    decision, passed, signal = link.decision, parameters.passed, ""
     if link.plan is not None:
         decision = _route(request, link, link.plan, query, visit, world=world, now=now)
+        if link.plan.signing is not None:
+            decision, signal = world.signatures.check(decision, query, parameters.values, link.plan.signing, now=now)
         passed = params.without(passed, decision.target.own)
     target = decision.target
     # A browser says what its navigations are for, and no preview does: only the others are looked up.
@@ -180,6 +198,8 @@ def _hit(
     ):
         return _uncounted(request, target, passed, world=world)
     if target.outcome == reasons.REDIRECTED:
+        if link.plan is not None and link.plan.max_clicks and decision.trace[0] == _WITHIN_SCHEDULE:
+            world.usage.count(link.link_id)
         wire = _redirect(request, target, passed, visit, world=world)
     else:
         wire = plain(target.status, _LOST_TEXT[target.outcome], date=world.date, keep_alive=request.keep_alive)
@@ -193,8 +213,9 @@ def _hit(
         now=now,
         hit_id=entropy[64:80],
         duration_us=int((timer() - request.started) * 1e6),
+        signal=signal,
     )
-    return Answer(wire, target.outcome, (click,))
+    return Answer(wire, target.outcome, (click,), signal)
 
 
 def _route(
@@ -209,7 +230,7 @@ def _route(
         query=query,
         countries=world.countries,
     )
-    exhausted = plan.max_clicks > 0 and link.link_id in world.exhausted
+    exhausted = plan.max_clicks > 0 and world.usage.exhausted(link.link_id, plan.max_clicks)
     return resolve(plan, visitor, now=now, key=visit.visitor_id or visit.click_id, exhausted=exhausted)
 
 
@@ -291,6 +312,13 @@ def _origin_form(target: bytes, host: bytes) -> tuple[bytes, bytes]:
 
 def _not_found(request: Request, world: World, outcome: str) -> Answer:
     return _respond(request, world, status=404, body=b"There is no such link.\n", outcome=outcome)
+
+
+def _links_unavailable(request: Request, world: World) -> Answer:
+    """The link is not in memory and the database does not answer. Nobody knows whether there is such a link: not 404."""
+    extra, body = b"Retry-After: 1\r\n", b"Links cannot be read for the moment.\n"
+    wire = plain(503, body, date=world.date, keep_alive=request.keep_alive, extra=extra)
+    return Answer(wire, reasons.LINKS_UNAVAILABLE)
 
 
 def _not_allowed(request: Request, world: World) -> Answer:

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from redirect.counters import BUCKETS, WorkerCounters, read_all
-from redirect.reasons import OUTCOMES
+from redirect.reasons import OUTCOMES, PARAMETER_SIGNALS
 
 #: (slot, metric, help). The slot counts up over restarts of the worker.
 _COUNTERS: Final = (
@@ -50,6 +50,7 @@ class RedirectCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         workers = read_all(self._data_dir)
         yield _requests(workers)
+        yield _parameter_signals(workers)
         yield _durations(workers)
         for slot, name, text in _COUNTERS:
             counter = CounterMetricFamily(name, text, labels=["worker"])
@@ -70,6 +71,18 @@ def _requests(workers: list[WorkerCounters]) -> Metric:
     for worker in workers:
         for outcome in OUTCOMES:
             family.add_metric([str(worker.index), outcome], worker.values[f"outcome:{outcome}"])
+    return family
+
+
+def _parameter_signals(workers: list[WorkerCounters]) -> Metric:
+    family = CounterMetricFamily(
+        "clicktrace_redirect_parameter_signals",
+        "Redirected hits whose campaign parameters were not signed, or not as they are (`sign: campaign`).",
+        labels=["worker", "signal"],
+    )
+    for worker in workers:
+        for signal in PARAMETER_SIGNALS:
+            family.add_metric([str(worker.index), signal], worker.values[f"signal:{signal}"])
     return family
 
 

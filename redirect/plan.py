@@ -13,7 +13,7 @@ from core.identity import percent_decode
 from core.pages import normalise_page
 from redirect import reasons
 from redirect.destinations import AllowList, normalise, parameter_names
-from redirect.links.model import Link, LinkDefinition
+from redirect.links.model import Link, LinkDefinition, Sign
 from redirect.links.routing import PRESENT, Rule, Variant, When
 from redirect.visitor import Visitor
 from redirect.weights import Split
@@ -30,6 +30,9 @@ LOST_STATUS: Final[dict[str, int]] = {
     reasons.EXPIRED: 410,
     reasons.MAX_CLICKS_REACHED: 410,
     reasons.DESTINATION_NOT_ALLOWED: 403,
+    reasons.SIGNATURE_MISSING: 403,
+    reasons.SIGNATURE_INVALID: 403,
+    reasons.SIGNATURE_EXPIRED: 410,
 }
 
 #: "" when it holds, else the word from `reasons.CONDITIONS` that says why not.
@@ -68,6 +71,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     choices: Split[tuple[str, Target]]
 
 
+class Signing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What `redirect.signing` needs to know of a link whose query is signed."""
+
+    sign: Sign
+    link_id: str
+    version: int
+    domain: str
+    slug: str
+    #: Word of `reasons.SIGNATURE_REFUSALS` -> the end of such a hit.
+    lost: dict[str, Target]
+    #: A destination in normal form -> where a hit with it ends; the allow-list holds here, too.
+    target: Callable[[str], Target]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What `redirect.resolve` walks through. `choices` say (last word of the trace, target)."""
 
@@ -78,6 +95,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lost: dict[str, Target]
     steps: tuple[Step, ...]
     choices: Split[tuple[str, Target]]
+    signing: Signing | None = None
 
     @property
     def scheduled(self) -> bool:
@@ -88,9 +106,14 @@ NEVER: Final = 1 << 62
 
 
 def has_routing(definition: LinkDefinition) -> bool:
-    """False for a plain link: one destination, always."""
+    """False for a plain link: one destination, always, and nothing to check."""
     return bool(
-        definition.rules or definition.variants or definition.starts or definition.expires or definition.max_clicks
+        definition.rules
+        or definition.variants
+        or definition.starts
+        or definition.expires
+        or definition.max_clicks
+        or definition.sign
     )
 
 
@@ -169,6 +192,19 @@ class _Compiler:
             },
             steps=tuple(self._step(rule) for rule in definition.rules),
             choices=self._choices(definition.variants, definition.destination, reasons.DESTINATION),
+            signing=self._signing() if definition.sign else None,
+        )
+
+    def _signing(self) -> Signing:
+        link, definition = self._link, self._link.definition
+        return Signing(
+            sign=definition.sign,
+            link_id=link.link_id,
+            version=link.version,
+            domain=definition.domain,
+            slug=definition.slug,
+            lost={word: lost_target(link, word) for word in reasons.SIGNATURE_REFUSALS},
+            target=self._target,
         )
 
     def _step(self, rule: Rule) -> Step:

@@ -17,12 +17,22 @@ UNAVAILABLE: Final = "unavailable"
 #: The allow-list no longer contains the link's destination (403).
 DESTINATION_NOT_ALLOWED: Final = "destination_not_allowed"
 
+#: The query names a destination of its own without a signature (403), with a wrong one (403), or too late (410).
+SIGNATURE_MISSING: Final = "signature_missing"
+SIGNATURE_INVALID: Final = "signature_invalid"
+SIGNATURE_EXPIRED: Final = "signature_expired"
+SIGNATURE_REFUSALS: Final[tuple[str, ...]] = (SIGNATURE_MISSING, SIGNATURE_INVALID, SIGNATURE_EXPIRED)
+#: Too many hits from one address or network (429); all are counted, a bounded number a second is journaled.
+RATE_LIMITED: Final = "rate_limited"
+
 # --- answered, but no click: only counted -------------------------------------------------------------------------------------
 HEAD: Final = "head"
 PREFETCH: Final = "prefetch"
 LINK_PREVIEW: Final = "link_preview"
 UNKNOWN_SLUG: Final = "unknown_slug"
 UNKNOWN_DOMAIN: Final = "unknown_domain"
+#: The link is not in memory and the control database does not answer (503).
+LINKS_UNAVAILABLE: Final = "links_unavailable"
 SNIPPET: Final = "snippet"
 HEALTH: Final = "health"
 PREFLIGHT: Final = "preflight"
@@ -58,6 +68,12 @@ NO_ACCEPT: Final = "no_accept"
 #: What `redirect.bots` may say, in the order in which it does.
 BOT_SIGNALS: Final[tuple[str, ...]] = (NO_USER_AGENT, HEADLESS, NO_ACCEPT)
 
+#: Campaign parameters of a link with `sign: "campaign"` that carry no signature, or not the one they were signed with. They stand among
+#: the `bot_signals`, too: the hit is redirected and counts.
+PARAMETERS_UNSIGNED: Final = "parameters_unsigned"
+PARAMETERS_TAMPERED: Final = "parameters_tampered"
+PARAMETER_SIGNALS: Final[tuple[str, ...]] = (PARAMETERS_UNSIGNED, PARAMETERS_TAMPERED)
+
 OUTCOMES: Final[tuple[str, ...]] = (
     REDIRECTED,
     DISABLED,
@@ -66,11 +82,14 @@ OUTCOMES: Final[tuple[str, ...]] = (
     MAX_CLICKS_REACHED,
     UNAVAILABLE,
     DESTINATION_NOT_ALLOWED,
+    *SIGNATURE_REFUSALS,
+    RATE_LIMITED,
     HEAD,
     PREFETCH,
     LINK_PREVIEW,
     UNKNOWN_SLUG,
     UNKNOWN_DOMAIN,
+    LINKS_UNAVAILABLE,
     SNIPPET,
     HEALTH,
     PREFLIGHT,
@@ -124,3 +143,5 @@ RULE_DESTINATION: Final = "rule_destination"
 VARIANT: Final = "variant"
 FALLBACK: Final = "fallback"
 LOST: Final = "lost"
+#: The destination came with the query, signed.
+SIGNED: Final = "signed"

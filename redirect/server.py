@@ -29,7 +29,7 @@ from core.errors import JournalError
 from redirect import reasons
 from redirect import request as fields
 from redirect.clicks import ENTROPY_CHARS
-from redirect.counters import FIRST_BUCKET, OUTCOME_SLOT, SLOT, Counters, bucket_of
+from redirect.counters import FIRST_BUCKET, OUTCOME_SLOT, SIGNAL_SLOT, SLOT, Counters, bucket_of
 from redirect.handler import World, handle, plain
 from redirect.request import EMPTY_FIELDS, SLOT_OF, Request, slot_of
 
@@ -139,6 +139,8 @@ class Server:
             return self.refuse(500, reasons.FAILED)
         slots = self.counters.slots
         slots[OUTCOME_SLOT[answer.outcome]] += 1
+        if answer.signal:
+            slots[SIGNAL_SLOT[answer.signal]] += 1
         self._bodies += answer.records
         self._starts.append(request.started)
         return answer.wire
