@@ -26,6 +26,7 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 METRICS = ROOT / "docs" / "metrics.md"
 METRIC_MODULES = (
     "redirect/metrics.py",
+    "redirect/watch/metrics.py",
     "collectors/metrics.py",
     "correlator/metrics.py",
     "alerts/metrics.py",

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from core.errors import Invalid
 from core.settings import Section
 from redirect.destinations import AllowList
+from redirect.watch.config import WatchConfig
 
 
 class RedirectConfig(Section):
@@ -52,6 +53,10 @@ class RedirectConfig(Section):
         "", description="A .mmdb file for conditions on the country (MaxMind, DB-IP, IPinfo). Replace it by renaming."
     )
     links_refresh_s: float = Field(0.5, gt=0, le=60, description="How often workers look for changed links.")
+    links_memory_mb: int = Field(
+        48, ge=1, description="Links a worker keeps in memory, about 1 kB each; the others are read when they are hit."
+    )
+    watch: WatchConfig = WatchConfig()
 
     @field_validator("trusted_proxies")
     @classmethod
