@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from core.errors import Invalid
-from redirect import bots, clicks, events, params, previews, privacy, reasons
+from redirect import bots, canary_mark, clicks, events, params, previews, privacy, reasons
 from redirect import request as fields
 from redirect.country import Countries
 from redirect.link_table import LinksUnavailable, LinkTable
@@ -158,6 +158,8 @@ def handle(
         entropy: `clicks.ENTROPY_CHARS` random hex digits, used up by this request.
         timer: monotonic seconds, on the same clock as `request.started`; only for the record's duration.
     """
+    if request.fields[fields.CANARY]:
+        return _canary(request, world=world, now=now, entropy=entropy, timer=timer)
     target, host = request.target, request.fields[fields.HOST]
     path, _, query = target.partition(b"?")
     try:
@@ -274,6 +276,18 @@ def _uncounted(request: Request, target: Target, passed: bytes, *, world: World)
     extra = b"Location: " + location + b"\r\n" if target.location else b""
     outcome = reasons.HEAD if request.method == b"HEAD" else reasons.LINK_PREVIEW
     return Answer(plain(target.status, b"", date=date, keep_alive=keep, extra=extra), outcome)
+
+
+def _canary(request: Request, *, world: World, now: int, entropy: str, timer: Callable[[], float]) -> Answer:
+    """Our own click or touch: answered like anybody's, journaled as a kind of its own (`redirect.canary_mark`)."""
+    if not canary_mark.is_valid(request.fields[fields.CANARY], world.networks, now=now):
+        return _refuse(request, world, status=403, outcome=reasons.CANARY_REFUSED, detail="this mark is not ours, or old")
+    request.fields[fields.CANARY] = b""
+    answer = handle(request, world=world, now=now, entropy=entropy, timer=timer)
+    if not answer.records:
+        return answer
+    records = tuple(canary_mark.as_canary(record) for record in answer.records)
+    return msgspec.structs.replace(answer, outcome=reasons.CANARY, records=records)
 
 
 # --- everything that is not a hit by its usual spelling ------------------------------------------------------------------------

@@ -37,6 +37,10 @@ SNIPPET: Final = "snippet"
 HEALTH: Final = "health"
 PREFLIGHT: Final = "preflight"
 METHOD_NOT_ALLOWED: Final = "method_not_allowed"
+#: Our own click or touch, journaled as a kind of its own (`redirect.canary_mark`).
+CANARY: Final = "canary"
+#: A canary whose mark is not ours, or old (403).
+CANARY_REFUSED: Final = "canary_refused"
 
 # --- browser events (`POST /ct/e`) --------------------------------------------------------------------------------------------
 EVENTS: Final = "events"
@@ -94,6 +98,8 @@ OUTCOMES: Final[tuple[str, ...]] = (
     HEALTH,
     PREFLIGHT,
     METHOD_NOT_ALLOWED,
+    CANARY,
+    CANARY_REFUSED,
     EVENTS,
     EVENTS_MALFORMED,
     EVENTS_TOO_MANY,

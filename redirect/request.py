@@ -25,7 +25,8 @@ PING_TO: Final = 14
 ACCEPT: Final = 15
 CLIENT_HINTS: Final = 16
 ACCEPT_LANGUAGE: Final = 17
-_SLOTS: Final = 18
+CANARY: Final = 18
+_SLOTS: Final = 19
 
 _NAMES: Final[dict[str, int]] = {
     "Host": HOST,
@@ -48,6 +49,7 @@ _NAMES: Final[dict[str, int]] = {
     "Ping-To": PING_TO,
     "Accept": ACCEPT,
     "Sec-CH-UA": CLIENT_HINTS,
+    "X-Clicktrace-Canary": CANARY,
     # What browsers send on every navigation and nobody here reads: known, so that it costs one look-up and no lower().
     "Accept-Encoding": IGNORED,
     "Cache-Control": IGNORED,
