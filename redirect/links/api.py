@@ -1,7 +1,7 @@
 """The links API (`/api/v1/links`): one resource, the same rules as the store behind it.
 
 A link is named by its ID, or by its slug with `?domain=` when it has one; `~tags` is the link with the slug `tags`. Every route needs the
-scope `links`; a key sees the links of its clients only, the others do not exist for it. `redirect.links.transfer_api` moves them in and out.
+scope `links`; a key sees the links of its clients only, the others do not exist for it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import SkipValidation
 
 from core.errors import Conflict
 from core.principal import Authorize, Principal
-from redirect.links import bulk, qr
+from redirect.links import bulk, explain_api, qr, transfer_api
 from redirect.links.answers import refusals
 from redirect.links.bodies import (
     MAX_VERSION,
@@ -34,23 +34,11 @@ from redirect.links.bodies import (
 )
 from redirect.links.desk import LinkDesk
 from redirect.links.model import Link, LinkDefinition
-from redirect.links.search import MAX_SEARCH, cursor_after
+from redirect.links.parameters import Client, Cursor, Domain, IfMatch, Limit, Name, Search, Tags
+from redirect.links.search import cursor_after
 from redirect.links.store import LinkStore
 from redirect.links.templates import short_url, tracking_template
 
-MAX_PAGE = 1000
-MAX_FILTER_TAGS = 8
-
-Name = Annotated[str, Path(description="Link ID or slug; ~slug where the slug is a word of this API, such as tags.")]
-Domain = Annotated[str, Query(max_length=255, description="Domain of the link, when it has one.")]
-Tags = Annotated[
-    list[str], Query(max_length=MAX_FILTER_TAGS, description="Only links with this tag; several: with all.")
-]
-Client = Annotated[str | None, Query(max_length=64, description="Only links of this client.")]
-Search = Annotated[str, Query(max_length=MAX_SEARCH, description="Part of slug, destination, campaign, note or a tag.")]
-Cursor = Annotated[str, Query(max_length=512, description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-IfMatch = Annotated[str, Header(description="The ETag you have seen; when the link has another by now: 412.")]
 Items = Annotated[list[SkipValidation[BulkItem]], Body(description="At most 100; each has its own result.")]
 
 
@@ -60,9 +48,12 @@ def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
     # A default, not an alias: FastAPI cannot resolve the name of a local in a postponed annotation.
     caller = Depends(authorize("links"))
     desk = LinkDesk(links)
+    # What has a word of its own comes before /{name}, which would take it for a slug.
+    transfer_api.add_routes(router, desk, caller)
     _add_lists(router, desk, caller)
     _add_changes(router, desk, caller)
     _add_one_link(router, desk, caller)
+    explain_api.add_routes(router, desk, caller)
     return router
 
 

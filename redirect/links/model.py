@@ -133,6 +133,14 @@ def checked(definition: LinkDefinition, *, allowed: AllowList) -> LinkDefinition
     return normal
 
 
+def check_address(slug: str, domain: str) -> None:
+    """Raise Invalid (`slug` or `domain`) unless a link can have this address."""
+    if not _SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
+        raise Invalid("slug", f"{slug!r}: letters, digits, - _ . ~ (1 to 128), and not a path of ours")
+    if domain and not _DOMAIN.fullmatch(domain.lower()):
+        raise Invalid("domain", f"{domain!r} is no host name")
+
+
 def _check_text(definition: LinkDefinition) -> None:
     """No text of a link, however deep, has characters that a database, a CSV file or a header cannot carry."""
     for field in definition.__struct_fields__:
@@ -148,10 +156,7 @@ def _check_text(definition: LinkDefinition) -> None:
 
 
 def _check_names(definition: LinkDefinition) -> None:
-    if not _SLUG.fullmatch(definition.slug) or definition.slug in RESERVED_SLUGS:
-        raise Invalid("slug", f"{definition.slug!r}: letters, digits, - _ . ~ (1 to 128), and not a path of ours")
-    if definition.domain and not _DOMAIN.fullmatch(definition.domain.lower()):
-        raise Invalid("domain", f"{definition.domain!r} is no host name")
+    check_address(definition.slug, definition.domain)
     if definition.platform and definition.platform not in PLATFORMS:
         raise Invalid("platform", f"{definition.platform!r}: one of {', '.join(PLATFORMS)}")
     for field in ("campaign", "ad_group", "creative"):
