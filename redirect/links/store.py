@@ -18,6 +18,7 @@ from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkChange, LinkDefinition, checked, definition_from
 from redirect.links.search import Filter, TagCount, cursor_after, page, tag_counts
 from redirect.links.writes import changed_meanwhile, insert_links, remember, replace_link
+from redirect.live_link import LiveLink, to_live
 
 #: What makes a link the same link; changing it would orphan the clicks of the old one.
 IDENTITY = ("slug", "domain")
@@ -179,6 +180,10 @@ class LinkStore:
             Invalid: it breaks a rule; `reason` says which.
         """
         return checked(definition, allowed=self._allowed)
+
+    def prepared(self, link: Link) -> LiveLink:
+        """A link as workers hold it."""
+        return to_live(link, allowed=self._allowed)
 
     def save(
         self,

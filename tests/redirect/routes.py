@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from redirect.destinations import AllowList
+from redirect.explain import StatedVisitor as Stated
 from redirect.links.model import Link, LinkDefinition, checked
 from redirect.links.routing import Rule, Variant, When
 from redirect.live_link import LiveLink, to_live
 from redirect.plan import Decision, Plan
 from redirect.resolve import resolve
-from redirect.visitor import language_prefixes
 
 ALLOWED = AllowList(["shop.example"])
 NOW = 1_790_000_000_000  # 2026-09-21T14:13:20Z, a Monday
@@ -23,26 +22,6 @@ VISITOR = "0123456789abcdef" * 2
 OWN, RULED, FALLBACK = "https://shop.example/own", "https://shop.example/ruled", "https://shop.example/fallback"
 A, B = "https://shop.example/a", "https://shop.example/b"
 PAST, FUTURE = "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"
-
-
-class Stated(msgspec.Struct, kw_only=True):
-    """A visitor whose facts the test says."""
-
-    device: str = "desktop"
-    os: str = "windows"
-    language: str = ""
-    country_code: str | None = None
-    query: dict[bytes, bytes] = {}
-
-    @property
-    def languages(self) -> frozenset[str]:
-        return language_prefixes(self.language)
-
-    def country(self, now: int) -> str | None:
-        return self.country_code
-
-    def parameter(self, name: bytes) -> bytes | None:
-        return self.query.get(name)
 
 
 def live(**fields: Any) -> LiveLink:
