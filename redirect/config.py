@@ -38,7 +38,13 @@ class RedirectConfig(Section):
         (), description="Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."
     )
     header_timeout_s: float = Field(
-        10.0, gt=0, description="A request must be complete this long after its first byte."
+        10.0, gt=0, description="The headers of a request must be complete this long after its first byte."
+    )
+    request_timeout_s: float = Field(
+        30.0, gt=0, description="A request with its body must be complete this long after its first byte."
+    )
+    write_timeout_s: float = Field(
+        10.0, gt=0, description="A client that does not take its answers is cut off after this."
     )
     idle_timeout_s: float = Field(75.0, gt=0, description="A connection without a request is closed after this.")
     max_header_bytes: int = Field(16_384, ge=1024, description="Request line and headers together.")
@@ -51,6 +57,10 @@ class RedirectConfig(Section):
     )
     country_database: str = Field(
         "", description="A .mmdb file for conditions on the country (MaxMind, DB-IP, IPinfo). Replace it by renaming."
+    )
+    answer_after_fsync: bool = Field(
+        False,
+        description="Answer when the click is on the disk: it then survives a power cut, not only a killed process.",
     )
     links_refresh_s: float = Field(0.5, gt=0, le=60, description="How often workers look for changed links.")
     links_memory_mb: int = Field(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from bisect import bisect_left
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,7 @@ _PLAIN: Final = (
     "journal_errors",
     "unjournaled",
     "lost",
+    "fsync_failures",
     "ring_bytes",
     "links",
     "links_refreshed_ms",
@@ -46,6 +48,7 @@ SLOT: Final[dict[str, int]] = {name: index for index, name in enumerate(NAMES)}
 OUTCOME_SLOT: Final[dict[str, int]] = {outcome: SLOT[f"outcome:{outcome}"] for outcome in OUTCOMES}
 SIGNAL_SLOT: Final[dict[str, int]] = {signal: SLOT[f"signal:{signal}"] for signal in PARAMETER_SIGNALS}
 FIRST_BUCKET: Final = SLOT["bucket:0"]
+_DURATION_SUM: Final = SLOT["duration_us_sum"]
 
 #: A file of another layout is started anew: its slots would be read under wrong names.
 _MAGIC: Final = b"CTCNT001" + sha256("\n".join(NAMES).encode()).digest()[:8]
@@ -86,6 +89,21 @@ class Counters:
 
     def set(self, name: str, value: int) -> None:
         self.slots[SLOT[name]] = value
+
+    def observe(self, starts: list[float], *, end: float) -> None:
+        """Count the durations of requests that began at `starts` and all ended at `end` (monotonic seconds).
+
+        Sorted, those of one bucket are neighbours: one addition in shared memory for each bucket, not for each request.
+        """
+        starts.sort()
+        self.slots[_DURATION_SUM] += int((end * len(starts) - sum(starts)) * 1e6)
+        at = 0
+        while at < len(starts):
+            bucket = bucket_of(int((end - starts[at]) * 1e6))
+            longest = end - (1 << bucket >> 1) / 1e6  # began after this: a smaller bucket
+            following = max(bisect_left(starts, longest), at + 1) if bucket else len(starts)
+            self.slots[FIRST_BUCKET + bucket] += following - at
+            at = following
 
     def close(self) -> None:
         """Release the mapping; what was counted stays in the file."""

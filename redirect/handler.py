@@ -281,7 +281,9 @@ def _uncounted(request: Request, target: Target, passed: bytes, *, world: World)
 def _canary(request: Request, *, world: World, now: int, entropy: str, timer: Callable[[], float]) -> Answer:
     """Our own click or touch: answered like anybody's, journaled as a kind of its own (`redirect.canary_mark`)."""
     if not canary_mark.is_valid(request.fields[fields.CANARY], world.networks, now=now):
-        return _refuse(request, world, status=403, outcome=reasons.CANARY_REFUSED, detail="this mark is not ours, or old")
+        return _refuse(
+            request, world, status=403, outcome=reasons.CANARY_REFUSED, detail="this mark is not ours, or old"
+        )
     request.fields[fields.CANARY] = b""
     answer = handle(request, world=world, now=now, entropy=entropy, timer=timer)
     if not answer.records:

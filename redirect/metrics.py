@@ -20,6 +20,11 @@ _COUNTERS: Final = (
     ("journal_errors", "clicktrace_redirect_journal_errors", "Ticks whose records the journal writer did not take."),
     ("unjournaled", "clicktrace_redirect_unjournaled", "Records kept in memory because the disk refused them."),
     ("lost", "clicktrace_redirect_lost", "Records that neither disk nor memory took."),
+    (
+        "fsync_failures",
+        "clicktrace_redirect_fsync_failures",
+        "Groups of answers that left although their fsync failed.",
+    ),
     ("links_failures", "clicktrace_redirect_links_refresh_failures", "Refreshes of links that the database refused."),
 )
 #: (slot, metric, help, divisor to base units).

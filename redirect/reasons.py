@@ -58,6 +58,8 @@ URI_TOO_LONG: Final = "uri_too_long"
 HEADERS_TOO_LARGE: Final = "headers_too_large"
 BODY_TOO_LARGE: Final = "body_too_large"
 TIMED_OUT: Final = "timed_out"
+#: A client did not take its answers in time; its connection was reset.
+SLOW_READER: Final = "slow_reader"
 TOO_MANY_CONNECTIONS: Final = "too_many_connections"
 FAILED: Final = "failed"
 
@@ -113,6 +115,7 @@ OUTCOMES: Final[tuple[str, ...]] = (
     HEADERS_TOO_LARGE,
     BODY_TOO_LARGE,
     TIMED_OUT,
+    SLOW_READER,
     TOO_MANY_CONNECTIONS,
     FAILED,
 )

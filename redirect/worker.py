@@ -29,9 +29,11 @@ from redirect.destinations import AllowList
 from redirect.handler import World
 from redirect.link_cache import LinkCache
 from redirect.live_link import LinkTable
+from redirect.parser import Limits
 from redirect.privacy import Networks
+from redirect.proxies import TrustedProxies
 from redirect.rate_limit import RateLimit
-from redirect.server import Limits, Server, TrustedProxies, connection_factory
+from redirect.server import Server, connection_factory
 from redirect.snippet.load import load_snippet
 from redirect.tls import Certificate
 
@@ -103,6 +105,8 @@ class Worker:
             counters=self.counters,
             limits=_limits(self.config),
             proxies=TrustedProxies(self.config.trusted_proxies),
+            secure=self.certificate is not None,
+            answer_after_fsync=self.config.answer_after_fsync,
             clock=self.clock,
         )
         self.counters.set("started_ms", self.clock())

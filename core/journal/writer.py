@@ -87,6 +87,9 @@ class JournalWriter:
         self._config = config
         self._clock = clock
         self._lock = threading.Lock()
+        #: One fsync at a time: whoever waits for it knows that nothing taken before is still on its way.
+        self._sync_lock = threading.Lock()
+        self._commit_failures = 0
         self._open: _Open | None = None
         self._retired: list[_Open] = []
         self._ring: deque[_Body] = deque()
@@ -126,9 +129,8 @@ class JournalWriter:
 
         `known_at` claims one per record (imports of history).
         """
-        self._append(
-            [(body, None) for body in bodies] if known_at is None else list(zip(bodies, known_at, strict=True))
-        )
+        claims: Iterable[int | None] = repeat(None) if known_at is None else known_at
+        self._append(list(zip(bodies, claims, strict=known_at is not None)))
 
     def _append(self, bodies: list[_Body]) -> None:
         with self._lock:
@@ -148,7 +150,9 @@ class JournalWriter:
                 target = self._target()
                 target.announce(self._clock())
                 try:
-                    taken = self._write_lines(target, self._compose(bodies[done:], offset=target.offset))
+                    rest = bodies[done:] if done else bodies
+                    blob = self._compose(rest, offset=target.offset)
+                    taken = self._write_blob(target, blob, lines=len(rest))
                 finally:
                     target.announce(0)
                 done += taken
@@ -161,34 +165,31 @@ class JournalWriter:
         self._last_error = "" if done == len(bodies) else "the disk takes no whole line"
         return done
 
-    def _compose(self, bodies: Sequence[_Body], *, offset: int) -> list[bytes]:
+    def _compose(self, bodies: Sequence[_Body], *, offset: int) -> bytes:
         """Close each record with its envelope: version, known_at, and the offset at which its line will stand."""
-        now = self._stamp()
-        lines: list[bytes] = []
+        stamped = _envelope(self._stamp(), claimed=False)
+        parts: list[bytes] = []
         for body, claim in bodies:
-            if claim is None:
-                line = b'%b,"v":%d,"known_at":%d,"o":%d}\n' % (body[:-1], SCHEMA_VERSION, now, offset)
-            else:
-                line = b'%b,"claimed":true,"v":%d,"known_at":%d,"o":%d}\n' % (body[:-1], SCHEMA_VERSION, claim, offset)
-            lines.append(line)
-            offset += len(line)
-        return lines
+            envelope = stamped if claim is None else _envelope(claim, claimed=True)
+            end = b"%d}\n" % offset
+            parts += (body[:-1], envelope, end)
+            offset += len(body) - 1 + len(envelope) + len(end)
+        return b"".join(parts)
 
-    def _write_lines(self, target: _Open, lines: list[bytes]) -> int:
-        """One write; after a short one the file is cut back to its last whole line before anything else.
+    def _write_blob(self, target: _Open, blob: bytes, *, lines: int) -> int:
+        """One write of whole lines; after a short one the file is cut back to its last whole line before anything else.
 
         Returns how many lines are in the file, possibly none.
 
         Raises:
             OSError: the disk refuses; nothing was written.
         """
-        blob = b"".join(lines)
         try:
             size = os.write(target.fd, blob)
         except OSError:
             self._cut(target, size=target.offset)
             raise
-        taken = len(lines)
+        taken = lines
         if size < len(blob):
             taken = blob.count(b"\n", 0, size)
             size = blob.rfind(b"\n", 0, size) + 1
@@ -274,6 +275,10 @@ class JournalWriter:
 
     def _sync(self) -> None:
         """Drain the ring, rotate an old segment, fsync what is dirty; the fsync itself runs outside the lock."""
+        with self._sync_lock:
+            self._sync_alone()
+
+    def _sync_alone(self) -> None:
         with self._lock:
             if self._ring:
                 self._drain()
@@ -298,6 +303,7 @@ class JournalWriter:
             with self._lock:
                 # After a failed fsync the kernel may have dropped the pages: nothing more goes into that file.
                 self._last_error = f"fsync: {error.strerror} (errno {error.errno})"
+                self._commit_failures += 1
                 self._retire()
         finally:
             os.close(fd)
@@ -305,6 +311,16 @@ class JournalWriter:
     def flush(self) -> None:
         """Drain the ring as far as possible and fsync, now."""
         self._sync()
+
+    def commit(self) -> bool:
+        """Return when everything appended before is on the disk; False when that failed for any of it since the last commit.
+
+        One thread may commit. An fsync of the sync thread that is under way is waited for: it may carry what we must have.
+        """
+        self._sync()
+        with self._lock:
+            failures, self._commit_failures = self._commit_failures, 0
+            return not failures and not self._ring
 
     def close(self) -> None:
         """Flush, release the segment, stop the thread. May be called twice. What the ring still holds is lost, and counted."""
@@ -341,6 +357,11 @@ class JournalWriter:
     def healthy(self) -> bool:
         """False while lines wait in memory or the last write or fsync failed."""
         return not self._ring and not self._last_error
+
+
+def _envelope(known_at: int, *, claimed: bool) -> bytes:
+    """From the record's last field to the offset."""
+    return b',%b"v":%d,"known_at":%d,"o":' % (b'"claimed":true,' if claimed else b"", SCHEMA_VERSION, known_at)
 
 
 def _chunks(records: Iterable[Record], claims: Iterable[int | None]) -> Iterator[list[_Body]]:
