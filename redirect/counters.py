@@ -31,13 +31,17 @@ _PLAIN: Final = (
     "fsync_failures",
     "ring_bytes",
     "links",
+    "links_bytes",
+    "links_reads",
     "links_refreshed_ms",
     "links_failures",
     "started_ms",
     "duration_us_sum",
 )
 #: What describes the present worker and starts from zero with each.
-GAUGES: Final = frozenset(("connections_open", "ring_bytes", "links", "links_refreshed_ms", "started_ms"))
+GAUGES: Final = frozenset(
+    ("connections_open", "ring_bytes", "links", "links_bytes", "links_refreshed_ms", "started_ms")
+)
 NAMES: Final[tuple[str, ...]] = (
     *_PLAIN,
     *(f"outcome:{outcome}" for outcome in OUTCOMES),

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from core.errors import ClicktraceError
 from redirect.compiled import Loader
+from redirect.link_table import LinksUnavailable
 from redirect.links.model import Link, LinkDefinition
 from redirect.live_link import LiveLink
 
@@ -31,23 +31,26 @@ _DEFINITION: Final = "SELECT link_id, version, definition, updated_at FROM links
 _definition = msgspec.json.Decoder(LinkDefinition).decode
 
 
-class LinksUnavailable(ClicktraceError):
-    """The database that holds the links does not answer; links in memory are served on."""
-
-    retryable = True
-
-
 class SqliteLinks:
     """Links of a control database, or of a node's copy of it.
 
     Args:
         path: the file; it may come later.
+        complete: False while the file does not hold every link yet: then nothing can be said about one that is not there.
     """
 
-    def __init__(self, path: Path, *, loader: Loader, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        loader: Loader,
+        complete: Callable[[], bool] = lambda: True,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.failures = 0
-        self._path = path
+        self.path = path
         self._loader = loader
+        self._complete = complete
         self._timer = timer
         self._connection: sqlite3.Connection | None = None
         self._paused_until = 0.0
@@ -59,7 +62,7 @@ class SqliteLinks:
             LinksUnavailable: the database does not answer.
         """
         if self._paused_until and self._timer() < self._paused_until:
-            raise LinksUnavailable(str(self._path))
+            raise LinksUnavailable(str(self.path))
         try:
             link = self._read(slug, domain)
             if link is None and domain:
@@ -68,8 +71,10 @@ class SqliteLinks:
             self.failures += 1
             self.close()
             self._paused_until = self._timer() + PAUSE_S
-            raise LinksUnavailable(f"{self._path}: {error}") from error
+            raise LinksUnavailable(f"{self.path}: {error}") from error
         self._paused_until = 0.0
+        if link is None and not self._complete():
+            raise LinksUnavailable(f"{self.path} is being filled")
         return link
 
     def close(self) -> None:
@@ -97,7 +102,7 @@ class SqliteLinks:
     def _open(self) -> sqlite3.Connection:
         # Every statement is its own read transaction: one that stayed open would keep the write-ahead log from ever starting anew.
         connection = sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode=ro",
+            f"file:{quote(str(self.path))}?mode=ro",
             uri=True,
             isolation_level=None,
             check_same_thread=False,

@@ -19,16 +19,21 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from core.errors import ClicktraceError
 from redirect.links.model import RESERVED_SLUGS
 from redirect.live_link import LiveLink
 
 DEFAULT_MAX_BYTES: Final = 48 * 1024 * 1024
 #: What an entry costs besides its link: the entry, its place in the round, its path, its share of a dict.
 _ENTRY_BYTES: Final = 260
-_DOOR_BITS: Final = 17
-_DOOR_MASK: Final = (1 << _DOOR_BITS) - 1
 _PATH: Final = re.compile(rb"/[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 _RESERVED: Final = frozenset(f"/{slug}".encode() for slug in RESERVED_SLUGS)
+
+
+class LinksUnavailable(ClicktraceError):
+    """The database that holds the links does not answer; links in memory are served on."""
+
+    retryable = True
 
 
 class LinkSource(Protocol):
@@ -78,7 +83,10 @@ class LinkTable:
         self._everywhere: dict[bytes, _Entry] = {}
         self._hosts: dict[bytes, dict[bytes, _Entry]] = {b"": self._everywhere}
         self._round: deque[_Entry] = deque()
-        self._door = bytearray(1 << _DOOR_BITS)
+        self._was_full = False
+        # About two places for each link that fits: more would let in what comes rarely, fewer would forget what comes often.
+        self._door_bits = max(8, (max_bytes // 1024).bit_length())
+        self._door = bytearray(1 << self._door_bits)
 
     def __len__(self) -> int:
         return sum(len(paths) for paths in self._hosts.values())
@@ -143,6 +151,7 @@ class LinkTable:
         for paths in self._hosts.values():
             paths.clear()
         self._round.clear()
+        self._was_full = False
         self.bytes = 0
 
     # --- in and out ---------------------------------------------------------------------------------------------------------
@@ -153,14 +162,14 @@ class LinkTable:
         self.reads += 1
         known = host if host in self._hosts else b""
         link = self._source.read(path[1:].decode(), known.decode())
-        if link is not None and (self.bytes < self._max_bytes or self._was_here(path)):
+        if link is not None and (not self._was_full or self._was_here(path)):
             self._take_in(known, path, link)
         return link
 
     def _was_here(self, path: bytes) -> bool:
         """True when the path was asked for before, as far as a byte per place remembers; paths that share a place forget each other."""
         number = hash(path)
-        place, mark = number & _DOOR_MASK, (number >> _DOOR_BITS) & 0xFF or 1
+        place, mark = number & (len(self._door) - 1), (number >> self._door_bits) & 0xFF or 1
         if self._door[place] == mark:
             return True
         self._door[place] = mark
@@ -172,6 +181,7 @@ class LinkTable:
         self._round.append(entry)
         self.bytes += entry.size
         while self.bytes > self._max_bytes and len(self._round) > 1:
+            self._was_full = True
             self._one_out()
 
     def _one_out(self) -> None:

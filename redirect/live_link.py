@@ -1,8 +1,6 @@
-"""A link as the hot path needs it: everything that can be prepared is prepared, and looked up by raw path."""
+"""A link as the hot path needs it: everything that can be prepared is prepared."""
 
 from __future__ import annotations
-
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -75,53 +73,3 @@ def _ids(definition: LinkDefinition) -> bytes:
     }
     said = {name: value for name, value in ids.items() if value}
     return b"," + msgspec.json.encode(said)[1:-1] if said else b""
-
-
-class LinkTable:
-    """All links of a worker, by domain and raw path. One writer thread replaces entries; readers need no lock.
-
-    A replaced entry is one dict assignment, so a reader sees a link either before or after its change, never between.
-    """
-
-    def __init__(self) -> None:
-        self._everywhere: dict[bytes, LiveLink] = {}
-        self._by_domain: dict[bytes, dict[bytes, LiveLink]] = {}
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def put(self, link: LiveLink) -> None:
-        """Add or replace a link; an older version than the present one is ignored."""
-        paths = self._by_domain.setdefault(link.domain.encode(), {}) if link.domain else self._everywhere
-        path = b"/" + link.slug.encode()
-        present = paths.get(path)
-        if present is None:
-            self._count += 1
-        if present is None or present.version <= link.version:
-            paths[path] = link
-
-    def find(self, host: bytes, path: bytes) -> LiveLink | None:
-        """The link of a Host header and a raw path; a link of that domain wins over one of every domain."""
-        if self._by_domain:
-            paths = self._by_domain.get(host)
-            if paths is None:
-                paths = self._by_domain.get(_bare(host))
-            if paths is not None:
-                link = paths.get(path)
-                if link is not None:
-                    return link
-        return self._everywhere.get(path)
-
-    def find_unusual(self, host: bytes, path: bytes) -> LiveLink | None:
-        """`find` for spellings nobody prints: percent-encoded letters, a trailing slash."""
-        plain = unquote_to_bytes(path)
-        if len(plain) > 1:
-            plain = plain.removesuffix(b"/")
-        return self.find(host, plain) if plain != path else None
-
-
-def _bare(host: bytes) -> bytes:
-    """A Host header's name without its port, in lower case."""
-    name = host.lower()
-    return name if name.startswith(b"[") else name.partition(b":")[0]

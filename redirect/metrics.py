@@ -25,13 +25,19 @@ _COUNTERS: Final = (
         "clicktrace_redirect_fsync_failures",
         "Groups of answers that left although their fsync failed.",
     ),
-    ("links_failures", "clicktrace_redirect_links_refresh_failures", "Refreshes of links that the database refused."),
+    ("links_reads", "clicktrace_redirect_links_reads", "Hits whose link was not in memory and was read."),
+    (
+        "links_failures",
+        "clicktrace_redirect_links_refresh_failures",
+        "Reads and refreshes of links, and exchanges of click counts, that the database refused.",
+    ),
 )
 #: (slot, metric, help, divisor to base units).
 _GAUGES: Final = (
     ("connections_open", "clicktrace_redirect_open_connections", "Connections open now.", 1),
     ("ring_bytes", "clicktrace_redirect_ring_bytes", "Bytes of records waiting in memory for the disk.", 1),
-    ("links", "clicktrace_redirect_links", "Links the worker knows.", 1),
+    ("links", "clicktrace_redirect_links", "Links in the worker's memory.", 1),
+    ("links_bytes", "clicktrace_redirect_links_bytes", "Bytes they take, at most redirect.links_memory_mb.", 1),
     (
         "links_refreshed_ms",
         "clicktrace_redirect_links_refreshed_timestamp_seconds",

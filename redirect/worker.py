@@ -25,10 +25,7 @@ from redirect import previews
 from redirect.config import RedirectConfig
 from redirect.counters import Counters
 from redirect.country import Countries
-from redirect.destinations import AllowList
 from redirect.handler import World
-from redirect.link_cache import LinkCache
-from redirect.live_link import LinkTable
 from redirect.parser import Limits
 from redirect.privacy import Networks
 from redirect.proxies import TrustedProxies
@@ -36,6 +33,7 @@ from redirect.rate_limit import RateLimit
 from redirect.server import Server, connection_factory
 from redirect.snippet.load import load_snippet
 from redirect.tls import Certificate
+from redirect.worker_links import WorkerLinks
 
 log = structlog.get_logger(__name__)
 
@@ -68,19 +66,19 @@ class Worker:
             clock=clock,
             name=f"redirect-{index}",
         )
-        self.links = LinkTable()
         networks = Networks()
-        self.cache = LinkCache(
+        self.links = WorkerLinks(
             open_control(control_url, data_dir, migrate=False),
-            self.links,
             networks,
-            allowed=AllowList(config.allowed_destinations),
-            interval_s=config.links_refresh_s,
+            config=config,
+            data_dir=data_dir,
+            index=index,
             clock=clock,
         )
         self.certificate = Certificate(Path(config.tls_cert), Path(config.tls_key)) if config.tls_cert else None
         self.world = World(
-            links=self.links,
+            links=self.links.table,
+            usage=self.links.usage,
             networks=networks,
             snippet=load_snippet(config.sites),
             health=self.health,
@@ -95,9 +93,9 @@ class Worker:
         self._upkeep: asyncio.TimerHandle | None = None
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Load the links once, then accept connections. The sockets are this process's own copies."""
-        self.cache.refresh(self.clock())
-        self.cache.start()
+        """Accept connections. The sockets are this process's own copies."""
+        self.links.load(self.clock())
+        self.links.start(asyncio.get_running_loop().call_soon_threadsafe)
         previews.load()
         self.server = Server(
             self.world,
@@ -136,14 +134,15 @@ class Worker:
             self.server = None
         if self._upkeep is not None:
             self._upkeep.cancel()
-        self.cache.stop()
+        self.links.stop()
         self.journal.close()
         self._copy_state()
 
     def health(self) -> tuple[int, bytes]:
         """(HTTP status, JSON): 200 while we redirect, even degraded; 503 while draining."""
         stats = self.journal.stats
-        age_ms = self.clock() - self.cache.refreshed_at if self.cache.refreshed_at else None
+        refreshed_at = self.links.cache.refreshed_at
+        age_ms = self.clock() - refreshed_at if refreshed_at else None
         stale = age_ms is None or age_ms > STALE_LINKS_MS
         draining = self.server is not None and self.server.draining
         status = "draining" if draining else "ok" if self.journal.healthy and not stale else "degraded"
@@ -158,7 +157,7 @@ class Worker:
                 "ring_bytes": stats.ring_bytes,
                 "last_error": stats.last_error,
             },
-            "links": {"count": len(self.links), "age_ms": age_ms, "failures": self.cache.failures},
+            "links": {"in_memory": len(self.links.table), "age_ms": age_ms, "failures": self.links.failures},
         }
         return (503 if draining else 200), msgspec.json.encode(body) + b"\n"
 
@@ -170,17 +169,19 @@ class Worker:
         self._upkeep = asyncio.get_running_loop().call_later(_UPKEEP_S, self._keep_up)
 
     def _copy_state(self) -> None:
-        stats, counters = self.journal.stats, self.counters
+        stats, counters, links = self.journal.stats, self.counters, self.links
         counters.add("unjournaled", stats.unjournaled - self._copied[0])
         counters.add("lost", stats.lost - self._copied[1])
-        counters.add("links_failures", self.cache.failures - self._copied[2])
-        self._copied = (stats.unjournaled, stats.lost, self.cache.failures)
+        counters.add("links_failures", links.failures - self._copied[2])
+        counters.add("links_reads", links.table.reads - self._copied[3])
+        self._copied = (stats.unjournaled, stats.lost, links.failures, links.table.reads)
         counters.set("ring_bytes", stats.ring_bytes)
-        counters.set("links", len(self.links))
-        counters.set("links_refreshed_ms", self.cache.refreshed_at)
+        counters.set("links", len(links.table))
+        counters.set("links_bytes", links.table.bytes)
+        counters.set("links_refreshed_ms", links.cache.refreshed_at)
 
-    #: What of the journal's and the cache's own counts was already added to the shared counters.
-    _copied: tuple[int, int, int] = (0, 0, 0)
+    #: What of the journal's and the links' own counts was already added to the shared counters.
+    _copied: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 def run_worker(
@@ -217,7 +218,7 @@ async def _serve(worker: Worker, sockets: Sequence[socket.socket]) -> None:
     await worker.start(sockets)
     # What was made so far lives as long as the process: the collector need not walk it again and again.
     gc.freeze()
-    log.info("redirect worker ready", index=worker.index, links=len(worker.links))
+    log.info("redirect worker ready", index=worker.index)
     await stopping.wait()
     await worker.stop()
 

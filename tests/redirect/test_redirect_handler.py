@@ -14,7 +14,8 @@ from redirect import request as fields
 from redirect.destinations import AllowList
 from redirect.handler import Answer, Snippet, World, handle
 from redirect.links.model import Link, LinkDefinition
-from redirect.live_link import LinkTable, to_live
+from redirect.link_table import LinkTable
+from redirect.live_link import to_live
 from redirect.privacy import Networks
 from redirect.rate_limit import RateLimit
 from redirect.request import SLOT_OF, Request
@@ -135,6 +136,8 @@ def test_whatever_the_input_location_is_the_links_destination_or_there_is_none(
         b"Set-Cookie: ct_vid=",
         b"Location",
         b"X-Content",
+        b"X-Robots-Tag: noindex",
+        b"Referrer-Policy: no-referrer",
         b"Allow",
         b"ETag",
         b"Access-",

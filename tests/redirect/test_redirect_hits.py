@@ -283,7 +283,7 @@ def test_health_says_how_the_journal_and_the_links_are(worker: ThreadWorker) -> 
     assert health["journal"] | {"last_error": ""} == {
         "healthy": True, "appended": 1, "unjournaled": 0, "lost": 0, "ring_bytes": 0, "last_error": "",
     }  # fmt: skip
-    assert health["links"]["count"] == 1
+    assert health["links"]["in_memory"] == 1
 
 
 def test_two_workers_share_the_salt_of_the_day(start_process: Callable[..., ProcessWorker]) -> None:

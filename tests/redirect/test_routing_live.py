@@ -92,8 +92,10 @@ def test_the_flag_that_a_link_had_its_clicks_ends_it(start_worker: Start) -> Non
     worker = start_worker(link(max_clicks=1))
     world = worker.worker.world
     assert worker.get("/spring").status == 302
-    world.exhausted = {worker.links.find("spring").link_id}
-    assert worker.get("/spring").status == 410
+    assert worker.get("/spring").status == 410, "the worker knows its own clicks at once"
+    world.usage.own.clear()
+    world.usage.elsewhere[worker.links.find("spring").link_id] = 1
+    assert worker.get("/spring").status == 410, "and those of the others once it has read them"
     assert worker.lines()[-1]["reason"] == "max_clicks_reached"
 
 

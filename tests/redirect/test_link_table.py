@@ -1,0 +1,152 @@
+"""The links in memory: bounded by their size, those hit most stay, and a million others cost one read each."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from redirect.destinations import AllowList
+from redirect.link_table import Change, LinkTable, size_of
+from redirect.links.model import Link, LinkDefinition
+from redirect.live_link import LiveLink, to_live
+
+ALLOWED = AllowList(["shop.example"])
+
+
+def live(slug: str, *, version: int = 1, domain: str = "", **fields: Any) -> LiveLink:
+    definition = LinkDefinition(slug=slug, destination="https://shop.example/p", domain=domain, **fields)
+    link = Link(link_id=f"{domain}-{slug}", version=version, definition=definition, updated_at=1)
+    return to_live(link, allowed=ALLOWED)
+
+
+class Everything:
+    """A source that has every slug that begins with s, without a domain."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def read(self, slug: str, domain: str) -> LiveLink | None:
+        self.asked.append(f"{domain}/{slug}")
+        return live(slug) if slug.startswith("s") else None
+
+
+def test_memory_stays_below_its_bound_whatever_is_hit() -> None:
+    table = LinkTable(Everything(), max_bytes=200_000)
+    for number in range(5000):
+        assert table.find(b"x", b"/s%d" % (number % 700))
+        assert table.bytes <= 200_000
+    assert 50 < len(table) < 200
+    assert table.bytes > 150_000
+
+
+def test_a_link_that_is_hit_often_stays_while_thousands_pass_by() -> None:
+    source = Everything()
+    table = LinkTable(source, max_bytes=200_000)
+    for number in range(20_000):
+        table.find(b"x", b"/s%d" % number)
+        table.find(b"x", b"/sale")
+    assert source.asked.count("/sale") <= 2
+
+
+def test_most_hits_of_a_zipf_mix_are_in_memory() -> None:
+    draw, source = random.Random(7), Everything()
+    table = LinkTable(source, max_bytes=600_000)
+    ranks = range(1, 10_001)
+    hits = draw.choices(ranks, weights=[1 / rank for rank in ranks], k=30_000)
+    for rank in hits[:15_000]:
+        table.find(b"x", b"/s%d" % rank)
+    before, most = len(source.asked), len(table)
+    for rank in hits[15_000:]:
+        table.find(b"x", b"/s%d" % rank)
+    ideal = sum(1 / rank for rank in ranks[:most]) / sum(1 / rank for rank in ranks)
+    share = 1 - (len(source.asked) - before) / 15_000
+    assert share > ideal - 0.08, f"{share:.3f} of the hits in memory, {ideal:.3f} is the best there is"
+
+
+@pytest.mark.parametrize(
+    "path", [b"/", b"/ct/e", b"/ct.js", b"/healthz", b"/favicon.ico", b"/a/b", b"/%73", b"/s?", b"/" + b"s" * 129, b"s"]
+)
+def test_what_can_be_no_slug_is_not_looked_up(path: bytes) -> None:
+    source = Everything()
+    assert LinkTable(source).find(b"x", path) is None
+    assert source.asked == []
+
+
+def test_unknown_slugs_are_asked_for_each_time_and_take_no_memory() -> None:
+    source = Everything()
+    table = LinkTable(source)
+    for _ in range(3):
+        assert table.find(b"x", b"/unknown") is None
+    assert (len(source.asked), len(table), table.bytes) == (3, 0, 0)
+
+
+def test_unusual_spellings_find_the_same_link() -> None:
+    table = LinkTable(Everything())
+    assert table.find_unusual(b"x", b"/%73ale/") == table.find(b"x", b"/sale")
+
+
+def test_hosts_without_links_of_their_own_share_one_place_in_memory() -> None:
+    source = Everything()
+    table = LinkTable(source)
+    table.know_domains(["go.example"])
+    for number in range(100):
+        table.find(b"host-%d.example" % number, b"/sale")
+    table.find(b"go.example", b"/sale")
+    assert source.asked == ["/sale", "go.example/sale"]
+    assert len(table) == 2
+
+
+def test_a_change_of_the_link_of_every_domain_leaves_a_domains_own_alone() -> None:
+    table = LinkTable(Everything())
+    table.put(live("sale", domain="go.example"))
+    table.know_domains(["other.example"])
+    table.find(b"other.example", b"/sale")
+    table.apply([Change(slug="sale", domain="", link=live("sale", version=2, disabled=True))])
+    assert [table.find(host, b"/sale").decision.target.outcome for host in (b"go.example", b"other.example")] == [  # type: ignore[union-attr]
+        "redirected",
+        "disabled",
+    ]
+
+
+def test_a_change_that_nobody_read_ahead_makes_the_next_hit_read() -> None:
+    source = Everything()
+    table = LinkTable(source)
+    table.find(b"x", b"/sale")
+    table.apply([Change(slug="sale", domain="")])
+    assert len(table) == 0
+    table.find(b"x", b"/sale")
+    assert len(source.asked) == 2
+
+
+def test_what_was_read_after_a_change_was_is_not_taken_back() -> None:
+    table = LinkTable()
+    table.put(live("sale", version=3))
+    table.apply([Change(slug="sale", domain="", link=live("sale", version=2))])
+    table.put(live("sale", version=1))
+    assert table.find(b"x", b"/sale").version == 3  # type: ignore[union-attr]
+
+
+def test_what_is_put_out_and_replaced_is_accounted_for() -> None:
+    table = LinkTable(Everything(), max_bytes=100_000)
+    draw = random.Random(3)
+    for _ in range(3000):
+        slug = f"s{draw.randrange(200)}"
+        match draw.randrange(4):
+            case 0:
+                table.apply([Change(slug=slug, domain="")])
+            case 1:
+                table.apply([Change(slug=slug, domain="", link=live(slug, version=9, note="n" * draw.randrange(900)))])
+            case _:
+                table.find(b"x", f"/{slug}".encode())
+    assert 0 < table.bytes <= 100_000
+    table.forget()
+    assert (len(table), table.bytes) == (0, 0)
+
+
+def test_the_size_of_a_link_counts_all_that_hangs_on_it() -> None:
+    plain = size_of(live("s"))
+    assert 900 < plain < 2500
+    assert size_of(live("s", campaign="google:1:" + "2" * 1000)) > plain + 2000, "as campaign and as part of the record"
+    assert size_of(live("s", max_clicks=5)) > plain + 300, "with its plan"
