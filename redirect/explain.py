@@ -140,6 +140,9 @@ def _routed(
         steps.append(step)
         if step.result == reasons.HOLDS:
             waiting, drawn = False, rule.variants
+    if definition.sign == "destination":
+        why = "A signed destination in the query (ct_to, ct_exp, ct_sig) would win; signatures are not checked here."
+        steps.append(ExplainedStep(step="signature", result=NOT_TRIED, why=why))
     if is_open and drawn:
         steps.append(_draw(drawn, _variant(decision), known=known))
     return tuple(steps)

@@ -249,3 +249,7 @@ def _print_link(link: dict[str, Any], *, json: bool) -> None:
     print_table(["", ""], rows, empty="")
     if link["tracking_template"]:
         typer.echo(f"\nTracking template to paste into {link['platform']}:\n{link['tracking_template']}")
+        if link["tracking_template"].startswith("http:"):
+            typer.echo(
+                "Ad platforms need HTTPS: give the link a --domain, or set redirect.public_url to an https address."
+            )

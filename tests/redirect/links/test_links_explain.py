@@ -10,6 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import Result
 
+from app.cli.links import _print_link
+
 from .test_links_api import api
 from .test_links_command import links, monitor
 
@@ -54,3 +56,26 @@ def test_the_command_explains_a_hit_in_words_and_as_json(links: Callable[..., Re
     assert "302 -> https://shop.example/p?a=1&gclid=x&ct_click=" in shown.output.replace("\n", "")
     found = json.loads(links("explain", "spring", "--json").output)
     assert (found["outcome"], found["trace"]) == ("redirected", [])
+
+
+@pytest.mark.parametrize("platform", ["google", "meta", "microsoft", "tiktok"])
+def test_a_template_carries_qualified_ids_and_is_https(links: Callable[..., Result], platform: str) -> None:
+    made = links("add", "spring", "https://shop.example/p", "--platform", platform, "--account", "7", "--json")
+    template = json.loads(made.output)["tracking_template"]
+    assert template.startswith(f"https://go.example/spring?ct_campaign={platform}:7:")
+
+
+def test_the_command_says_when_a_template_is_not_https(capsys: pytest.CaptureFixture[str]) -> None:
+    link = dict.fromkeys(("short_url", "destination", "campaign", "ad_group", "creative", "client", "note"), "")
+    link |= {
+        "version": 1,
+        "tags": [],
+        "disabled": False,
+        "answer": "redirect",
+        "parallel_tracking": True,
+        "platform": "google",
+    }
+    _print_link(
+        link | {"tracking_template": "http://localhost:8081/spring?ct_campaign=google:7:{campaignid}"}, json=False
+    )
+    assert "redirect.public_url" in capsys.readouterr().out
