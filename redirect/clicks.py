@@ -40,7 +40,7 @@ _ID_PLATFORMS: Final[dict[bytes, str]] = {
 class Visit:
     """What a hit says about its visitor, decided once and used by the record and by the answer."""
 
-    __slots__ = ("click_id", "consent", "new_visitor", "parallel", "visitor_id")
+    __slots__ = ("click_id", "consent", "forgets", "new_visitor", "parallel", "visitor_id")
 
     def __init__(self, request: Request, link: LiveLink, parameters: Parameters, entropy: str) -> None:
         cookie = request.fields[fields.COOKIE]
@@ -48,6 +48,8 @@ class Visit:
             gpc=request.fields[fields.SEC_GPC], parameter=parameters.consent, cookie=cookie
         )
         self.new_visitor = False
+        #: The visitor refuses and still has our cookie from before: it is taken back.
+        self.forgets = False
         self.visitor_id = ""
         derived = None
         if not privacy.refused(self.consent):
@@ -56,6 +58,8 @@ class Visit:
             if not self.visitor_id:
                 self.visitor_id = entropy[32:64]
                 self.new_visitor = True
+        elif privacy.VISITOR_COOKIE in cookie:
+            self.forgets = True
         self.click_id = derived[0] if derived else entropy[:32]
         self.parallel = is_parallel(request, link, parameters)
 

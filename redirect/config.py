@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,9 @@ from core.errors import Invalid
 from core.settings import Section
 from redirect.destinations import AllowList
 from redirect.watch.config import WatchConfig
+
+#: A key shorter than the digest it makes would be the weak end of it.
+MIN_KEY_CHARS: Final = 32
 
 
 class RedirectConfig(Section):
@@ -58,6 +61,30 @@ class RedirectConfig(Section):
     country_database: str = Field(
         "", description="A .mmdb file for conditions on the country (MaxMind, DB-IP, IPinfo). Replace it by renaming."
     )
+    address_hits_per_second: float = Field(
+        0.0,
+        ge=0,
+        description="Hits per address (IPv6: per /64), worker and second, ten seconds' worth at once; 0 = no limit.",
+    )
+    network_hits_per_second: float = Field(
+        0.0, ge=0, description="The same per network, IPv4 /24 and IPv6 /48; 0 = no limit."
+    )
+    limited_hits_journaled_per_second: float = Field(
+        10.0, ge=0, description="Hits over a limit that a worker journals as lost clicks; all of them are counted."
+    )
+    signing_keys: tuple[str, ...] = Field(
+        (),
+        repr=False,
+        description="Keys of signed links, 32 characters or more each: the first signs, all verify. Empty = a key of our own "
+        "making in the control database.",
+    )
+    page_note: str = Field(
+        "", max_length=1000, description="A sentence on the page of links that lead nowhere, e.g. whom to ask."
+    )
+    page_html: str = Field(
+        "",
+        description="Your own page instead, an HTML file with {{title}} and {{text}}; scripts and other hosts' files do not run on it.",
+    )
     answer_after_fsync: bool = Field(
         False,
         description="Answer when the click is on the disk: it then survives a power cut, not only a killed process.",
@@ -82,6 +109,13 @@ class RedirectConfig(Section):
             AllowList(value)
         except Invalid as error:
             raise ValueError(f"write host, *.host or host:port; {error.detail}") from None
+        return value
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _are_long(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(key) < MIN_KEY_CHARS for key in value):
+            raise ValueError(f"a key has at least {MIN_KEY_CHARS} characters; make one with: openssl rand -hex 32")
         return value
 
     @model_validator(mode="after")

@@ -27,13 +27,14 @@ from redirect import request as fields
 from redirect.country import Countries
 from redirect.link_table import LinksUnavailable, LinkTable
 from redirect.live_link import LiveLink
-from redirect.plan import Decision, Plan, Target
+from redirect.pages import Pages
+from redirect.plan import Decision, Plan, Target, limited
 from redirect.privacy import Networks
-from redirect.rate_limit import RateLimit
+from redirect.rate_limit import HitLimit, RateLimit
 from redirect.request import Request
 from redirect.resolve import resolve
-from redirect.usage import Usage
 from redirect.signing import Signatures
+from redirect.usage import Usage
 from redirect.visitor import RequestVisitor
 
 _encode = msgspec.json.Encoder().encode
@@ -63,8 +64,8 @@ class World:
     """
 
     __slots__ = (
-        "cookie_domain", "countries", "date", "domains", "health", "limit", "links", "networks", "origins", "signatures",
-        "snippet", "usage",
+        "cookie_domain", "countries", "date", "domains", "health", "hits", "limit", "links", "networks", "origins", "pages",
+        "signatures", "snippet", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,8 @@ class World:
         countries: Countries | None = None,
         usage: Usage | None = None,
         signatures: Signatures | None = None,
+        pages: Pages | None = None,
+        hits: HitLimit | None = None,
     ) -> None:
         self.links = links
         self.networks = networks
@@ -96,6 +99,8 @@ class World:
         #: Clicks of links that have a `max_clicks`.
         self.usage = usage or Usage()
         self.signatures = signatures or Signatures()
+        self.pages = pages or Pages()
+        self.hits = hits or HitLimit()
         self.date = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -129,18 +134,6 @@ _STATUS_LINE: Final[dict[int, bytes]] = {
 _TEXT: Final = (
     b"\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
 )
-#: What a visitor reads on a link that leads nowhere, by outcome.
-_LOST_TEXT: Final[dict[str, bytes]] = {
-    reasons.UNAVAILABLE: b"This link is unavailable for the moment.\n",
-    reasons.DISABLED: b"This link was switched off.\n",
-    reasons.NOT_STARTED: b"This link does not work yet.\n",
-    reasons.EXPIRED: b"This link is over.\n",
-    reasons.MAX_CLICKS_REACHED: b"This link is over.\n",
-    reasons.DESTINATION_NOT_ALLOWED: b"This link leads to a place that is not allowed.\n",
-    reasons.SIGNATURE_MISSING: b"This link is incomplete.\n",
-    reasons.SIGNATURE_INVALID: b"This link was changed.\n",
-    reasons.SIGNATURE_EXPIRED: b"This link is over.\n",
-}
 
 
 def handle(
@@ -182,6 +175,8 @@ def _hit(
     timer: Callable[[], float],
 ) -> Answer:
     """A hit on a known link: a redirect with its click, or a lost click with its reason."""
+    if world.hits.on and not world.hits.allows(request.address, now=now):
+        return _over_limit(request, link, query, world=world, now=now, entropy=entropy, timer=timer)
     header = request.fields
     parameters = params.read(query, own=link.own, pass_personal=link.pass_personal) if query else params.NONE
     visit = clicks.Visit(request, link, parameters, entropy)
@@ -204,7 +199,7 @@ def _hit(
             world.usage.count(link.link_id)
         wire = _redirect(request, target, passed, visit, world=world)
     else:
-        wire = plain(target.status, _LOST_TEXT[target.outcome], date=world.date, keep_alive=request.keep_alive)
+        wire = _page(request, target.outcome, status=target.status, world=world)
     click = clicks.encode(
         request,
         link,
@@ -218,6 +213,44 @@ def _hit(
         signal=signal,
     )
     return Answer(wire, target.outcome, (click,), signal)
+
+
+def _over_limit(
+    request: Request,
+    link: LiveLink,
+    query: bytes,
+    *,
+    world: World,
+    now: int,
+    entropy: str,
+    timer: Callable[[], float],
+) -> Answer:
+    """A hit too many: 429, and a lost click as long as few of them are journaled."""
+    wire = _page(request, reasons.RATE_LIMITED, status=429, world=world)
+    counts = request.method in (b"GET", b"POST") and not request.fields[fields.PURPOSE]
+    if not counts or not world.hits.journals(now=now):
+        return Answer(wire, reasons.RATE_LIMITED)
+    parameters = params.read(query, own=link.own, pass_personal=link.pass_personal) if query else params.NONE
+    click = clicks.encode(
+        request,
+        link,
+        Decision(limited(link.decision.target)),
+        parameters,
+        clicks.Visit(request, link, parameters, entropy),
+        networks=world.networks,
+        now=now,
+        hit_id=entropy[64:80],
+        duration_us=int((timer() - request.started) * 1e6),
+    )
+    return Answer(wire, reasons.RATE_LIMITED, (click,))
+
+
+def _page(request: Request, outcome: str, *, status: int, world: World) -> bytes:
+    """What a person reads where no link leads on (`redirect.pages`)."""
+    headers, body = world.pages.of(outcome, request.fields[fields.ACCEPT])
+    close = b"" if request.keep_alive else _CLOSE
+    shown = b"" if request.method == b"HEAD" else body
+    return b"".join((_STATUS_LINE[status], world.date, b"\r\n", headers, close, b"\r\n", shown))
 
 
 def _route(
@@ -245,7 +278,7 @@ def _redirect(request: Request, target: Target, passed: bytes, visit: clicks.Vis
         _STATUS_LINE[target.status],
         world.date,
         b"" if request.keep_alive else _CLOSE,
-        _visitor_cookie(visit.visitor_id, request, world) if visit.new_visitor else b"",
+        _visitor_cookie(visit.visitor_id, request, world) if visit.new_visitor or visit.forgets else b"",
         target.location,
         passed,
         b"&" if passed else b"",
@@ -255,9 +288,10 @@ def _redirect(request: Request, target: Target, passed: bytes, visit: clicks.Vis
 
 
 def _visitor_cookie(visitor_id: str, request: Request, world: World) -> bytes:
+    """A year's cookie; without an ID, the end of the one that a visitor brought who refuses it now."""
     return b"Set-Cookie: ct_vid=%b; Max-Age=%d; Path=/; HttpOnly; SameSite=Lax%b%b\r\n" % (
         visitor_id.encode(),
-        VISITOR_MAX_AGE_S,
+        VISITOR_MAX_AGE_S if visitor_id else 0,
         b"; Domain=" + world.cookie_domain if world.cookie_domain else b"",
         b"; Secure" if request.secure else b"",
     )
@@ -272,9 +306,11 @@ def _uncounted(request: Request, target: Target, passed: bytes, *, world: World)
         # A prefetched redirect would be used for the real click without asking us again: refusing it makes the browser come back.
         return Answer(plain(503, b"", date=date, keep_alive=keep), reasons.PREFETCH)
     # The way a visitor would go, so that a preview shows the page; without a click ID and a cookie, because nobody clicked.
-    location = (target.location + passed).rstrip(b"?&") + target.tail
-    extra = b"Location: " + location + b"\r\n" if target.location else b""
     outcome = reasons.HEAD if request.method == b"HEAD" else reasons.LINK_PREVIEW
+    if target.outcome != reasons.REDIRECTED:
+        return Answer(_page(request, target.outcome, status=target.status, world=world), outcome)
+    location = (target.location + passed).rstrip(b"?&") + target.tail
+    extra = b"Location: " + location + b"\r\n"
     return Answer(plain(target.status, b"", date=date, keep_alive=keep, extra=extra), outcome)
 
 
@@ -307,10 +343,10 @@ def _handle_other(request: Request, *, world: World, now: int, entropy: str, tim
     if path == b"/ct/e":
         return _events(request, world, now=now)
     if world.domains and host.lower().partition(b":")[0] not in world.domains:
-        return _not_found(request, world, reasons.UNKNOWN_DOMAIN)
+        return _not_found(request, world, reasons.UNKNOWN_DOMAIN, now=now)
     link = world.links.find(host, path) or world.links.find_unusual(host, path)
     if link is None:
-        return _not_found(request, world, reasons.UNKNOWN_SLUG)
+        return _not_found(request, world, reasons.UNKNOWN_SLUG, now=now)
     return _hit(request, link, query, world=world, now=now, entropy=entropy, timer=timer)
 
 
@@ -326,8 +362,11 @@ def _origin_form(target: bytes, host: bytes) -> tuple[bytes, bytes]:
     return b"/" + path, authority
 
 
-def _not_found(request: Request, world: World, outcome: str) -> Answer:
-    return _respond(request, world, status=404, body=b"There is no such link.\n", outcome=outcome)
+def _not_found(request: Request, world: World, outcome: str, *, now: int) -> Answer:
+    if world.hits.on and not world.hits.allows(request.address, now=now):
+        outcome = reasons.RATE_LIMITED  # whoever tries out slugs
+    status = 429 if outcome == reasons.RATE_LIMITED else 404
+    return Answer(_page(request, outcome, status=status, world=world), outcome)
 
 
 def _links_unavailable(request: Request, world: World) -> Answer:

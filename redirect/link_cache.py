@@ -23,6 +23,7 @@ from redirect.links.store import to_link
 from redirect.live_link import LiveLink
 from redirect.privacy import Networks
 from redirect.salts import Salts
+from redirect.signing_keys import SigningKeys
 
 #: Changes that are looked at together; the thread that answers requests takes them over in one go.
 STRIDE: Final = 500
@@ -50,6 +51,7 @@ class LinkCache:
         *,
         allowed: AllowList,
         replica: LinkReplica | None = None,
+        signing: SigningKeys | None = None,
         interval_s: float = 0.5,
         clock: Clock = now_ms,
     ) -> None:
@@ -62,6 +64,7 @@ class LinkCache:
         self._replica = replica
         self._loader = Loader(allowed)
         self._salts = Salts(engine)
+        self._signing = signing
         self._seen: int | None = None
         self._periodic = Periodic("link-cache", self._tick, interval_s=interval_s, clock=clock)
 
@@ -72,12 +75,14 @@ class LinkCache:
         self._periodic.stop()
 
     def refresh(self, now: int) -> bool:
-        """Read what changed since the last refresh, and the day's salt. False when the database is away."""
+        """Read what changed since the last refresh, the day's salt, and the signing key once. False when the database is away."""
         try:
             if self._replica is not None:
                 self._replica.refresh()
             self._read_changes()
             self._salts.refresh(now)
+            if self._signing is not None:
+                self._signing.refresh(now)
         except SQLAlchemyError:
             self.failures += 1
             return False

@@ -132,6 +132,12 @@ def lost_target(link: Link, outcome: str) -> Target:
     )
 
 
+def limited(target: Target) -> Target:
+    """The end of a hit too many, in place of `target`; made when it is needed, which is a bounded number of times a second."""
+    same = msgspec.json.decode(target.record + b"}") | {"http_status": 429, "reason": reasons.RATE_LIMITED}
+    return Target(outcome=reasons.RATE_LIMITED, status=429, record=msgspec.json.encode(same)[:-1])
+
+
 def to_target(link: Link, url: str, *, allowed: AllowList, variant: str = "") -> Target:
     """Prepare a destination. One that the allow-list no longer contains makes its hits lost clicks, never a redirect."""
     outcome: str = reasons.REDIRECTED

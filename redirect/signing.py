@@ -32,7 +32,6 @@ from redirect.plan import Decision, Signing, Target
 DESTINATION: Final = "ct_to"
 EXPIRY: Final = "ct_exp"
 SIGNATURE: Final = "ct_sig"
-MIN_KEY_CHARS: Final = 32
 #: Names that a signature over campaign parameters covers.
 CAMPAIGN_NAMES: Final = frozenset(
     (*(name.encode() for name in UTM_PARAMETERS), b"ct_campaign", b"ct_ad_group", b"ct_creative", b"ct_keyword")

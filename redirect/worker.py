@@ -26,10 +26,11 @@ from redirect.config import RedirectConfig
 from redirect.counters import Counters
 from redirect.country import Countries
 from redirect.handler import World
+from redirect.pages import load_pages
 from redirect.parser import Limits
 from redirect.privacy import Networks
 from redirect.proxies import TrustedProxies
-from redirect.rate_limit import RateLimit
+from redirect.rate_limit import HitLimit, RateLimit
 from redirect.server import Server, connection_factory
 from redirect.snippet.load import load_snippet
 from redirect.tls import Certificate
@@ -79,6 +80,13 @@ class Worker:
         self.world = World(
             links=self.links.table,
             usage=self.links.usage,
+            signatures=self.links.signatures,
+            pages=load_pages(note=config.page_note, path=config.page_html),
+            hits=HitLimit(
+                per_address=config.address_hits_per_second,
+                per_network=config.network_hits_per_second,
+                journaled=config.limited_hits_journaled_per_second,
+            ),
             networks=networks,
             snippet=load_snippet(config.sites),
             health=self.health,

@@ -16,6 +16,8 @@ from redirect.link_replica import LinkReplica
 from redirect.link_source import SqliteLinks
 from redirect.link_table import LinkTable
 from redirect.privacy import Networks
+from redirect.signing import Signatures
+from redirect.signing_keys import SigningKeys
 from redirect.usage import Usage
 from redirect.usage_sync import Identity, UsageSync
 
@@ -44,12 +46,14 @@ class WorkerLinks:
         self.replica = None if file else LinkReplica(engine, data_dir)
         self.source = _source(file, self.replica, loader=Loader(allowed))
         self.table = LinkTable(self.source, max_bytes=config.links_memory_mb * MEGABYTE)
+        self.signatures = Signatures()
         self.cache = LinkCache(
             engine,
             self.table,
             networks,
             allowed=allowed,
             replica=self.replica,
+            signing=SigningKeys(engine, config.signing_keys, self.signatures),
             interval_s=config.links_refresh_s,
             clock=clock,
         )

@@ -48,6 +48,7 @@ def check(signal: str, parameter: str | None, cookie: str | None, known: bool, p
     assert bool(click.network_hash) is not private, case
     assert click.network == "203.0.113.0/24", case
     assert (b"Set-Cookie: ct_vid=%b" % ENTROPY[32:64].encode() in answer.wire) is not (private or known), case
+    assert (b"Set-Cookie: ct_vid=; Max-Age=0" in answer.wire) is (private and known), case
     assert click.campaign == "google:1:2", "the click counts for its campaign"
     assert click.user_agent == "ua", "what bots are told by stays"
 

@@ -13,8 +13,8 @@ from core.records import Click
 from redirect import request as fields
 from redirect.destinations import AllowList
 from redirect.handler import Answer, Snippet, World, handle
-from redirect.links.model import Link, LinkDefinition
 from redirect.link_table import LinkTable
+from redirect.links.model import Link, LinkDefinition
 from redirect.live_link import to_live
 from redirect.privacy import Networks
 from redirect.rate_limit import RateLimit
