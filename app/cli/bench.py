@@ -26,6 +26,22 @@ def redirect(
 
 
 @app.command()
+def links(
+    links: Annotated[int, typer.Option(help="Links of the large side.")] = 1_000_000,
+    few: Annotated[int, typer.Option(help="Links of the small side.")] = 1000,
+    seconds: Annotated[int, typer.Option(help="Length of each round.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Rounds of each side, alternating; medians are shown.")] = 5,
+    connections: Annotated[int, typer.Option(help="Open connections of the load generator.")] = 32,
+    warm_s: Annotated[int, typer.Option(help="Seconds of hits before the first round.")] = 15,
+    json: Json = False,
+) -> None:
+    """Redirects a second with a million links beside a thousand, hit by a Zipf mix (needs wrk, 3 GB of disk, minutes to write the links)."""
+    from app.bench.links import run
+
+    _print(run(links=links, few=few, seconds=seconds, rounds=rounds, connections=connections, warm_s=warm_s), json=json)
+
+
+@app.command()
 def ingest(
     lines: Annotated[int, typer.Option(help="Journal lines that each side loads in each round.")] = 200_000,
     rounds: Annotated[int, typer.Option(help="Rounds of each side, interleaved; medians are shown.")] = 5,

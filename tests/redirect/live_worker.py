@@ -137,7 +137,7 @@ class ThreadWorker(Running):
 
     def refresh(self) -> None:
         """What the poller would do within half a second."""
-        assert self.worker.cache.refresh(self.worker.clock())
+        assert self.worker.links.cache.refresh(self.worker.clock())
 
     def begin_stop(self) -> None:
         assert self._loop is not None

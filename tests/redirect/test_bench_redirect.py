@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from app.bench.redirect import parse_wrk, run
+from app.bench.redirect import run
+from app.bench.wrk import parse_wrk
 from core.errors import ClicktraceError
 
 REPORT = """Running 5s test @ http://127.0.0.1:8081/spring

@@ -1,0 +1,200 @@
+"""One redirect worker with a million links beside one with a thousand, in the same run.
+
+Both are hit by a Zipf mix over all their links (s = 1: the most popular link gets twice the hits of the second, a thousand times those of
+the thousandth), in alternating rounds, warm. Besides, for the million: the memory above a worker without links, the time from start to
+the first answer, and how long a changed link goes on leading to its old destination, on two workers.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+from statistics import median
+
+import msgspec
+
+from app.bench.wrk import Round, find, run_wrk, worker_process
+from core.control.engine import open_control
+from redirect.counters import read_all
+from redirect.links.model import LinkDefinition
+from redirect.links.store import LinkStore
+
+_STRIDE = 5000
+_SAMPLES = 1_000_000
+_CHANGES = 5
+#: Prime, so that neighbours in popularity lie far apart in the database.
+_SCATTER = 611_953
+#: wrk's script: the requests in the order drawn, from a place that differs from run to run.
+_SCRIPT = """
+local slugs, at = {{}}, {start}
+for line in io.lines("{slugs}") do slugs[#slugs + 1] = line end
+request = function()
+  at = at % #slugs + 1
+  return "GET /" .. slugs[at] .. " HTTP/1.1\\r\\nHost: go.example\\r\\n\\r\\n"
+end
+"""
+
+
+class Side(msgspec.Struct, kw_only=True):
+    """One worker and what it has to do."""
+
+    links: int
+    data_dir: Path
+    seed_s: float
+    start_s: float = 0.0
+    pid: int = 0
+    port: int = 0
+
+
+def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, warm_s: int) -> dict[str, object]:
+    """Medians of both sides, their ratio, and what the many links cost.
+
+    Raises:
+        ClicktraceError: wrk is missing, or an answer was something other than a redirect.
+    """
+    find("wrk")
+    with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as folder, ExitStack() as running:
+        sides = {name: _seed(Path(folder) / name, links=number) for name, number in (("few", few), ("many", links))}
+        empty_rss = _rss_of_a_worker_without_links(Path(folder) / "empty")
+        for side in sides.values():
+            _start(side, running)
+        measured: dict[str, list[Round]] = {"few": [], "many": []}
+        for side in sides.values():
+            _hit(side, seconds=warm_s, connections=connections, turn=0)
+        reads = _reads(sides["many"])
+        for turn in range(1, rounds + 1):
+            for name in ("few", "many") if turn % 2 else ("many", "few"):
+                measured[name].append(_hit(sides[name], seconds=seconds, connections=connections, turn=turn))
+        rss = _rss_mb(sides["many"].pid)
+        answered = sum(one.requests for one in measured["many"])
+        medians = {name: _medians(found) for name, found in measured.items()}
+        return {
+            "parameters": {
+                "links": links, "few": few, "seconds": seconds, "rounds": rounds, "connections": connections, "warm_s": warm_s,
+                "cores": os.cpu_count(),
+            },
+            **medians,
+            "ratio": round(medians["many"]["per_second"] / medians["few"]["per_second"], 3),
+            "cpu_ratio": round(medians["many"]["cpu_us"] / medians["few"]["cpu_us"], 2),
+            "in_memory": round(1 - (_reads(sides["many"]) - reads) / answered, 3),
+            "memory_above_empty_mb": round(rss - empty_rss, 1),
+            "start_s": round(sides["many"].start_s, 2),
+            "change_live_s": [round(one, 2) for one in _changes(sides["many"], running)],
+            "seed_s": round(sides["many"].seed_s, 1),
+        }  # fmt: skip
+
+
+def _medians(rounds: Sequence[Round]) -> dict[str, float]:
+    figures = ("per_second", "p50_ms", "p99_ms", "cpu_us")
+    return {figure: round(median(getattr(one, figure) for one in rounds), 2) for figure in figures}
+
+
+# --- the links ----------------------------------------------------------------------------------------------------------------
+
+
+def _seed(data_dir: Path, *, links: int) -> Side:
+    """Straight into the control database, checked and prepared as the API would: the store takes thousands in one transaction."""
+    started = time.monotonic()
+    data_dir.mkdir()
+    control = open_control("", data_dir)
+    store = LinkStore(control, allowed_destinations=("shop.example",))
+    for first in range(0, links, _STRIDE):
+        numbers = range(first, min(first + _STRIDE, links))
+        store.save(new=[store.checked(_definition(number)) for number in numbers], author="bench")
+    control.dispose()
+    _draw(data_dir / "slugs", links=links)
+    return Side(links=links, data_dir=data_dir, seed_s=time.monotonic() - started)
+
+
+def _definition(number: int, *, page: str = "landing") -> LinkDefinition:
+    return LinkDefinition(
+        slug=_slug(number),
+        destination=f"https://shop.example/{page}/{number}?season=spring",
+        campaign=f"google:1:{number}",
+    )
+
+
+def _slug(number: int) -> str:
+    return f"s{number:07d}"
+
+
+def _draw(path: Path, *, links: int) -> None:
+    weights = list(accumulate(1 / rank for rank in range(1, links + 1)))
+    ranks = Random(1).choices(range(links), cum_weights=weights, k=_SAMPLES)
+    path.write_text("\n".join(_slug(rank * _SCATTER % links) for rank in ranks) + "\n")
+
+
+# --- a worker and its figures -------------------------------------------------------------------------------------------------
+
+
+def _start(side: Side, running: ExitStack) -> None:
+    started = time.monotonic()
+    side.pid, side.port = running.enter_context(worker_process(side.data_dir))
+    side.start_s = time.monotonic() - started
+
+
+def _hit(side: Side, *, seconds: int, connections: int, turn: int) -> Round:
+    script = side.data_dir / "hit.lua"
+    script.write_text(_SCRIPT.format(slugs=side.data_dir / "slugs", start=Random(turn).randrange(_SAMPLES)))
+    url = f"http://127.0.0.1:{side.port}/"
+    return run_wrk(["-s", str(script), url], pid=side.pid, seconds=seconds, connections=connections)
+
+
+def _reads(side: Side) -> int:
+    """Links read from the database so far; workers tell once a second."""
+    time.sleep(1.2)
+    return read_all(side.data_dir)[0].values["links_reads"]
+
+
+def _rss_of_a_worker_without_links(data_dir: Path) -> float:
+    data_dir.mkdir()
+    open_control("", data_dir).dispose()
+    with worker_process(data_dir) as (pid, _):
+        return _rss_mb(pid)
+
+
+def _rss_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
+    return kilobytes / 1024
+
+
+def _changes(side: Side, running: ExitStack) -> list[float]:
+    """Seconds from the end of an edit until two workers lead to the new destination, for links that both have in memory."""
+    _, second_port = running.enter_context(worker_process(side.data_dir, index=1))
+    control = open_control("", side.data_dir, migrate=False)
+    store = LinkStore(control, allowed_destinations=("shop.example",))
+    found = []
+    for number in range(min(_CHANGES, side.links)):
+        for port in (side.port, second_port):
+            _location(port, _slug(number))
+        link = store.find(_slug(number))
+        store.edit(link.link_id, {"destination": _definition(number, page="new").destination}, author="bench")
+        found.append(_until_new((side.port, second_port), _slug(number)))
+    control.dispose()
+    return found
+
+
+def _until_new(ports: tuple[int, int], slug: str) -> float:
+    started = time.monotonic()
+    waiting = list(ports)
+    while waiting and time.monotonic() - started < 30:
+        waiting = [port for port in waiting if "/new/" not in _location(port, slug)]
+        time.sleep(0.005)
+    return time.monotonic() - started
+
+
+def _location(port: int, slug: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", f"/{slug}")
+        return connection.getresponse().headers["Location"]
+    finally:
+        connection.close()
