@@ -19,6 +19,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
+import maxminddb
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -38,6 +39,8 @@ NO_DISK_BYTES = 2**30
 CLOCK_SKEW_S = 2.0
 CERTIFICATE_WARNING_DAYS = 14
 FSYNC_SLOW_S = 0.1
+#: Addresses move between countries: such files come out weekly or monthly.
+OLD_COUNTRIES_DAYS = 120
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +198,23 @@ def _redirect(settings: Settings, _state: RunState | None) -> list[Finding]:
     return found or [Finding(check="redirect", state="ok", text="destinations and sites are set")]
 
 
+def _country_database(settings: Settings, _state: RunState | None) -> list[Finding]:
+    path = settings.redirect.country_database
+    if not path:
+        return []
+    try:
+        with maxminddb.open_database(path) as reader:
+            kind, age_days = reader.metadata().database_type, (time.time() - reader.metadata().build_epoch) / 86_400
+    except (OSError, ValueError, RuntimeError) as error:
+        mend = "set redirect.country_database to a readable .mmdb file; until then no condition on a country holds"
+        return [Finding(check="countries", state="problem", text=f"{path}: {error}", mend=mend)]
+    text = f"{kind}, built {age_days:.0f} days ago"
+    if age_days > OLD_COUNTRIES_DAYS:
+        mend = "get a newer file and put it in place by renaming; workers notice"
+        return [Finding(check="countries", state="warning", text=text, mend=mend)]
+    return [Finding(check="countries", state="ok", text=text)]
+
+
 def _shares_domain(cookie_domain: str, sites: tuple[str, ...]) -> bool:
     domain = cookie_domain.lstrip(".").lower()
     return any(site.lower() == domain or site.lower().endswith("." + domain) for site in sites)
@@ -291,6 +311,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _control,
     _engine,
     _redirect,
+    _country_database,
     _exposure,
     _certificates,
     _accounts,

@@ -65,9 +65,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[ExplainedStep, ...]
 
 
-NOT_TRIED: Final = "not_tried"
-
-
 def state_visitor(*, device: str, os: str, language: str, country: str, user_agent: str, query: bytes) -> StatedVisitor:
     """A visitor from what was said; device and system that were not said are those of the user agent."""
     seen = describe_agent(user_agent.encode()) if user_agent and not (device and os) else ("other", "other")
@@ -98,6 +95,9 @@ def explain(
         decision = resolve(plan, visitor, now=now, key=visitor_id or ANYBODY, exhausted=exhausted)
         steps = _routed(link, plan, decision, visitor, now=now, exhausted=exhausted, known=bool(visitor_id))
     target = decision.target
+    if live.parallel:
+        why = "The platform sends buyers straight to the ad's page: rules and variants move only those who really come through here."
+        steps = (ExplainedStep(step="parallel tracking", result="parallel", why=why), *steps)
     return Explanation(
         slug=link.definition.slug,
         version=link.version,
@@ -142,7 +142,7 @@ def _routed(
             waiting, drawn = False, rule.variants
     if definition.sign == "destination":
         why = "A signed destination in the query (ct_to, ct_exp, ct_sig) would win; signatures are not checked here."
-        steps.append(ExplainedStep(step="signature", result=NOT_TRIED, why=why))
+        steps.append(ExplainedStep(step="signature", result=reasons.NOT_TRIED, why=why))
     if is_open and drawn:
         steps.append(_draw(drawn, _variant(decision), known=known))
     return tuple(steps)
@@ -152,7 +152,7 @@ def _rule(rule: Rule, visitor: StatedVisitor, *, now: int, waiting: bool, is_ope
     name = f"rule {rule.name}"
     if not waiting:
         why = "An earlier rule holds already." if is_open else "The schedule decided already."
-        return ExplainedStep(step=name, result=NOT_TRIED, why=why)
+        return ExplainedStep(step=name, result=reasons.NOT_TRIED, why=why)
     failing = [(part, word) for part in _parts(rule.when) if (word := _failing(part, visitor, now=now))]
     if not failing:
         met = ", ".join(_is(part, visitor, now=now) for part in _parts(rule.when))

@@ -152,5 +152,7 @@ RULE_DESTINATION: Final = "rule_destination"
 VARIANT: Final = "variant"
 FALLBACK: Final = "fallback"
 LOST: Final = "lost"
+#: Of a rule that an earlier step made needless; only in explanations.
+NOT_TRIED: Final = "not_tried"
 #: The destination came with the query, signed.
 SIGNED: Final = "signed"

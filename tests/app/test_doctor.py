@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from app import doctor
 from app.doctor import Finding
@@ -104,3 +106,18 @@ def test_a_certificate_that_is_none_is_a_problem(tmp_path: Path) -> None:
     cert.write_text("no certificate")
     [found] = doctor._certificates(configured(tmp_path, f"monitor: {{tls_cert: {cert}, tls_key: {cert}}}\n"), None)
     assert (found.check, found.state) == ("monitor.tls_cert", "problem")
+
+
+def test_a_country_database_is_opened_and_its_age_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "countries.mmdb"
+    settings = configured(tmp_path, f"redirect: {{country_database: {path}}}\n")
+    [missing] = doctor._country_database(settings, None)
+    assert (missing.state, "redirect.country_database" in missing.mend) == ("problem", True)
+    writer = MMDBWriter(database_type="Test-Country")
+    writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "AT"}})
+    writer.to_db_file(str(path))
+    [fresh] = doctor._country_database(settings, None)
+    assert (fresh.state, fresh.text) == ("ok", "Test-Country, built 0 days ago")
+    monkeypatch.setattr(doctor, "OLD_COUNTRIES_DAYS", -1)
+    assert doctor._country_database(settings, None)[0].state == "warning"
+    assert doctor._country_database(configured(tmp_path), None) == []

@@ -146,3 +146,8 @@ def test_what_is_explained_is_what_happens(start_worker: Callable[..., ThreadWor
             )
             assert reply.location == expected.location
             assert worker.lines()[-1]["routing"] == list(expected.trace)
+
+
+def test_parallel_tracking_is_said_first() -> None:
+    step = told(parallel_tracking=True, variants=variants(a=1)).steps[0]
+    assert (step.step, step.result) == ("parallel tracking", "parallel")

@@ -60,7 +60,8 @@ def test_a_visitor_keeps_their_variant_and_the_click_names_it(start_worker: Star
 def test_without_consent_the_click_id_draws_the_variant(start_worker: Start) -> None:
     worker = start_worker(link(variants=variants(a=1, b=1)))
     for _ in range(30):
-        assert "set-cookie" not in worker.get("/spring?ct_consent=no", Cookie=f"ct_vid={VISITOR}").headers
+        reply = worker.get("/spring?ct_consent=no", Cookie=f"ct_vid={VISITOR}")
+        assert reply.headers["set-cookie"].startswith("ct_vid=; Max-Age=0")
     assert {line["variant"] for line in worker.lines()} == {"a", "b"}
 
 
@@ -118,6 +119,9 @@ def test_every_status_reaches_the_browser_and_none_is_stored(start_worker: Start
         "Twitterbot/1.0",
         "LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +http://www.linkedin.com)",
         "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+        # What iMessage says.
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_11_1) AppleWebKit/601.2.4 (KHTML, like Gecko) Version/9.0.1 Safari/601.2.4 "
+        "facebookexternalhit/1.1 Facebot Twitterbot/1.0",
         "TelegramBot (like TwitterBot)",
         "SkypeUriPreview Preview/0.5",
     ],
