@@ -1,6 +1,6 @@
-"""What only the leader does: the correlator's tick, then the alerts' tick, each in a thread of its own.
+"""What only the leader does: the correlator's tick, the alerts' tick, the destination watch, each in a thread of its own.
 
-The two run at different paces, and a slow query of the correlator must not delay a return that a person has just asked for.
+They run at different paces, and a slow query of the correlator must not delay a return that a person has just asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from alerts.pipeline import Alerts
 from app.leadership import Leadership, installation_name
 from app.parts import Base, Shipping
 from app.settings import Settings
+from app.watching import Watching
 from core.clock import Clock
 from core.control.checkpoints import Checkpoints
 from core.schedule import Periodic
@@ -32,7 +33,7 @@ HEARTBEAT_TIMEOUT_S = 5.0
 
 
 class Conclusions:
-    """The correlator and the alerts, run while this process leads."""
+    """The correlator, the alerts and the watch, run while this process leads."""
 
     def __init__(self, base: Base, shipping: Shipping) -> None:
         settings, clock = base.settings, base.clock
@@ -71,12 +72,17 @@ class Conclusions:
             clock=clock,
             shipped_through=shipping.shipper.shipped_through,
         )
+        self.watching = Watching(base)
         self._heartbeat = Heartbeat(settings.monitor.heartbeat_url)
         alerts_interval_s = settings.alerts.interval / 1000
         self._alerts_loop = self._leading("alerts", self.alerts.tick, interval_s=alerts_interval_s, clock=clock)
         self.loops = [
             self._leading("correlator", self._correlate, interval_s=settings.correlator.tick_interval_s, clock=clock),
             self._alerts_loop,
+            *(
+                self._leading(name, work, interval_s=interval_s, clock=clock)
+                for name, work, interval_s in self.watching.rounds()
+            ),
         ]
         self.desk = Desk(
             self.alerts.ledger,
@@ -97,6 +103,7 @@ class Conclusions:
             ),
             build_actions_router(self.desk, authorize=base.authorize),
             build_approval_router(self.desk),
+            self.watching.router,
         ]
 
     def start(self) -> None:
@@ -105,6 +112,7 @@ class Conclusions:
 
     def stop(self) -> None:
         """Finish the ticks under way, give the leadership back."""
+        self.watching.stop()
         for loop in self.loops:
             loop.stop()
         if self.leadership.leads:

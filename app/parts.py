@@ -174,16 +174,20 @@ def traces_url(endpoint: str) -> str:
     return endpoint.rstrip("/") + "/v1/traces"
 
 
-def links_router(base: Base) -> APIRouter:
-    """/api/v1/links on this installation's control database."""
+def link_store(base: Base) -> LinkStore:
+    """The links of this installation's control database."""
     redirect = base.settings.redirect
-    links = LinkStore(
+    return LinkStore(
         base.control,
         allowed_destinations=redirect.allowed_destinations,
         base_url=redirect.base_url,
         clock=base.clock,
     )
-    return build_links_router(links, authorize=base.authorize)
+
+
+def links_router(base: Base) -> APIRouter:
+    """/api/v1/links."""
+    return build_links_router(link_store(base), authorize=base.authorize)
 
 
 def client_of(settings: Settings) -> Callable[[str, str], str]:

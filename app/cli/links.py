@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 import httpx
 import typer
 
-from app.cli import links_explain
+from app.cli import links_check, links_explain
 from app.cli.output import Json, print_json, print_table
 from app.run_state import running
 from app.settings import load_settings
@@ -16,6 +16,7 @@ from core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Transie
 
 app = typer.Typer(help="The short links that campaigns use.", no_args_is_help=True)
 app.command("explain")(links_explain.explain)
+app.command("check")(links_check.check)
 
 URL_VARIABLE = "CLICKTRACE_URL"
 KEY_VARIABLE = "CLICKTRACE_KEY"

@@ -71,6 +71,8 @@ def settings(
             "allowed_destinations": [ports.site], "sites": [ports.site],
             # The visitors' addresses come in X-Forwarded-For, as behind any load balancer.
             "trusted_proxies": ["127.0.0.1/32"],
+            # The shop's telemetry is the world's own: visits that no simulated person makes would stand in it.
+            "watch": {"enabled": False},
         },
         "monitor": {"port": ports.monitor, "otlp_port": ports.otlp},
         "store": {"read_port": ports.read},

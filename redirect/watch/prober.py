@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from threading import Event, Lock
 from typing import Final, Protocol
 
@@ -109,32 +109,48 @@ class Prober:
         """End a round under way at once; what it has not looked at is due again after the next start. May be called twice."""
         self._stopping.set()
 
-    def check(self, urls: Sequence[str]) -> dict[str, Remembered]:
-        """Look at these now, whether they are due or not; what is remembered of each afterwards."""
+    def check(self, urls: Sequence[str]) -> None:
+        """Look at these now, whether they are due or not; those that nobody is sent to are left out."""
         self._read_links(self._clock())
-        wanted = [self._watched[url] for url in urls if url in self._watched]
-        asyncio.run(self._round(wanted))
+        asyncio.run(self._round([self._watched[url] for url in urls if url in self._watched]))
+
+    def known(self, urls: Collection[str]) -> dict[str, Remembered]:
+        """What is remembered of these."""
         return self._memory.find(urls)
 
-    def accept(self, url: str, *, by: str) -> Remembered:
-        """Make what was seen last the expected.
+    def accept(self, urls: Collection[str], *, by: str) -> None:
+        """Make what was seen last the expected, of all these or of none.
 
         Raises:
             Conflict: `not_checked`: nobody looked yet; `failing`: a page that does not work is not accepted.
         """
-        last = self._memory.find([url]).get(url)
-        if last is None:
-            raise Conflict("not_checked", f"{url} has not been looked at yet: check it first")
-        if last.state == "failing":
-            raise Conflict("failing", f"{url} does not work: {last.findings[0].text}")
+        self._read_links(self._clock())
+        known = self._memory.find(urls)
+        for url in urls:
+            if url not in known:
+                raise Conflict("not_checked", f"{url} has not been looked at yet: check it first")
+            if known[url].state == "failing":
+                raise Conflict("failing", f"{url} does not work: {known[url].findings[0].text}")
+        for last in known.values():
+            self._accept(last, by=by)
+
+    def _accept(self, last: Remembered, *, by: str) -> None:
         now = self._clock()
         baseline = accept(last.seen, last.findings, by=by, at=now)
         findings = judge(last.seen, baseline=baseline, limits=self._limits, now=now)
         news = msgspec.structs.replace(
             last, baseline=baseline, findings=findings, state=state_of(findings), checked_at=now
         )
-        self._keep(self._watched.get(url) or Watched(url=url, host=""), news, by=by)
-        return news
+        self._keep(self._watched.get(last.url) or Watched(url=last.url, host=""), news, by=by)
+
+    def watched(self) -> list[tuple[Watched, Remembered | None]]:
+        """Every URL in use with what is remembered of it, by host and URL."""
+        self._read_links(self._clock())
+        known = self._memory.load()
+        return [
+            (each, known.get(each.url))
+            for each in sorted(self._watched.values(), key=lambda each: (each.host, each.url))
+        ]
 
     # --- which, and when ---------------------------------------------------------------------------------------------------------
     def _read_links(self, now: int) -> None:

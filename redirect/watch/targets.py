@@ -72,9 +72,9 @@ def read_definitions(engine: Engine) -> Iterator[LinkDefinition]:
 
 
 def newest_change(engine: Engine) -> int:
-    """When a link changed last; 0 when there is none."""
+    """The number of the newest change of any link; 0 when there is none."""
     with engine.connect() as connection:
-        return connection.execute(select(func.max(links.c.updated_at))).scalar() or 0
+        return connection.execute(select(func.max(links.c.change))).scalar() or 0
 
 
 def _host(url: str, allowed: AllowList) -> str:

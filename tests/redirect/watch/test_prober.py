@@ -146,8 +146,8 @@ def test_a_change_is_measured_against_the_first_good_look_until_a_person_accepts
     world.shop.redirect("/p", "/summer")
     world.prober.check([f"{world.base}/p"])
     assert (notes.checks[-1].state, notes.checks[-1].findings) == ("changed", ["final_url_changed"])
-    accepted = world.prober.accept(f"{world.base}/p", by="ann")
-    assert (accepted.state, notes.checks[-1].state, notes.checks[-1].accepted_by) == ("ok", "ok", "ann")
+    world.prober.accept([f"{world.base}/p"], by="ann")
+    assert (world.of().state, notes.checks[-1].state, notes.checks[-1].accepted_by) == ("ok", "ok", "ann")
     world.prober.check([f"{world.base}/p"])
     assert notes.checks[-1].state == "ok"
 
@@ -155,11 +155,11 @@ def test_a_change_is_measured_against_the_first_good_look_until_a_person_accepts
 def test_a_page_that_does_not_work_cannot_be_accepted(world: World) -> None:
     world.link()
     with pytest.raises(Conflict, match="not_checked"):
-        world.prober.accept(f"{world.base}/p", by="ann")
+        world.prober.accept([f"{world.base}/p"], by="ann")
     world.shop.answers["/p"] = (500, {}, b"")
     world.prober.check([f"{world.base}/p"])
     with pytest.raises(Conflict, match="failing"):
-        world.prober.accept(f"{world.base}/p", by="ann")
+        world.prober.accept([f"{world.base}/p"], by="ann")
 
 
 def test_a_restart_remembers_what_was_expected_and_comes_to_nobody_early(world: World, notes: Notes) -> None:
@@ -191,7 +191,7 @@ def test_what_was_accepted_outlives_a_link_that_is_switched_off_for_a_while(worl
     world.link()
     world.run(MINUTE)
     assert notes.checks[-1].findings == ["click_id_lost"]
-    world.prober.accept(f"{world.base}/p", by="ann")
+    world.prober.accept([f"{world.base}/p"], by="ann")
     link = world.links.find("spring")
     world.links.disable(link.link_id, author="t")
     world.run(MINUTE)
