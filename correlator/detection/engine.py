@@ -159,14 +159,7 @@ class Detection:
         else:
             state = FeedState(hits_through=through, matched_through=now)
             self._feed = self._new_feed(state)
-            self._exposure = scan_exposure(
-                self._store,
-                closed=floor_minute(through),
-                through=through,
-                horizon_ms=self._horizon_ms,
-                types=self._config.steering_types,
-                origin=self._config.steering_origin,
-            )
+            self._fill_exposure(closed=floor_minute(through), through=through)
             self.incidents.restore(None, now=now)
         self._streams.adopt(self._exposure.leaves)
         self._started = True
@@ -180,6 +173,27 @@ class Detection:
         self._muted = saved.muted
         self._learned_counts = saved.counts
         self.incidents.restore(saved.incidents, now=now)
+
+    def _fill_exposure(self, *, closed: int, through: int) -> None:
+        """The exposure from the raw rows, with what became known by `through`; the feed goes on after them."""
+        self._exposure = scan_exposure(
+            self._store,
+            closed=closed,
+            through=through,
+            horizon_ms=self._horizon_ms,
+            types=self._config.steering_types,
+            origin=self._config.steering_origin,
+        )
+        self._feed.take_as_read(start=int(self._exposure.edges[0]), through=through)
+
+    def _refill_exposure(self) -> None:
+        """An import changed the past. The feed leaves its rows out, and a first scan may have met it half loaded."""
+        before = self._exposure
+        self._fill_exposure(closed=before.closed, through=self._feed.state.hits_through)
+        for leaf, since in zip(before.leaves, before.since.tolist(), strict=True):
+            if since:
+                self._exposure.start_afresh(np.asarray([self._exposure.leaf_index(leaf)]), since)
+        self._streams.adopt(self._exposure.leaves)
 
     def _new_feed(self, state: FeedState) -> Feed:
         return Feed(self._store, state, types=self._config.steering_types, origin=self._config.steering_origin)
@@ -206,7 +220,9 @@ class Detection:
         return not self.incidents.runs and now - self._model.learned_at >= interval * 1000
 
     def _learn(self, now: int) -> None:
-        """Learn, journal and keep the baseline. Past incidents stay out of it."""
+        """Learn, journal and keep the baseline; after an import fill the exposure anew. Past incidents stay out of the baseline."""
+        if self._learned_counts != self._counts:
+            self._refill_exposure()
         excluded = past_incidents(self._store, start=now - self._config.history_days * 24 * HOUR_MS, now=now)
         self._model = history.learn(
             self._store,

@@ -54,6 +54,18 @@ class Feed:
         self.state.hits_through = through
         return Batch(clicks, arrivals, shares)
 
+    def take_as_read(self, *, start: int, through: int) -> None:
+        """Count no conversion again that a scan from `start` (click time) has counted, when its match changes later."""
+        params: dict[str, object] = {
+            "start": start,
+            "end": through + 1,
+            "through": through,
+            "types": self._types,
+            "origin": self._origin,
+        }
+        rows = run(self._store, "detection_scan_conversions", params).to_pylist()
+        self.state.counted.update({row["fact"]: row["ts"] for row in rows if row["ts"] >= through - LATEST_MS})
+
     def lag_ms(self) -> int:
         """How long after the event nearly every conversion is known: a minute may not be judged before."""
         if len(self._lags) < 20:

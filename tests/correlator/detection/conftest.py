@@ -135,7 +135,16 @@ class World:
     # --- what a test does ------------------------------------------------------------------------------------------------------
 
     def past(self, *, days: int = 14, per_s: float = 0.1) -> World:
-        """History as an import, claimed: clicks, conversions and hourly service figures up to five minutes ago."""
+        """History as an import, claimed."""
+        self.load(self.past_records(days=days, per_s=per_s))
+        return self
+
+    def load(self, records: list[Record]) -> None:
+        self.journal.append_many(records, known_at=[r.ts for r in records])
+        self.ship()
+
+    def past_records(self, *, days: int, per_s: float) -> list[Record]:
+        """Clicks, conversions and hourly service figures up to five minutes ago."""
         now = self.clock.now
         start, end = now - days * DAY_MS, now - 5 * MINUTE_MS
         records: list[Record] = [*self._campaigns(start)]
@@ -154,9 +163,7 @@ class World:
                     self._service(ts, "GET /p", device, 300, 2, 0.12),
                     self._service(ts, "POST /order", device, 25, 0, 0.2),
                 ]
-        self.journal.append_many(records, known_at=[r.ts for r in records])
-        self.ship()
-        return self
+        return records
 
     def run(self, minutes: float, *, until: Callable[[], bool] = lambda: False) -> None:
         """Live traffic, a tick of the monitor every ten seconds."""

@@ -176,3 +176,20 @@ def test_the_running_exposure_equals_a_full_scan(w: Any) -> None:
     )
     assert state.clicks.sum() > 3000
     assert exposure_differs(state, scanned) == 0.0
+
+
+def test_an_import_that_is_half_loaded_at_the_first_tick_is_counted_whole(world: Any) -> None:
+    w = world()
+    records = w.past_records(days=2, per_s=0.2)
+    middle = len(records) // 2
+    for half in (records[:middle], records[middle:]):
+        w.load(half)
+        w.step()
+    w.run(2)
+    state = w.detection.exposure
+    scanned = scan_exposure(
+        w.store, closed=state.closed, horizon_ms=state.horizon_ms, types=["order", "lead"], origin="backend"
+    )
+    assert state.clicks.sum() > 17_000
+    assert exposure_differs(state, scanned) == 0.0
+    assert state.converted.sum() == scanned.converted.sum() > 500
