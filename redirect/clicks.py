@@ -40,19 +40,24 @@ _ID_PLATFORMS: Final[dict[bytes, str]] = {
 class Visit:
     """What a hit says about its visitor, decided once and used by the record and by the answer."""
 
-    __slots__ = ("click_id", "consent", "forgets", "new_visitor", "parallel", "visitor_id")
+    __slots__ = ("click_id", "consent", "forgets", "new_visitor", "parallel", "private", "visitor_id")
 
     def __init__(self, request: Request, link: LiveLink, parameters: Parameters, entropy: str) -> None:
-        cookie = request.fields[fields.COOKIE]
-        self.consent = privacy.decide_consent(
-            gpc=request.fields[fields.SEC_GPC], parameter=parameters.consent, cookie=cookie
+        cookie, gpc = request.fields[fields.COOKIE], request.fields[fields.SEC_GPC]
+        # Nothing said is nothing to decide: most people come for the first time, from a browser without an opinion.
+        silent = not (cookie or gpc or parameters.consent)
+        self.consent = (
+            privacy.NOT_STATED
+            if silent
+            else privacy.decide_consent(gpc=gpc, parameter=parameters.consent, cookie=cookie)
         )
+        self.private = not silent and privacy.refused(self.consent)
         self.new_visitor = False
         #: The visitor refuses and still has our cookie from before: it is taken back.
         self.forgets = False
         self.visitor_id = ""
         derived = None
-        if not privacy.refused(self.consent):
+        if not self.private:
             derived = derive_from_values(parameters.ids) if parameters.ids else None
             self.visitor_id = privacy.visitor_from_cookie(cookie) if cookie else ""
             if not self.visitor_id:
@@ -100,21 +105,19 @@ def encode(
     header = request.fields
     network, network_and_hash = networks.describe(request.address)
     referrer = header[fields.REFERER]
-    private = privacy.refused(visit.consent)
-    return b'%b,"ts":%d,"click_id":"%b","hit_id":"%b","duration_us":%d%b%b%b%b%b%b%b}' % (
+    private = visit.private
+    visitor = f',"visitor_id":"{visit.visitor_id}"' if visit.visitor_id else ""
+    return b"".join((
         decision.target.record,
-        now,
-        visit.click_id.encode(),
-        hit_id.encode(),
-        duration_us,
-        b',"visitor_id":"%b"' % visit.visitor_id.encode() if visit.visitor_id else b"",
+        f',"ts":{now},"click_id":"{visit.click_id}","hit_id":"{hit_id}","duration_us":{duration_us}{visitor}'.encode(),
         network if private else network_and_hash,
         bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS], signal=signal),
         _referrer(referrer[:_MAX_REFERRER]) if referrer else b"",
         _said(link, parameters, private=private) if parameters is not params.NONE else link.ids,
         _unusual(visit) if visit.consent or visit.parallel else b"",
         _routing(decision.trace) if decision.trace else b"",
-    )
+        b"}",
+    ))  # fmt: skip
 
 
 def _said(link: LiveLink, parameters: Parameters, *, private: bool) -> bytes:

@@ -35,7 +35,6 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _parser: Parser | None = None
     _peer = ""
-    _secure = False
     _trusted = False
     #: Nothing is under way: the next bytes may be a whole plain request. False asks for a closer look at all of the below.
     _at_rest = True
@@ -70,8 +69,8 @@ class Connection(asyncio.Protocol):
         server.counters.slots[_CONNECTIONS_OPENED] += 1
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else ""
-        self._secure = server.secure
-        self._trusted = server.proxies.trusts(self._peer)
+        if server.proxies.any:
+            self._trusted = server.proxies.trusts(self._peer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
@@ -93,9 +92,9 @@ class Connection(asyncio.Protocol):
         """The client sends no more. Its answers may still wait for the end of the tick: then we close once they are sent."""
         waiting = bool(self._out or self._held)
         self._closing, self._at_rest = True, False
-        if waiting and self._secure:
+        if waiting and self._server.secure:
             self._server.end_of_tick()  # TLS closes when this returns, whatever it returns
-        return waiting and not self._secure
+        return waiting and not self._server.secure
 
     def pause_writing(self) -> None:
         """The client reads slower than we answer: stop reading its requests."""
@@ -112,7 +111,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         server = self._server
         request.address = self._peer
-        request.secure = self._secure
+        request.secure = server.secure
         if self._trusted:
             self._identify(request)
         if server.draining:

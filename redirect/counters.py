@@ -104,8 +104,10 @@ class Counters:
         at = 0
         while at < len(starts):
             bucket = bucket_of(int((end - starts[at]) * 1e6))
-            longest = end - (1 << bucket >> 1) / 1e6  # began after this: a smaller bucket
-            following = max(bisect_left(starts, longest), at + 1) if bucket else len(starts)
+            following = at + 1
+            if following < len(starts):
+                # Whoever began after half of the bucket's bound has a smaller bucket.
+                following = bisect_left(starts, end - (1 << bucket >> 1) / 1e6, following) if bucket else len(starts)
             self.slots[FIRST_BUCKET + bucket] += following - at
             at = following
 

@@ -107,6 +107,7 @@ class World:
 #: The first entry of the routing trace of a click that counts for `max_clicks`; one that went to the fallback does not.
 _WITHIN_SCHEDULE: Final = f"schedule:{reasons.OPEN}"
 VISITOR_MAX_AGE_S: Final = 365 * 86_400
+_LASTING: Final = b"; Max-Age=%d" % VISITOR_MAX_AGE_S
 _CLOSE: Final = b"Connection: close\r\n"
 _METHODS: Final = b"GET, HEAD, POST, OPTIONS"
 _ORIGIN: Final = re.compile(rb"https?://[a-z0-9.\[\]:-]{1,255}", re.IGNORECASE)
@@ -274,27 +275,32 @@ def _redirect(request: Request, target: Target, passed: bytes, visit: clicks.Vis
 
     Whatever its status, it is never stored: a 301 from a browser's cache would be a click that nobody counts.
     """
-    return b"%b%b\r\nContent-Length: 0\r\nCache-Control: no-store\r\n%b%bLocation: %b%b%bct_click=%b%b\r\n\r\n" % (
+    return b"".join((
         _STATUS_LINE[target.status],
         world.date,
+        b"\r\nContent-Length: 0\r\nCache-Control: no-store\r\n",
         b"" if request.keep_alive else _CLOSE,
         _visitor_cookie(visit.visitor_id, request, world) if visit.new_visitor or visit.forgets else b"",
+        b"Location: ",
         target.location,
         passed,
-        b"&" if passed else b"",
+        b"&ct_click=" if passed else b"ct_click=",
         visit.click_id.encode(),
         target.tail,
-    )
+        b"\r\n\r\n",
+    ))  # fmt: skip
 
 
 def _visitor_cookie(visitor_id: str, request: Request, world: World) -> bytes:
     """A year's cookie; without an ID, the end of the one that a visitor brought who refuses it now."""
-    return b"Set-Cookie: ct_vid=%b; Max-Age=%d; Path=/; HttpOnly; SameSite=Lax%b%b\r\n" % (
+    return b"".join((
+        b"Set-Cookie: ct_vid=",
         visitor_id.encode(),
-        VISITOR_MAX_AGE_S if visitor_id else 0,
-        b"; Domain=" + world.cookie_domain if world.cookie_domain else b"",
-        b"; Secure" if request.secure else b"",
-    )
+        _LASTING if visitor_id else b"; Max-Age=0",
+        b"; Path=/; HttpOnly; SameSite=Lax; Domain=" if world.cookie_domain else b"; Path=/; HttpOnly; SameSite=Lax",
+        world.cookie_domain,
+        b"; Secure\r\n" if request.secure else b"\r\n",
+    ))  # fmt: skip
 
 
 def _uncounted(request: Request, target: Target, passed: bytes, *, world: World) -> Answer:

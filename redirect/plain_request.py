@@ -28,7 +28,7 @@ _FRAMING: Final = frozenset(
 _CLOSE_SLOT: Final = -1
 _CONNECTION: Final[dict[bytes, int]] = {b"close": _CLOSE_SLOT, b"keep-alive": fields.IGNORED}
 #: Differ from visitor to visitor, and no longer than a request may they stay in memory.
-_PERSONAL: Final = frozenset((fields.COOKIE, fields.FORWARDED_FOR))
+_PERSONAL: Final = frozenset((fields.COOKIE, fields.FORWARDED_FOR, fields.CANARY))
 
 _Block = tuple[list[bytes], bool]
 _MEMO_SIZE: Final = 2048

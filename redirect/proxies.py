@@ -11,6 +11,8 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[str] = ()) -> None:
         self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+        #: False where the worker itself faces the Internet.
+        self.any = bool(self._networks)
 
     def trusts(self, address: str) -> bool:
         if not self._networks:

@@ -7,6 +7,7 @@ counted `unjournaled`; they are written, stamped anew, as soon as the disk takes
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ _HELD_STEP_MS = 60_000
 _IDLE_WAKE_S = 1.0
 _MIN_REST_MS = 10
 _encode = msgspec.json.Encoder().encode
+_PENDING = struct.Struct("<Q")
 
 
 class JournalOptions(Protocol):
@@ -71,7 +73,7 @@ class _Open:
 
     def announce(self, now: int) -> None:
         """Say that a line stamped at `now` or later is being written; 0 says that none is."""
-        self.pending[:] = now.to_bytes(8, "little")
+        _PENDING.pack_into(self.pending, 0, now)
 
 
 #: A record encoded as JSON, and the `known_at` its caller claims (None: the writer's own clock).
@@ -147,11 +149,12 @@ class JournalWriter:
         try:
             # A short write says no reason; the next one does. The bound is for a disk that never gives one.
             while done < len(bodies) and fruitless < 2:
-                target = self._target()
-                target.announce(self._clock())
+                now = self._clock()
+                target = self._target(now)
+                target.announce(now)
                 try:
                     rest = bodies[done:] if done else bodies
-                    blob = self._compose(rest, offset=target.offset)
+                    blob = self._compose(rest, now=now, offset=target.offset)
                     taken = self._write_blob(target, blob, lines=len(rest))
                 finally:
                     target.announce(0)
@@ -165,9 +168,9 @@ class JournalWriter:
         self._last_error = "" if done == len(bodies) else "the disk takes no whole line"
         return done
 
-    def _compose(self, bodies: Sequence[_Body], *, offset: int) -> bytes:
+    def _compose(self, bodies: Sequence[_Body], *, now: int, offset: int) -> bytes:
         """Close each record with its envelope: version, known_at, and the offset at which its line will stand."""
-        stamped = _envelope(self._stamp(), claimed=False)
+        stamped = _envelope(self._stamp(now), claimed=False)
         parts: list[bytes] = []
         for body, claim in bodies:
             envelope = stamped if claim is None else _envelope(claim, claimed=True)
@@ -209,24 +212,23 @@ class JournalWriter:
         except OSError:
             self._retire()
 
-    def _stamp(self) -> int:
-        now = self._clock()
+    def _stamp(self, now: int) -> int:
         if not 0 < self._known_at - now < _HELD_STEP_MS:
             self._known_at = now
         return self._known_at
 
     # --- segments ------------------------------------------------------------------------------------------------------------
 
-    def _target(self) -> _Open:
+    def _target(self, now: int) -> _Open:
         """The segment to write to; a new one when there is none or the present one is full or old."""
-        if self._open is not None and self._is_due(self._open):
+        if self._open is not None and self._is_due(self._open, now=now):
             self._retire()
         if self._open is None:
-            self._open = _Open(self._directory, now=self._clock())
+            self._open = _Open(self._directory, now=now)
         return self._open
 
-    def _is_due(self, current: _Open) -> bool:
-        age_ms = self._clock() - current.began
+    def _is_due(self, current: _Open, *, now: int) -> bool:
+        age_ms = now - current.began
         return (
             current.offset >= self._config.segment_max_bytes
             or abs(age_ms)
@@ -284,7 +286,7 @@ class JournalWriter:
                 self._drain()
                 if self._ring:
                     self._wake.set()
-            if self._open is not None and self._is_due(self._open):
+            if self._open is not None and self._is_due(self._open, now=self._clock()):
                 self._retire()
             retired, self._retired = self._retired, []
             dirty = [os.dup(self._open.fd)] if self._open is not None and self._dirty else []
