@@ -9,10 +9,11 @@ import msgspec
 from core.clock import parse_rfc3339, to_rfc3339
 from core.identity import derive_from_values, first_values
 from redirect import params, reasons
+from redirect.conditions import compile_conditions
 from redirect.links.model import Link
 from redirect.links.routing import PRESENT, Rule, Variant, When
 from redirect.live_link import LiveLink
-from redirect.plan import Decision, Plan, compile_conditions
+from redirect.plan import Decision, Plan
 from redirect.resolve import resolve, schedule
 from redirect.visitor import describe_agent, language_prefixes
 
