@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -16,11 +17,19 @@ from core.errors import JournalError, QuotaExceeded, Refusal, SourceError, Store
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 #: Reason word of statuses that the framework itself answers with.
-_FRAMEWORK_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported_media_type"}
+_FRAMEWORK_REASONS = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
 
 
 def problem(status: int, reason: str, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
     """One problem+json answer."""
+    # What a caller sent may stand in the detail, and JSON can name half a character (\ud800) that UTF-8 cannot write.
+    detail = detail.encode("utf-8", "backslashreplace").decode()
     body = {
         "type": f"about:blank#{reason}",
         "title": HTTPStatus(status).phrase,
@@ -36,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(StoreError, _unavailable)
     app.add_exception_handler(JournalError, _unavailable)
+    app.add_exception_handler(OperationalError, _locked)
     app.add_exception_handler(SourceError, _outside)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _framework)
@@ -52,6 +62,13 @@ def _unavailable(request: Request, error: Exception) -> JSONResponse:
     log.warning("request failed", path=request.url.path, error=str(error))
     reason = "store_unavailable" if isinstance(error, StoreError) else "journal_unavailable"
     return problem(503, reason, str(error), headers={"Retry-After": "1"})
+
+
+def _locked(request: Request, error: Exception) -> JSONResponse:
+    """The control database is locked, full or away: nothing was changed."""
+    log.warning("control database", path=request.url.path, error=str(error))
+    detail = "the control database does not answer: nothing was changed, try again"
+    return problem(503, "control_unavailable", detail, headers={"Retry-After": "1"})
 
 
 def _outside(_request: Request, error: Exception) -> JSONResponse:

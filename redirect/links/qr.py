@@ -24,7 +24,6 @@ def code(url: str, *, level: Level = "M") -> segno.QRCode:
 def picture(url: str, *, kind: Format, scale: int = 8, border: int = QUIET_ZONE, level: Level = "M") -> bytes:
     """The code as an image, `scale` pixels (SVG: units) a module, with a white border of `border` modules."""
     out = io.BytesIO()
-    code(url, level=level).save(
-        out, kind=kind, scale=scale, border=border, light="white", title=url if kind == "svg" else None
-    )
+    title = {"title": url} if kind == "svg" else {}
+    code(url, level=level).save(out, kind=kind, scale=scale, border=border, light="white", **title)
     return out.getvalue()
