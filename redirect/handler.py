@@ -397,6 +397,8 @@ def _snippet(request: Request, world: World) -> Answer:
     if snippet.etag in request.fields[fields.IF_NONE_MATCH]:
         return _respond(request, world, status=304, body=b"", outcome=reasons.SNIPPET, headers=headers)
     headers += b"Content-Type: text/javascript; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+    # Pages that isolate themselves (COEP: require-corp) load only what says it may be loaded from elsewhere.
+    headers += b"Cross-Origin-Resource-Policy: cross-origin\r\n"
     return _respond(request, world, status=200, body=snippet.body, outcome=reasons.SNIPPET, headers=headers)
 
 

@@ -1,55 +1,265 @@
-/* Clicktrace page snippet, minified by hand (under 5 kB as served; redirect/snippet/README.md names the short names). Reads or
-   derives the click ID, keeps it 90 days, decorates links to the site's other hosts, reports events to POST /ct/e. Comments at
-   the start of a line are removed when it is served. */
-(function(w,d,n){
-if(w.clicktrace)return;
-var s=d.currentScript||{},a=s.dataset||{},l=location,E=a.endpoint||new URL(s.src).origin,S=(a.sites||"__SITES__").split(" "),q=[],T,V={},F=[],
-Q=l.search.slice(1),C=n.globalPrivacyControl?"no":(P(Q,"ct_consent")||K("ct_consent")).toLowerCase(),R,
-A=w.clicktrace={click:"",traceparent:"",derive:D,track:t,flush:f},I=H(crypto.getRandomValues(new Uint8Array(8)));
-function H(u){return Array.from(u,function(x){return(x+256).toString(16).slice(1)}).join("")}
-/* K: a cookie. P: first occurrence of a query parameter, as written. */
-function K(k){return(("; "+d.cookie).split("; "+k+"=")[1]||"").split(";")[0]}
-function P(q,k){for(var p=q.split("&"),i=0,e;i<p.length;i++){e=p[i].split("=");if(e[0]===k)return e.slice(1).join("=")}return""}
-/* B: percent-decoded raw bytes; "+" and a wrong "%" stay, no UTF-8 step (the same as core/identity.py). */
-function B(t){for(var o=[],u=new TextEncoder().encode(t),i=0,h;i<u.length;i++){h=u[i]-37?"":String.fromCharCode(u[i+1],u[i+2]);
-if(/^[\da-f]{2}$/i.test(h)){o.push(parseInt(h,16));i+=2}else o.push(u[i])}return o}
-/* Z: SHA-256 (FIPS 180-4) where crypto.subtle is missing, which is on pages without HTTPS. */
-function Z(m){var k=[],h=[],c=2,W=[],L=m.length,p=m.concat(128),o=[],i,j,x,v,e,g,b;
-function z(v){return(v%1)*4294967296|0}
-function r(v,b){return v>>>b|v<<32-b}
-for(;k.length<64;c++){for(i=2;c%i;)i++;if(i===c){h.push(z(Math.sqrt(c)));k.push(z(Math.cbrt(c)))}}
-h.length=8;while(p.length%64-56)p.push(0);p.push(0,0,0,0,L>>>21,L>>>13&255,L>>>5&255,L<<3&255);
-for(i=0;i<p.length;i+=64){v=h.slice();for(j=0;j<64;j++){x=i+4*j;e=W[j-15];g=W[j-2];
-W[j]=j<16?p[x]<<24|p[x+1]<<16|p[x+2]<<8|p[x+3]:W[j-16]+W[j-7]+(r(e,7)^r(e,18)^e>>>3)+(r(g,17)^r(g,19)^g>>>10)|0;
-e=v[4];g=v[0];x=v[7]+(r(e,6)^r(e,11)^r(e,25))+(e&v[5]^~e&v[6])+k[j]+W[j]|0;
-b=(r(g,2)^r(g,13)^r(g,22))+(g&v[1]^g&v[2]^v[1]&v[2])|0;v=[x+b|0,g,v[1],v[2],v[3]+x|0,e,v[5],v[6]]}
-for(j=0;j<8;j++)h[j]=h[j]+v[j]|0}
-for(i=0;i<32;i++)o.push(h[i>>2]>>>24-i%4*8&255);return o}
-/* N: first n bytes of the digest as hex, all zeros becomes 1. D: the click ID of a query's platform ID, "" when there is none. */
-function N(m,n,y){var c=crypto.subtle;function g(o){o=H(o.slice(0,n));y(/[^0]/.test(o)?o:o.slice(1)+1)}
-c?c.digest("SHA-256",new Uint8Array(m)).then(function(o){g(new Uint8Array(o))}):g(Z(m))}
-function D(q,y){var p=["gclid","msclkid","dclid","fbclid","ttclid","twclid"],i=0,o;for(;i<6;i++){o=B(P(q,p[i]));
-if(o.length&&o.length<513&&!/^(\{[^]+\}|__[^]+__|\[[^]+]|<[^]+>)$/.test(String.fromCharCode.apply(0,o)))return N(B(p[i]+":").concat(o),16,y)}y("")}
-function O(x){return/^(?!0+$)[\da-f]{32}$/.test(x)&&x}
-function t(k,o){q.push(Object.assign({name:k,age:Date.now()},o));if(R)q.length<20?T=T||setTimeout(f,1e3):f()}
-function f(){clearTimeout(T);T=0;if(!R||!q.length)return;var g,u=E+"/ct/e",b=JSON.stringify({click:A.click,session:I,page:l.origin+l.pathname,consent:C,
-events:q.splice(0,50).map(function(e){e.age=Date.now()-e.age;return e})});
-try{g=n.sendBeacon(u,b)}catch(x){}
-g||fetch(u,{method:"POST",body:b,keepalive:!0,credentials:"include",headers:{"Content-Type":"text/plain"}}).catch(function(){});f()}
-function G(x){A.click=x;if(!x)return X();if(C!=="no")d.cookie="ct_click="+x+";Max-Age=7776000;Path=/;SameSite=Lax"+(l.protocol>"http:"?";Secure":"")+(a.domain?";Domain="+a.domain:"");
-N(B("root:"+x),8,function(r){A.traceparent="00-"+x+"-"+r+"-01";X()})}
-function X(){R=1;t("page_view",{duration:performance.now()});d.dispatchEvent(new Event("clicktrace"))}
-function J(k){return function(e){e=e.target;e=e.form||e;t(k,{attributes:{form:(e.id||e.name||"")+""}})}}
-function M(e){t("js_error",{attributes:{message:((e.message||e.reason)+"").slice(0,250),source:(e.filename||"").split("?")[0]}})}
-function Y(k,y){try{new PerformanceObserver(function(x){x.getEntries().forEach(y)}).observe({type:k,buffered:!0})}catch(x){}}
-function U(e){e=e.target;e=e.closest&&e.closest("a[href]");if(e&&e.host&&A.click&&e.host!==l.host&&S.indexOf(e.host)>=0){var u=new URL(e.href);u.searchParams.set("ct_click",A.click);e.href=u}}
-function W(){for(var k in V)t("web_vital",{value:V[k],attributes:{metric:k}});V={};f()}
-function L(o,k,y){o.addEventListener(k,y,!0)}
-L(d,"focusin",function(e){var g=e.target.form;if(g&&F.indexOf(g)<0){F.push(g);J("form_start")(e)}});
-L(d,"submit",J("form_submit"));L(d,"invalid",J("form_error"));L(d,"click",U);L(d,"auxclick",U);
-L(w,"error",function(e){e.message&&M(e)});L(w,"unhandledrejection",M);
-L(d,"visibilitychange",function(){d.hidden&&W()});L(w,"pagehide",W);
-Y("largest-contentful-paint",function(e){V.LCP=e.startTime});Y("layout-shift",function(e){e.hadRecentInput||(V.CLS=(V.CLS||0)+e.value)});
-Y("navigation",function(e){V.TTFB=e.responseStart});
-O(P(Q,"ct_click"))?G(P(Q,"ct_click")):C==="no"?G(""):D(Q,function(x){G(x||O(K("ct_click"))||"")})
-})(window,document,navigator)
+/* Clicktrace page snippet: README.md beside it says what it does. It is served minified (minify.py) under 5,000 bytes: comments and
+   blanks go, `$name` (used in the whole script) and `_name` (used between two empty lines only) are shortened, so every statement
+   ends with a semicolon. Nothing may throw into the page: all of it runs inside a `try`, and so does whatever is called later. */
+(() => { try {
+
+if (window.clicktrace) return;
+
+let $document = document, $location = location, $history = history,
+  $click_name = "ct_click", $consent_name = "ct_consent", $session_name = "ct_session",
+  $script = $document.currentScript || $document.querySelector('[src*="/ct.js"]'),
+  $options = $script.dataset,
+  $endpoint = $script.src.replace(/\.js.*/, "/e"),
+  $query = $location.search.slice(1),
+  $visit = performance.getEntriesByType("navigation")[0] || {},
+  $started = [],
+
+$try = (_work, ..._given) => { try { return _work(..._given); } catch {} },
+
+$safe = _work => (..._given) => $try(_work, ..._given),
+
+$on = (_names, _work) => _names.split(" ").map(_name => addEventListener(_name, $safe(_work), !0)),
+
+$read = (_element, _name) => _element.getAttribute(_name),
+
+/* --- the click ID: the same derivation as core/identity.py, held to the same vectors --------------------------------------------- */
+
+$hex = _bytes => [..._bytes].map(_byte => (_byte + 256).toString(16).slice(1)).join(""),
+
+/* The first occurrence of a parameter, as written. A second "?" separates like "&". */
+$parameter = (_text, _name) => (_text.split(/[?&]/).find(_pair => _pair.split("=")[0] == _name) || "").slice(_name.length + 1),
+
+/* SHA-256 (FIPS 180-4) for pages without crypto.subtle, which are those without HTTPS. Its constants are the fractions of the square
+   and cube roots of the first primes. */
+$sha256 = _bytes => {
+  let _k = [], _w = [], _words = [], _h = [], _at, _round, _v, _a, _b,
+    _turn = (_value, _by) => _value >>> _by | _value << 32 - _by,
+    _turns = (_value, _x, _y, _z) => _turn(_value, _x) ^ _turn(_value, _y) ^ _z;
+  for (_at = 2; !_k[63]; _at++) {
+    for (_round = 2; _at % _round;) _round++;
+    if (_round == _at) { _h.push(_at ** .5 % 1 * 2 ** 32 | 0); _k.push(Math.cbrt(_at) % 1 * 2 ** 32 | 0); }
+  }
+  _h.length = 8;
+  [..._bytes, 128].map((_byte, _at) => _words[_at >> 2] |= _byte << 24 - _at % 4 * 8);
+  _words[_bytes.length + 8 >> 6 << 4 | 15] = _bytes.length * 8;
+  for (_at = 0; _words.length > _at; _at += 16) {
+    _v = [..._h];
+    for (_round = 0; _round < 64; _round++) {
+      _a = _w[_round - 15];
+      _b = _w[_round - 2];
+      _a = _w[_round] = _round < 16
+        ? _words[_at + _round] | 0
+        : _w[_round - 16] + _w[_round - 7] + _turns(_a, 7, 18, _a >>> 3) + _turns(_b, 17, 19, _b >>> 10) | 0;
+      _b = _v[4];
+      _a += _v.pop() + _turns(_b, 6, 11, _turn(_b, 25)) + (_b & _v[5] ^ ~_b & _v[6]) + _k[_round] | 0;
+      _b = _v[0];
+      _v[3] += _a;
+      _v.unshift(_a + _turns(_b, 2, 13, _turn(_b, 22)) + (_b & _v[1] ^ _b & _v[2] ^ _v[1] & _v[2]) | 0);
+    }
+    _h = _h.map((_value, _which) => _value + _v[_which] | 0);
+  }
+  return new Uint8Array(new Uint32Array(_h.reverse()).buffer).reverse();
+},
+
+/* The first digits of a digest; all zeros becomes 1. */
+$hash = async (_text, _digits, _then) => {
+  let _subtle = crypto.subtle, _bytes = Uint8Array.from(_text, _letter => _letter.charCodeAt()),
+    _digest = $hex(new Uint8Array(_subtle ? await _subtle.digest("SHA-256", _bytes) : $sha256(_bytes))).slice(0, _digits);
+  $try(_then, /[^0]/.test(_digest) ? _digest : _digest.slice(1) + 1);
+},
+
+/* A value counts percent-decoded to bytes once ("+" and an invalid "%" stay), with 1 to 512 of them, unless it is an unfilled macro. */
+$derive = (_text, _then) => {
+  for (let _name of "gclid msclkid dclid fbclid ttclid twclid".split(" ")) {
+    let _value = $parameter(_text, _name).replace(/%[\da-f]{2}/gi, unescape);
+    if (/^(?!({[^]+}|__[^]+__|\[[^]+]|<[^]+>)$)[^]{1,512}$/.test(_value)) return $hash(_name + ":" + _value, 32, _then);
+  }
+  _then("");
+},
+
+$valid = _text => /^(?!0+$)[\da-f]{32}$/.test(_text) ? _text : "",
+
+/* --- what is kept, and consent ---------------------------------------------------------------------------------------------------- */
+
+$cookie = _name => $try(() => ("; " + $document.cookie).split("; " + _name + "=")[1].split(";")[0]) || "",
+
+/* For 90 days if nothing else is said; "" takes the cookie away. */
+$keep = (_name, _value, _seconds) => $try(() =>
+  $document.cookie = _name + "=" + _value + ";Max-Age=" + (_value ? _seconds || 7776e3 : 0) + ";Path=/;SameSite=Lax"
+    + ($location.protocol > "http:" ? ";Secure" : "") + ";Domain=" + ($options.domain || "")),
+
+/* What stands in the request reached the redirect as well: the ID it minted upon a refusal is random, and may serve this page. */
+$gpc = navigator.globalPrivacyControl, $asked = $parameter($query, $consent_name),
+
+/* The newest click wins. Going back, or reloading, shows an address that may be older than the cookie. */
+$identify = () => {
+  let _kept = $valid($cookie($click_name)), _given = $valid($parameter($query, $click_name)),
+    _known = $refused ? $told && _given : /^re|^b/.test($visit.type) && _kept || _given;
+  $refused || _known ? $use(_known) : $derive($query, _derived => $refused || $use(_derived || _kept));
+},
+
+$use = _click => {
+  $click = _click;
+  $refused || _click == $cookie($click_name) || $keep($click_name, _click);
+  _click ? $hash("root:" + _click, 16, _root => _click == $click && $begin("00-" + _click + "-" + _root + "-01")) : $begin(_click);
+},
+
+/* The click is known, or that there is none: hand the trace on, report the page. */
+$begin = _trace => {
+  $trace = _trace;
+  if (!$document.querySelector("[name=traceparent]")) {
+    $meta = $document.createElement("meta");
+    $meta.name = "traceparent";
+    $document.head.append($meta);
+  }
+  if ($meta) $meta.content = _trace;
+  $ready = 1;
+  $view();
+  $document.readyState > "d" ? $on("load", $clean) : $clean();
+  $document.dispatchEvent(new Event("clicktrace"));
+},
+
+/* Take our parameter out of the address once the cookie holds it and the page's own scripts had their turn. */
+$clean = () => setTimeout($safe(() => {
+  let _rest = $without($location.search);
+  if ($click && $options.keep == null && $cookie($click_name) == $click && _rest != $location.search)
+    $history.replaceState($history.state, "", $location.pathname + _rest + $location.hash);
+})),
+
+$without = _search => _search.replace(/[?&]ct_click=[^&]*/g, "").replace(/^&/, "?"),
+
+/* --- events ------------------------------------------------------------------------------------------------------------------------ */
+
+$track = (_name, _fields) => {
+  $queue[49] || $queue.push({ name: _name, age: Date.now(), ..._fields });
+  $timer = $timer || setTimeout($flush, 1e3);
+},
+
+/* A session ends half an hour after its last event, but not while a page of it is open. Ad blockers replace sendBeacon by a function
+   that returns nothing, or false. */
+$flush = $safe(() => {
+  $timer = 0;
+  if ($ready && $queue[0]) {
+    $refused || $keep($session_name, $mark = $cookie($session_name) || $mark || Math.random().toString(36).slice(2), 1800);
+    let _body = JSON.stringify({
+      click: $click, session: $mark, consent: $refused, page: $page,
+      events: $queue.map(_event => ({ ..._event, age: Date.now() - _event.age }))
+    });
+    $queue = [];
+    $try(() => navigator.sendBeacon($endpoint, _body)) || fetch($endpoint, { method: "POST", body: _body, keepalive: !0, credentials: "include" }).catch($try);
+  }
+}),
+
+/* A page is its path: a change of history that leaves it alone is no view. */
+$view = () => {
+  let _here = $location.origin + $location.pathname;
+  if ($page != _here) { $flush(); $page = _here; $track("page_view"); }
+},
+
+$note = (_name, _attributes, _value) => $track(_name, { attributes: _attributes, value: _value }),
+
+$form = (_name, _element, _field) => $note(_name, { form: $read(_element, "id") || $read(_element, "name") || "", field: _field }),
+
+/* --- links and forms that lead to the site's other hosts --------------------------------------------------------------------------- */
+
+$decorated = _address => $try(() => {
+  let _url = new URL(_address, $document.baseURI), _rest = $without(_url.search), _host = _url.host;
+  if (_host && _host != $location.host && ($options.sites || "%SITES%").split(" ").includes(_host) && $click && !$refused) {
+    _url.search = (_rest ? _rest + "&" : "?") + $click_name + "=" + $click;
+    return _url.href;
+  }
+}) || _address,
+
+$decorate = (_element, _name) => {
+  let _address = $read(_element, _name), _found = $decorated(_address);
+  return _found != _address && !_element.setAttribute(_name, _found);
+},
+
+/* --- web vitals (web.dev/vitals): reported when the page is left, and again when they have changed since ---------------------------- */
+
+$observe = (_type, _work) => $try(() =>
+  new PerformanceObserver(_list => _list.getEntries().map(_work)).observe({ type: _type, buffered: !0, durationThreshold: 40 })),
+
+$report = () => {
+  for (let _name in $vitals) $note("web_vital", { metric: _name }, $vitals[_name]);
+  $vitals = {};
+  $flush();
+},
+
+$click = "", $trace = "", $told = $gpc || $asked, $refused = $gpc || /^no$/i.test($asked || $cookie($consent_name) || $options.consent) ? "no" : "",
+  $queue = [], $vitals = { TTFB: $visit.responseStart }, $inp = 0, $cls = 0, $shift = 0, $from = 0, $last = 0, $errors = 0, $mark = "",
+  $invalid, $ready, $timer, $page, $meta;
+
+/* --- start -------------------------------------------------------------------------------------------------------------------------- */
+
+window.clicktrace = {
+  get click() { return $click; }, get traceparent() { return $trace; },
+  consent: $safe(_given => {
+    if ($gpc) return;
+    $told = $mark = "";
+    $refused = _given ? "" : "no";
+    $keep($consent_name, $refused || "yes");
+    if ($refused) { $keep($click_name, ""); $keep($session_name, ""); }
+    $identify();
+  }),
+  decorate: $decorated, derive: $derive, flush: $flush, track: $track
+};
+
+$on("focusin", _event => {
+  let _element = _event.target.form;
+  $started.includes(_element) || ($form("form_start", _element), $started.push(_element));
+});
+
+/* A form sent with GET drops the query of its address: it gets a field. */
+$on("submit", _event => {
+  let _element = _event.target, _found = $decorate(_element, "action"), _field;
+  $form("form_submit", _element);
+  if (_found && !/post/i.test($read(_element, "method"))) {
+    _field = _element.querySelector("[name=ct_click]") || $document.createElement("input");
+    _field.type = "hidden";
+    _field.name = $click_name;
+    _field.value = $click;
+    _element.append(_field);
+  }
+});
+
+/* Every invalid field of one attempt speaks; the first is enough. */
+$on("invalid", _event => {
+  $invalid = $invalid || ($form("form_error", _event.target.form, _event.target.name), setTimeout(() => $invalid = 0));
+});
+
+$on("pointerdown click", _event => $decorate(_event.composedPath()[0].closest("[href]"), "href"));
+
+$on("error unhandledrejection", _event => {
+  let _said = _event.message || _event.reason;
+  if (_said && $errors++ < 10) $note("js_error", { message: (_said + "").slice(0, 1e3), source: (_event.filename || "").split("?")[0] });
+});
+
+$on("visibilitychange", () => $document.hidden && $report());
+$on("pagehide", $report);
+$on("pageshow", _event => _event.persisted && $view($page = 0));
+$on("popstate", $view);
+
+["pushState", "replaceState"].map(_name => {
+  let _original = $history[_name];
+  $history[_name] = (..._given) => { _original.apply($history, _given); $try($view); };
+});
+
+$observe("largest-contentful-paint", _entry => $vitals.LCP = _entry.startTime);
+
+/* CLS: the largest sum of shifts less than 1 s apart within 5 s. */
+$observe("layout-shift", _entry => {
+  let _time = _entry.startTime;
+  if (!_entry.hadRecentInput) {
+    if (_time - $last > 1e3 || _time - $from > 5e3) $shift = 0, $from = _time;
+    $last = _time;
+    if (($shift += _entry.value) > $cls) $vitals.CLS = $cls = $shift;
+  }
+});
+
+/* INP as the slowest interaction: what it is up to 50 interactions. */
+$observe("event", _entry => { if (_entry.interactionId && _entry.duration > $inp) $vitals.INP = $inp = _entry.duration; });
+
+$document.prerendering ? $on("prerenderingchange", $identify) : $identify();
+
+} catch {} })();

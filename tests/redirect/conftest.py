@@ -14,6 +14,7 @@ from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 
 from .live_worker import ALLOWED, ProcessWorker, ThreadWorker, link, listening_socket
+from .snippet.browser import Chromium, Visitor
 
 Start = Callable[..., ThreadWorker]
 
@@ -64,3 +65,18 @@ def start_process(tmp_path: Path) -> Iterator[Callable[..., ProcessWorker]]:
     for process in running:
         process.stop()
         process.control.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One real browser for all tests of this process."""
+    running = Chromium(tmp_path_factory.mktemp("chromium"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def visitor(chromium: Chromium) -> Iterator[Visitor]:
+    """Somebody with a fresh profile."""
+    with chromium.visitor() as fresh:
+        yield fresh
