@@ -180,6 +180,7 @@ def link_store(base: Base) -> LinkStore:
     return LinkStore(
         base.control,
         allowed_destinations=redirect.allowed_destinations,
+        own_hosts=redirect.own_hosts,
         base_url=redirect.base_url,
         clock=base.clock,
     )

@@ -31,7 +31,7 @@ class Watching:
         self._settings = base.settings.redirect
         self._salts = Salts(base.control)
         config = self._settings.watch
-        allowed = AllowList(self._settings.allowed_destinations)
+        allowed = AllowList(self._settings.allowed_destinations, own=self._settings.own_hosts)
         self._visitor = Visitor(
             Guard(allowed), timeout_s=config.timeout_s, max_hops=config.max_hops, headers_for=self._headers_for
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -111,6 +112,15 @@ class RedirectConfig(Section):
             raise ValueError(f"write host, *.host or host:port; {error.detail}") from None
         return value
 
+    @field_validator("domains")
+    @classmethod
+    def _are_own_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            AllowList((), own=value)
+        except Invalid as error:
+            raise ValueError(f"write host or host:port; {error.detail}") from None
+        return value
+
     @field_validator("signing_keys")
     @classmethod
     def _are_long(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -123,6 +133,12 @@ class RedirectConfig(Section):
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_cert and tls_key belong together")
         return self
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """Where this redirect answers, as far as the settings say: no link may lead there."""
+        public = urlsplit(self.base_url).netloc
+        return (*self.domains, public) if public else self.domains
 
     @property
     def base_url(self) -> str:

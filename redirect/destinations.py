@@ -28,6 +28,7 @@ Reason = Literal[
     "destination_too_long",
     "destination_reserved_parameter",
     "destination_private",
+    "destination_loop",
     "destination_not_allowed",
 ]
 
@@ -128,29 +129,33 @@ class AllowList:
 
     An entry is a host (``shop.example``), a host with all below it (``*.shop.example``), or ``host:port``. An entry without a port
     stands for the default ports. A private or loopback host is allowed only by an exact ``host:port``. An empty list allows nothing.
+
+    Args:
+        own: the redirect's own hosts, written like entries: no destination, whatever the list says, because a link that leads to the
+            redirect again can be made to go round in circles.
     """
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    def __init__(self, entries: Iterable[str], *, own: Iterable[str] = ()) -> None:
         self._hosts: set[str] = set()
         self._suffixes: set[str] = set()
         self._exact: set[tuple[str, int]] = set()
         self._entries = tuple(entries)
         for entry in self._entries:
             self._add(entry.strip().lower())
+        self._own = frozenset(place for host in own for place in _places(host.strip().lower()))
 
     def _add(self, entry: str) -> None:
         if entry.startswith("*."):
             self._suffixes.add("." + _normal_host(entry[2:]))
             return
-        # An IPv6 literal without a port has no digits after its bracket.
-        host, separator, port = entry.rpartition(":")
-        if separator and port.isdigit() and not host.endswith(":"):
-            self._exact.add((_normal_host(host), int(port)))
+        host, port = _host_of_entry(entry)
+        if port:
+            self._exact.add((host, port))
         else:
-            self._hosts.add(_normal_host(entry))
+            self._hosts.add(host)
 
     def check(self, destination: Destination) -> None:
-        """Raise Invalid (`destination_private` or `destination_not_allowed`) unless the destination is allowed."""
+        """Raise Invalid (`destination_private`, `destination_loop` or `destination_not_allowed`) unless the destination is allowed."""
         reason = self.refusal(destination)
         if reason == "destination_private":
             raise _invalid(
@@ -160,6 +165,10 @@ class AllowList:
         if reason == "destination_not_allowed":
             allowed = ", ".join(self._entries) or "empty"
             raise _invalid(reason, f"{destination.authority} is not in redirect.allowed_destinations (now: {allowed})")
+        if reason == "destination_loop":
+            raise _invalid(
+                reason, f"{destination.authority} is the redirect itself: name the page at the end of the way"
+            )
 
     def names(self, destination: Destination) -> bool:
         """True when an entry names exactly this host and port, as private ones must be."""
@@ -167,6 +176,8 @@ class AllowList:
 
     def refusal(self, destination: Destination) -> Reason | None:
         """Why a destination in normal form is refused, None when it is allowed."""
+        if (destination.host, destination.port) in self._own:
+            return "destination_loop"
         if self.names(destination):
             return None
         if is_private(destination.host):
@@ -175,6 +186,20 @@ class AllowList:
         if by_name and destination.port == DEFAULT_PORTS[destination.scheme]:
             return None
         return "destination_not_allowed"
+
+
+def _host_of_entry(entry: str) -> tuple[str, int]:
+    """(host in normal form, port or 0) of ``host`` or ``host:port``."""
+    # An IPv6 literal without a port has no digits after its bracket.
+    host, separator, port = entry.rpartition(":")
+    if separator and port.isdigit() and not host.endswith(":"):
+        return _normal_host(host), int(port)
+    return _normal_host(entry), 0
+
+
+def _places(entry: str) -> list[tuple[str, int]]:
+    host, port = _host_of_entry(entry)
+    return [(host, port)] if port else [(host, default) for default in DEFAULT_PORTS.values()]
 
 
 def is_private(host: str) -> bool:

@@ -41,7 +41,7 @@ class WorkerLinks:
         index: int,
         clock: Clock = now_ms,
     ) -> None:
-        allowed = AllowList(config.allowed_destinations)
+        allowed = AllowList(config.allowed_destinations, own=config.own_hosts)
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         self.replica = None if file else LinkReplica(engine, data_dir)
         self.source = _source(file, self.replica, loader=Loader(allowed))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -130,7 +132,18 @@ def checked(definition: LinkDefinition, *, allowed: AllowList) -> LinkDefinition
         platform=definition.platform or _platform_of(definition.campaign),
     )
     _check_text(normal)
+    _check_no_loop(normal)
     return normal
+
+
+def every_destination(definition: LinkDefinition) -> Iterator[str]:
+    """All the places that a link names, whether a hit can reach them or not."""
+    yield definition.destination
+    if definition.fallback:
+        yield definition.fallback
+    variants = [*definition.variants, *(variant for rule in definition.rules for variant in rule.variants)]
+    yield from (rule.destination for rule in definition.rules if rule.destination)
+    yield from (variant.destination for variant in variants)
 
 
 def check_address(slug: str, domain: str) -> None:
@@ -153,6 +166,13 @@ def _check_text(definition: LinkDefinition) -> None:
                 texts += value
             elif isinstance(value, str) and (_UNWRITABLE if field != "note" else _UNWRITABLE_NOTE).search(value):
                 raise Invalid("characters", f"{field}: {value!r} contains control characters or half a character")
+
+
+def _check_no_loop(definition: LinkDefinition) -> None:
+    """A link on a domain of its own may not lead to that domain, even when the settings do not know it as ours."""
+    for url in every_destination(definition):
+        if definition.domain and urlsplit(url).netloc == definition.domain:
+            raise Invalid("destination_loop", f"{url} is on the link's own domain {definition.domain}")
 
 
 def _check_names(definition: LinkDefinition) -> None:

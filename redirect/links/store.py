@@ -32,6 +32,7 @@ class LinkStore:
 
     Args:
         allowed_destinations: entries of `redirect.allowed_destinations`.
+        own_hosts: where the redirect answers; no link may lead there.
         base_url: where short links without a domain of their own start, for tracking templates.
     """
 
@@ -40,12 +41,13 @@ class LinkStore:
         engine: Engine,
         *,
         allowed_destinations: Sequence[str],
+        own_hosts: Sequence[str] = (),
         base_url: str = "http://localhost:8081",
         clock: Clock = now_ms,
     ) -> None:
         self.base_url = base_url
         self._engine = engine
-        self._allowed = AllowList(allowed_destinations)
+        self.allowed = AllowList(allowed_destinations, own=own_hosts)
         self._clock = clock
 
     # --- reading ---------------------------------------------------------------------------------------------------------------
@@ -179,11 +181,11 @@ class LinkStore:
         Raises:
             Invalid: it breaks a rule; `reason` says which.
         """
-        return checked(definition, allowed=self._allowed)
+        return checked(definition, allowed=self.allowed)
 
     def prepared(self, link: Link) -> LiveLink:
         """A link as workers hold it."""
-        return to_live(link, allowed=self._allowed)
+        return to_live(link, allowed=self.allowed)
 
     def save(
         self,
@@ -204,9 +206,9 @@ class LinkStore:
                     Link(link_id=uuid.uuid4().hex, version=1, definition=definition, updated_at=at + number)
                     for number, definition in enumerate(new)
                 ]
-                insert_links(connection, made, allowed=self._allowed)
+                insert_links(connection, made, allowed=self.allowed)
                 made += [
-                    replace_link(connection, present, definition, at=at + number, allowed=self._allowed)
+                    replace_link(connection, present, definition, at=at + number, allowed=self.allowed)
                     for number, (present, definition) in enumerate(replaced, len(made))
                 ]
                 remember(connection, made, author=author)

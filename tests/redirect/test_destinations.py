@@ -59,6 +59,23 @@ def test_a_malformed_entry_is_refused_when_the_settings_are_read(entry: str) -> 
         AllowList([entry])
 
 
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("https://go.wide.example/spring", "destination_loop"),
+        ("http://GO.wide.example./", "destination_loop"),
+        ("http://localhost:8081/x", "destination_loop"),
+        ("https://go.wide.example:8443/", "destination_not_allowed"),
+        ("https://shop.wide.example/", None),
+        ("http://localhost:9000/", None),
+    ],
+)
+def test_no_link_leads_to_the_redirect_itself_whatever_the_list_says(url: str, word: str | None) -> None:
+    entries = ["*.wide.example", "localhost:8081", "localhost:9000"]
+    allowed = AllowList(entries, own=["Go.wide.example", "localhost:8081"])
+    assert allowed.refusal(normalise(url)) == word
+
+
 def test_public_addresses_are_no_private_ones() -> None:
     assert not is_private("93.184.216.34")
     assert not is_private("[2606:4700::1111]")
