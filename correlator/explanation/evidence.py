@@ -27,8 +27,11 @@ LEAST_RISE = 0.05
 LEAST_GROWTH = 1.8
 #: The usual level is that of the last minute before the onset: further back the day (or a start of traffic) was another.
 LEVEL_MS = 60_000
+LEVEL_ERRORS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4)
 #: Requests or hits needed before "healthy" means anything.
 ENOUGH = 20.0
+#: Hits of one cell in the minute before the onset that make its growth worth a look.
+ENOUGH_OF_A_CELL = 5.0
 
 
 class Situation(NamedTuple):
@@ -153,9 +156,8 @@ def _usual_unmatched(w: Window, first: int) -> list[float]:
 def _traffic(s: Situation) -> list[Evidence]:
     """Many more hits while the *number* of conversions stays: visitors who do not buy were added."""
     w, first = s.window, s.first
-    hits, clicks = w.hits[s.inside].sum(0), w.clicks[s.inside].sum(0)
-    lead = max(1, LEVEL_MS // w.bucket_ms)
-    everywhere = min(max(_growth(w.hits[~s.inside].sum(0), first, lead), 1 / 3), 3.0)
+    hits, lead = w.hits[s.inside].sum(0), max(1, LEVEL_MS // w.bucket_ms)
+    everywhere = min(max(_usual_growth(w.hits[~s.inside], first, lead), 1 / 3), 3.0)
     growth = _growth(hits, first, lead) / everywhere
     if growth < LEAST_GROWTH:
         nats = -4.0 if hits[:first].sum() >= ENOUGH else 0.0
@@ -163,9 +165,11 @@ def _traffic(s: Situation) -> list[Evidence]:
     # By click time, so that neither old clicks nor the young age of the new ones blur the comparison.
     due = float(w.expected_by_click[s.inside][:, first:].sum())
     seen = float(w.observed_by_click[s.inside][:, first:].sum())
-    unchanged = due / max(_growth(clicks, first, lead) / everywhere, 1.0)
+    unchanged = min(_due_of_usual_traffic(w, s.inside, first, lead) * everywhere, due)
+    # The usual level is known from one minute: it may be some way off.
+    as_before = max(_log_poisson(seen, max(unchanged * off, 0.5)) for off in LEVEL_ERRORS) - np.log(len(LEVEL_ERRORS))
     # Against a loss of any size: a uniform prior over the kept share spreads its probability over 0 … due.
-    nats = (_log_poisson(seen, max(unchanged, 0.5)) + np.log(max(due, 1.0))) / DISPERSION + np.log(growth)
+    nats = (as_before + np.log(max(due, 1.0))) / DISPERSION + np.log(growth)
     text = f"hits rose {growth:.1f} times, conversions did not ({seen:.0f}, {unchanged:.0f} at the usual traffic)"
     figures = {"growth": growth, "observed": seen, "unchanged": unchanged}
     return [
@@ -175,6 +179,33 @@ def _traffic(s: Situation) -> list[Evidence]:
             for verdict in (Verdict.SITE_FAILING, Verdict.SITE_SLOW, Verdict.DEMAND_CHANGED)
         ),
     ]
+
+
+def _due_of_usual_traffic(w: Window, inside: Mask, first: int, lead: int) -> float:
+    """Conversions by now of clicks since the onset, had the scope kept the clicks of the minute before, with *their* mix of cells.
+
+    What was added may sit in cells that convert better or worse, and come and go within minutes: dividing all that is due by the
+    growth of the clicks would count the usual visitors at the rate and the age of the added ones.
+    """
+    worth = w.clicks * w.rates[:, None]
+    before = worth[inside][:, max(0, first - 1 - lead) : max(1, first - 1)].sum(0).mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        arrived = np.nan_to_num(
+            w.expected_by_click.sum(0) / worth.sum(0)
+        )  # share that converted by now, and the season
+    return float(before * arrived[first:].sum())
+
+
+def _usual_growth(counts: Array, first: int, lead: int) -> float:
+    """Growth of the middle cell outside the scope, by traffic: what was added may reach into some of them."""
+    before = counts[:, max(0, first - 1 - lead) : max(1, first - 1)]
+    busy = before.sum(1) >= ENOUGH_OF_A_CELL
+    if not busy.any():
+        return _growth(counts.sum(0), first, lead)
+    growth = np.asarray([_growth(row, first, lead) for row in counts[busy]])
+    order = np.argsort(growth)
+    weight = np.cumsum(before[busy].sum(1)[order])
+    return float(growth[order][np.searchsorted(weight, weight[-1] / 2)])
 
 
 def _growth(counts: Array, first: int, lead: int) -> float:

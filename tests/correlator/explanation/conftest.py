@@ -43,6 +43,7 @@ class Maker:
         kind: str = "arrival",
         keeps: Callable[[Cell], float] = lambda cell: 1.0,
         growth: Callable[[Cell], float] = lambda cell: 1.0,
+        growth_ends: int = 10_000,
         lost: Callable[[Cell], float] = lambda cell: 0.0,
         failed: Callable[[Cell], float] = lambda cell: 0.0,
         untracked: Callable[[Cell], bool] = lambda cell: False,
@@ -50,7 +51,8 @@ class Maker:
     ) -> Window:
         size = (len(CELLS), buckets)
         after = np.arange(buckets) >= onset
-        times = np.where(after, np.asarray([growth(c) for c in CELLS])[:, None], 1.0)
+        grown = after & (np.arange(buckets) < growth_ends)
+        times = np.where(grown, np.asarray([growth(c) for c in CELLS])[:, None], 1.0)
         people = self.random.poisson(np.full(size, per_bucket)).astype(float)
         hits = people + self.random.poisson(per_bucket * (times - 1)) if (times > 1).any() else people.copy()
         gone = self.random.binomial(

@@ -51,6 +51,15 @@ def test_many_hits_and_as_many_orders_mean_other_traffic(window: Any) -> None:
     assert verdict_of(flooded, inside=lambda c: c.campaign == "google:1:2") is Verdict.TRAFFIC_CHANGED
 
 
+def test_a_flood_that_ended_and_sat_where_visitors_buy_most_was_other_traffic_all_the_same(window: Any) -> None:
+    def growth(cell: Any) -> float:
+        inside = {"meta:2:1": 150.0, "meta:2:2": 8.0}
+        return inside.get(cell.campaign, 6.0 if cell.campaign == "google:1:2" and cell.device == "mobile" else 1.0)
+
+    flooded = window(growth=growth, growth_ends=66, buckets=110)
+    assert verdict_of(flooded, inside=lambda c: c.campaign.startswith("meta")) is Verdict.TRAFFIC_CHANGED
+
+
 def test_no_conversion_at_all_while_everything_answers_means_late_data(window: Any) -> None:
     silent = window(keeps=lambda c: 0.0, per_bucket=40)
     unmatched = silent.unmatched.copy()
