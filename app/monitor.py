@@ -152,7 +152,7 @@ class Monitor:
         REGISTRY.register(collector)
         REGISTRY.register(RedirectCollector(self.settings.data_dir))
         if self.shipping is not None:
-            REGISTRY.register(self.shipping.telemetry.durations)
+            REGISTRY.register(self.shipping.telemetry.metrics)
 
 
 def source_age(source: SourceFreshness) -> SourceAge:

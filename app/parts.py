@@ -21,7 +21,7 @@ from collectors.push import api as push_api
 from collectors.registry import build_sources
 from collectors.runner import Runner
 from collectors.versions import Versions
-from core.click_telemetry import ClickTelemetry
+from core.click_telemetry import ClickTelemetry, recent_clicks
 from core.clock import Clock, now_ms
 from core.control.checkpoints import Checkpoints
 from core.control.engine import open_control
@@ -80,7 +80,13 @@ class Shipping:
     def __init__(self, base: Base) -> None:
         self._base = base
         telemetry = base.settings.telemetry
-        self.telemetry = ClickTelemetry(endpoint=traces_url(telemetry.otlp_endpoint), sampling=telemetry.sample_ratio)
+        endpoint = traces_url(telemetry.otlp_endpoint)
+        self.telemetry = ClickTelemetry(
+            endpoint=endpoint,
+            sampling=telemetry.sample_ratio,
+            known=recent_clicks(base.store, now=base.clock()) if endpoint else (),
+            clock=base.clock,
+        )
         self.shipper = Shipper(
             base.store,
             base.control,

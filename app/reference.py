@@ -25,6 +25,7 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 METRICS = ROOT / "docs" / "metrics.md"
 METRIC_MODULES = (
+    "core/metrics.py",
     "redirect/metrics.py",
     "redirect/watch/metrics.py",
     "collectors/metrics.py",

@@ -1,4 +1,4 @@
-"""Spans, a histogram and exemplars of the redirect, derived from click lines after they are shipped (design §4, §5).
+"""Spans, histograms and exemplars of the redirect, derived from click lines after they are shipped (design §4, §5).
 
 An SDK span costs 14.5 us, the whole budget of a redirect, so workers write none. A click ID is a trace ID: each hit becomes a child
 span of the click's root, whose ID anyone can derive, and the root is exported once, when the click is first seen.
@@ -6,32 +6,49 @@ span of the click's root, whose ID anyone can derive, and the root is exported o
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from threading import Lock
 
+import structlog
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
 
-from core.identity import is_click_id, root_span_id
+from core.clock import HOUR_MS, Clock, now_ms
+from core.errors import StoreError
+from core.identity import IDENTITY_PARAMETERS, is_click_id, root_span_id
+from core.metrics import ClickMetrics
 from core.records import Click, Line
+from core.span_queue import SpanQueue
+from core.store.client import Store
 from core.version import VERSION
 
-#: Upper bounds in seconds of the redirect histogram: a redirect takes tens of microseconds, a sick one milliseconds.
-BOUNDS_S: tuple[float, ...] = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
-OUTCOMES = ("redirected", "lost")
+log = structlog.get_logger(__name__)
 
+#: How many derived click IDs are remembered; further back, and before the last hour at a start, a repeated root is the same span again.
 _KNOWN_CLICKS = 200_000
-_QUEUED_SPANS = 20_000
+#: Seconds that one export may take, its retries included.
+_EXPORT_TIMEOUT_S = 5.0
 _SCOPE = InstrumentationScope("clicktrace.redirect", VERSION)
+_RECENT = (
+    "SELECT DISTINCT lower(hex(click_id)) AS click_id FROM click"
+    " WHERE known_at > fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
+    f" AND arrayExists(name -> has({list(IDENTITY_PARAMETERS)}, name), mapKeys(platform_ids)) LIMIT {_KNOWN_CLICKS}"
+)
+
+Attributes = dict[str, str | int | bool | list[str]]
+
+
+def recent_clicks(store: Store, *, now: int) -> list[str]:
+    """Derived click IDs of the last hour: a process that starts in the midst of clicks must not begin them anew."""
+    try:
+        return [str(row["click_id"]) for row in store.rows(_RECENT, {"since": now - HOUR_MS})]
+    except StoreError as error:
+        log.warning("recent clicks are not known; a root span may be exported again", error=str(error))
+        return []
 
 
 class ClickTelemetry:
@@ -39,31 +56,41 @@ class ClickTelemetry:
 
     Args:
         endpoint: OTLP/HTTP traces URL, such as ``http://collector:4318/v1/traces``; empty = no spans leave, only metrics.
-        sampling: share of clicks whose spans are exported, 0 to 1, decided by click ID: all hits of a click or none.
+        sampling: share of clicks that are exported and may become exemplars, 0 to 1, by click ID: all hits of a click or none.
+        known: click IDs whose root was exported before.
         exporter: another exporter than OTLP/HTTP.
     """
 
     kinds = frozenset({"click"})
 
-    def __init__(self, *, endpoint: str = "", sampling: float = 1.0, exporter: SpanExporter | None = None) -> None:
-        self.durations = RedirectDurations()
+    def __init__(
+        self,
+        *,
+        endpoint: str = "",
+        sampling: float = 1.0,
+        known: Iterable[str] = (),
+        clock: Clock = now_ms,
+        exporter: SpanExporter | None = None,
+    ) -> None:
         self._bound = round(sampling * 2**64)
+        self._clock = clock
         self._resource = Resource.create({"service.name": "clicktrace-redirect", "service.version": VERSION})
-        self._roots: OrderedDict[str, None] = OrderedDict()
-        chosen = exporter or (OTLPSpanExporter(endpoint=endpoint) if endpoint else None)
-        self._processor = (
-            BatchSpanProcessor(chosen, max_queue_size=_QUEUED_SPANS, schedule_delay_millis=1_000) if chosen else None
-        )
+        self._roots: OrderedDict[str, None] = OrderedDict.fromkeys(known)
+        if exporter is None and endpoint:
+            exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_S)
+        self._queue = SpanQueue(exporter) if exporter is not None else None
+        self.metrics = ClickMetrics(spans=self._queue.counts if self._queue is not None else None)
 
     def observe(self, kind: str, lines: list[Line]) -> None:
         """Take confirmed click lines; spans that the queue cannot hold are dropped rather than waited for."""
+        now = self._clock()
         for line in lines:
             click = line.record
             if isinstance(click, Click) and is_click_id(click.click_id):
-                exported = self._processor is not None and self.sampled(click.click_id)
-                self.durations.add(click, exemplar=exported)
-                if exported:
-                    self._export(click)
+                sampled = self.sampled(click.click_id)
+                self._measure(line, click, trace_id=click.click_id if sampled else "", now=now)
+                if sampled and self._queue is not None:
+                    self._queue.put(list(self._spans(click)))
 
     def sampled(self, click_id: str) -> bool:
         """The W3C rule of TraceIdRatioBased: the low 64 bits of the trace ID against the share."""
@@ -71,34 +98,50 @@ class ClickTelemetry:
 
     def close(self) -> None:
         """Send what is queued, for a bounded time."""
-        if self._processor is not None:
-            self._processor.force_flush(5_000)
-            self._processor.shutdown()  # type: ignore[no-untyped-call] # the SDK leaves it without types
+        if self._queue is not None:
+            self._queue.close()
 
-    def _export(self, click: Click) -> None:
-        assert self._processor is not None
-        for span in self._spans(click):
-            self._processor.on_end(span)
+    def _measure(self, line: Line, click: Click, *, trace_id: str, now: int) -> None:
+        known_at = line.envelope.known_at
+        outcome = "lost" if click.http_status >= 400 else "redirected"
+        metrics = self.metrics
+        metrics.durations.add(click.duration_us / 1e6, value=outcome, trace_id=trace_id, at_ms=click.ts)
+        metrics.journal_lag.add(max(known_at - click.ts, 0) / 1000, trace_id=trace_id, at_ms=known_at)
+        metrics.shipper_lag.add(max(now - known_at, 0) / 1000, trace_id=trace_id, at_ms=now)
 
     def _spans(self, click: Click) -> Iterator[ReadableSpan]:
         root = _context(click.click_id, root_span_id(click.click_id))
-        if self._is_new(click.click_id):
-            yield self._span("click", root, parent=None, kind=SpanKind.INTERNAL, click=click)
+        said = _clicktrace_attributes(click)
+        if self._is_new(click):
+            yield self._span("click", root, parent=None, kind=SpanKind.INTERNAL, click=click, attributes=said)
         if int(click.hit_id, 16):
             hit = _context(click.click_id, click.hit_id)
-            yield self._span("redirect", hit, parent=root, kind=SpanKind.SERVER, click=click)
+            method = click.method or "GET"
+            attributes = {**_http_attributes(click, method=method), **said}
+            yield self._span(
+                f"{method} /{{slug}}", hit, parent=root, kind=SpanKind.SERVER, click=click, attributes=attributes
+            )
 
-    def _is_new(self, click_id: str) -> bool:
-        """True once per click; the oldest are forgotten (a root exported twice is the same span under the same ID)."""
-        if click_id in self._roots:
+    def _is_new(self, click: Click) -> bool:
+        """True once per click. A random ID is minted for one hit; only a derived one can come again, and is remembered."""
+        if not any(name in click.platform_ids for name in IDENTITY_PARAMETERS):
+            return True
+        if click.click_id in self._roots:
             return False
-        self._roots[click_id] = None
+        self._roots[click.click_id] = None
         if len(self._roots) > _KNOWN_CLICKS:
             self._roots.popitem(last=False)
         return True
 
     def _span(
-        self, name: str, context: SpanContext, *, parent: SpanContext | None, kind: SpanKind, click: Click
+        self,
+        name: str,
+        context: SpanContext,
+        *,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        click: Click,
+        attributes: Attributes,
     ) -> ReadableSpan:
         failed = click.http_status >= 500
         return ReadableSpan(
@@ -108,7 +151,7 @@ class ClickTelemetry:
             kind=kind,
             resource=self._resource,
             instrumentation_scope=_SCOPE,
-            attributes=_attributes(click),
+            attributes=attributes,
             status=Status(StatusCode.ERROR, click.reason) if failed else Status(StatusCode.UNSET),
             start_time=click.ts * 1_000_000,
             end_time=click.ts * 1_000_000 + click.duration_us * 1_000,
@@ -120,55 +163,35 @@ def _context(trace_id: str, span_id: str) -> SpanContext:
     return SpanContext(trace_id=int(trace_id, 16), span_id=int(span_id, 16), is_remote=False, trace_flags=sampled)
 
 
-def _attributes(click: Click) -> dict[str, str | int]:
-    """OpenTelemetry's names where it has one (semantic conventions for HTTP), ours for the rest."""
-    values: dict[str, str | int] = {
-        "clicktrace.click_id": click.click_id,
-        "clicktrace.campaign": click.campaign,
-        "clicktrace.platform": click.platform,
-        "clicktrace.link_id": click.link_id,
-        "clicktrace.slug": click.slug,
-        "clicktrace.reason": click.reason,
+def _http_attributes(click: Click, *, method: str) -> Attributes:
+    """OpenTelemetry's semantic conventions for HTTP server spans, as far as a click says it. The query may be personal and is absent."""
+    values: Attributes = {
+        "http.request.method": method,
+        "http.response.status_code": click.http_status,
+        "http.route": "/{slug}",
+        "url.path": f"/{click.slug}",
         "server.address": click.domain,
         "user_agent.original": click.user_agent,
-        "http.response.status_code": click.http_status,
+        "error.type": click.reason if click.http_status >= 500 else "",
     }
     return {name: value for name, value in values.items() if value != ""}
 
 
-class RedirectDurations(Collector):
-    """`clicktrace_click_duration_seconds` by outcome, each bucket with the trace of a click that fell into it."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._counts = {outcome: [0] * (len(BOUNDS_S) + 1) for outcome in OUTCOMES}
-        self._sums = dict.fromkeys(OUTCOMES, 0.0)
-        self._exemplars: dict[tuple[str, int], Exemplar] = {}
-
-    def add(self, click: Click, *, exemplar: bool) -> None:
-        """Count one hit; its trace becomes the bucket's exemplar when its spans are exported."""
-        seconds = click.duration_us / 1_000_000
-        outcome = "lost" if click.http_status >= 400 else "redirected"
-        bucket = bisect_left(BOUNDS_S, seconds)
-        with self._lock:
-            self._counts[outcome][bucket] += 1
-            self._sums[outcome] += seconds
-            if exemplar:
-                self._exemplars[outcome, bucket] = Exemplar({"trace_id": click.click_id}, seconds, click.ts / 1000)
-
-    def collect(self) -> Iterable[HistogramMetricFamily]:
-        family = HistogramMetricFamily(
-            "clicktrace_click_duration_seconds", "Time from a request's last byte to its answer.", labels=["outcome"]
-        )
-        with self._lock:
-            for outcome in OUTCOMES:
-                family.add_metric([outcome], list(self._buckets(outcome)), self._sums[outcome])
-        yield family
-
-    def _buckets(self, outcome: str) -> Iterator[tuple[str, float] | tuple[str, float, Exemplar]]:
-        total = 0
-        for bucket, count in enumerate(self._counts[outcome]):
-            total += count
-            bound = str(BOUNDS_S[bucket]) if bucket < len(BOUNDS_S) else "+Inf"
-            exemplar = self._exemplars.get((outcome, bucket))
-            yield (bound, total) if exemplar is None else (bound, total, exemplar)
+def _clicktrace_attributes(click: Click) -> Attributes:
+    """What only we can say; no visitor, no network, no platform ID: a span backend is not where erasure reaches."""
+    values: Attributes = {
+        "clicktrace.click_id": click.click_id,
+        "clicktrace.campaign": click.campaign,
+        "clicktrace.platform": click.platform,
+        "clicktrace.link_id": click.link_id,
+        "clicktrace.link_version": click.link_version,
+        "clicktrace.slug": click.slug,
+        "clicktrace.page": click.page,
+        "clicktrace.variant": click.variant,
+        "clicktrace.reason": click.reason,
+        "clicktrace.routing": click.routing,
+        "clicktrace.bot_signals": click.bot_signals,
+        "clicktrace.consent": click.consent,
+        "clicktrace.parallel": click.parallel,
+    }
+    return {name: value for name, value in values.items() if value not in ("", [])}

@@ -61,6 +61,8 @@ class Click(Record, frozen=True, kw_only=True, omit_defaults=True, tag="click"):
     referrer_host: str = ""
     consent: str = ""
     parallel: bool = False
+    #: "" = GET. For spans only: the store does not keep it.
+    method: str = ""
     bot_signals: list[str] = []
 
 

@@ -114,7 +114,7 @@ def encode(
         bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS], signal=signal),
         _referrer(referrer[:_MAX_REFERRER]) if referrer else b"",
         _said(link, parameters, private=private) if parameters is not params.NONE else link.ids,
-        _unusual(visit) if visit.consent or visit.parallel else b"",
+        _unusual(visit, request.method) if visit.consent or visit.parallel or request.method != b"GET" else b"",
         _routing(decision.trace) if decision.trace else b"",
         b"}",
     ))  # fmt: skip
@@ -148,9 +148,10 @@ def _said(link: LiveLink, parameters: Parameters, *, private: bool) -> bytes:
     return own + (b"," + _encode(said)[1:-1] if said else b"")
 
 
-def _unusual(visit: Visit) -> bytes:
+def _unusual(visit: Visit, method: bytes) -> bytes:
+    consent = b',"consent":"%b"' % visit.consent.encode() if visit.consent else b""
     parallel = b',"parallel":true' if visit.parallel else b""
-    return b',"consent":"%b"%b' % (visit.consent.encode(), parallel) if visit.consent else parallel
+    return consent + parallel + (b',"method":"POST"' if method == b"POST" else b"")
 
 
 @lru_cache(maxsize=4096)

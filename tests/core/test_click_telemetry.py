@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from sqlalchemy import Engine
 
-from core.click_telemetry import ClickTelemetry
+from core.click_telemetry import ClickTelemetry, recent_clicks
 from core.identity import root_span_id
 from core.journal.writer import JournalWriter
 from core.records import Click, Envelope, Line
@@ -67,11 +69,15 @@ def line(record: Click) -> Line:
     return Line(segment="s", envelope=Envelope(v=1, known_at=record.ts, o=0), record=record)
 
 
+def again(first: Click, **changes: Any) -> Click:
+    """Another hit of the same click."""
+    return Click(**{name: getattr(first, name) for name in first.__struct_fields__} | changes)
+
+
 def test_each_hit_is_a_child_of_the_root_that_is_exported_once(receiver: Receiver) -> None:
     telemetry = ClickTelemetry(endpoint=receiver.url)
-    first = click(1, duration_us=150, campaign="google:1:2")
-    again = Click(**{name: getattr(first, name) for name in first.__struct_fields__} | {"hit_id": "00000000000000aa"})
-    telemetry.observe("click", [line(first), line(again)])
+    first = again(click(1, duration_us=150, campaign="google:1:2"), platform_ids={"gclid": "x"})
+    telemetry.observe("click", [line(first), line(again(first, hit_id="00000000000000aa"))])
     telemetry.observe("click", [line(click(2, http_status=503))])
     telemetry.close()
     one = [span for span in receiver.spans if span.trace_id.hex() == first.click_id]
@@ -86,6 +92,41 @@ def test_each_hit_is_a_child_of_the_root_that_is_exported_once(receiver: Receive
     assert (lost.status.code, lost.status.message) == (2, "unavailable")
 
 
+def test_a_hit_says_what_the_semantic_conventions_ask_for(receiver: Receiver) -> None:
+    telemetry = ClickTelemetry(endpoint=receiver.url)
+    hit = again(
+        click(1, http_status=503), reason="unavailable", method="POST", parallel=True, campaign="google:1:2", variant="b",
+        user_agent="Firefox", routing=["open", "ios:country"], visitor_id="ab" * 16, network="192.0.2.0/24",
+        platform_ids={"gclid": "secret"}, page="",
+    )  # fmt: skip
+    telemetry.observe("click", [line(hit)])
+    telemetry.close()
+    [span] = [span for span in receiver.spans if span.parent_span_id]
+    said = {attribute.key: attribute.value for attribute in span.attributes}
+    assert (span.name, span.kind) == ("POST /{slug}", 2)
+    assert {name: said[name].string_value for name in said if said[name].HasField("string_value")} == {
+        "http.request.method": "POST",
+        "http.route": "/{slug}",
+        "url.path": f"/{hit.slug}",
+        "server.address": hit.domain,
+        "user_agent.original": "Firefox",
+        "error.type": "unavailable",
+        "clicktrace.click_id": hit.click_id,
+        "clicktrace.campaign": "google:1:2",
+        "clicktrace.link_id": hit.link_id,
+        "clicktrace.slug": hit.slug,
+        "clicktrace.variant": "b",
+        "clicktrace.reason": "unavailable",
+    }
+    assert said["http.response.status_code"].int_value == 503
+    assert said["clicktrace.parallel"].bool_value is True
+    assert [value.string_value for value in said["clicktrace.routing"].array_value.values] == ["open", "ios:country"]
+    everything = str(receiver.spans)
+    assert not [word for word in ("secret", "ab" * 16, "192.0.2") if word in everything], (
+        "nothing that erasure must reach"
+    )
+
+
 def test_sampling_decides_per_click_id_and_the_histogram_counts_all(receiver: Receiver) -> None:
     telemetry = ClickTelemetry(endpoint=receiver.url, sampling=0.25)
     clicks = [click(number * 0x0123456789ABCDEF % 2**64, ts=1_790_000_000_000) for number in range(400)]
@@ -95,17 +136,18 @@ def test_sampling_decides_per_click_id_and_the_histogram_counts_all(receiver: Re
     exported = {span.trace_id.hex() for span in receiver.spans}
     assert exported == {one.click_id for one in clicks if telemetry.sampled(one.click_id)}
     assert 60 < len(exported) < 140
-    registry = CollectorRegistry()
-    registry.register(telemetry.durations)
+    registry = registry_of(telemetry)
     assert registry.get_sample_value("clicktrace_click_duration_seconds_count", {"outcome": "redirected"}) == 800
+    named = set(re.findall(r'trace_id="(\w+)"', generate_latest(registry).decode()))
+    assert named, "and an exemplar is a click that was sampled"
+    assert named <= exported
 
 
-def test_buckets_are_cumulative_and_carry_the_trace_of_a_click(receiver: Receiver) -> None:
-    telemetry = ClickTelemetry(endpoint=receiver.url)
+def test_buckets_are_cumulative_and_carry_the_trace_of_a_click() -> None:
+    telemetry = ClickTelemetry()
     telemetry.observe("click", [line(click(1, duration_us=60)), line(click(2, duration_us=3_000))])
     telemetry.observe("click", [line(click(3, duration_us=9, http_status=503))])
-    registry = CollectorRegistry()
-    registry.register(telemetry.durations)
+    registry = registry_of(telemetry)
 
     def value(bound: str, outcome: str = "redirected") -> float | None:
         labels = {"outcome": outcome, "le": bound}
@@ -114,21 +156,48 @@ def test_buckets_are_cumulative_and_carry_the_trace_of_a_click(receiver: Receive
     assert (value("5e-05"), value("0.0001"), value("0.005"), value("+Inf")) == (0, 1, 2, 2)
     assert value("5e-05", "lost") == 1
     text = generate_latest(registry).decode()
-    assert f'# {{trace_id="{click(2).click_id}"}} 0.003' in text
-    telemetry.close()
+    assert f'# {{trace_id="{click(2).click_id}"}} 0.003 {click(2).ts / 1000}' in text
 
 
-def test_without_an_endpoint_only_metrics_are_made() -> None:
-    telemetry = ClickTelemetry()
-    telemetry.observe("click", [line(click(1))])
-    assert "trace_id" not in generate_latest(_registry(telemetry)).decode()
-    telemetry.close()
+def test_the_lag_of_journal_and_shipper_is_measured_click_by_click() -> None:
+    clock = FakeClock(now=10_000)
+    telemetry = ClickTelemetry(clock=clock)
+    held = Line(segment="s", envelope=Envelope(v=1, known_at=7_000, o=0), record=click(1, ts=3_000))
+    ahead = Line(segment="s", envelope=Envelope(v=1, known_at=11_000, o=0), record=click(2, ts=12_000))
+    telemetry.observe("click", [held, ahead])
+    registry = registry_of(telemetry)
+    assert registry.get_sample_value("clicktrace_journal_lag_seconds_sum") == 4.0
+    assert registry.get_sample_value("clicktrace_shipper_lag_seconds_sum") == 3.0
+    assert registry.get_sample_value("clicktrace_shipper_lag_seconds_bucket", {"le": "2.5"}) == 1, (
+        "a clock that differs"
+    )
+    assert registry.get_sample_value("clicktrace_click_spans_queued") is None, "without an endpoint no span is made"
 
 
-def _registry(telemetry: ClickTelemetry) -> CollectorRegistry:
+def registry_of(telemetry: ClickTelemetry) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(telemetry.durations)
+    registry.register(telemetry.metrics)
     return registry
+
+
+def test_a_restarted_process_does_not_begin_a_click_anew(
+    store: Store, control: Engine, journal: JournalWriter, journal_dir: Path, clock: FakeClock, receiver: Receiver
+) -> None:
+    derived, minted = again(click(1), platform_ids={"gclid": "x"}), click(2)
+
+    def ship(telemetry: ClickTelemetry) -> None:
+        Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock, observers=[telemetry]).run_once()
+        telemetry.close()
+
+    journal.append_many([derived, minted])
+    ship(ClickTelemetry(endpoint=receiver.url))
+    known = recent_clicks(store, now=clock())
+    assert known == [derived.click_id], "an ID that was minted cannot come again"
+    journal.append(again(derived, hit_id="00000000000000aa"))
+    ship(ClickTelemetry(endpoint=receiver.url, known=known))
+    traces = [(span.trace_id.hex(), bool(span.parent_span_id)) for span in receiver.spans]
+    assert traces.count((derived.click_id, False)) == 1
+    assert traces.count((derived.click_id, True)) == 2
 
 
 def test_an_unreachable_receiver_does_not_stop_the_shipper(
@@ -138,6 +207,11 @@ def test_an_unreachable_receiver_does_not_stop_the_shipper(
     shipper = Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock, observers=[telemetry])
     journal.append(click(1))
     journal.append_many([click(2)], known_at=[5])
+    started = time.monotonic()
     assert shipper.run_once().lines == 2
-    count = _registry(telemetry).get_sample_value("clicktrace_click_duration_seconds_count", {"outcome": "redirected"})
+    registry = registry_of(telemetry)
+    count = registry.get_sample_value("clicktrace_click_duration_seconds_count", {"outcome": "redirected"})
     assert count == 1, "claimed history is no live click"
+    telemetry.close()
+    assert time.monotonic() - started < 8
+    assert registry.get_sample_value("clicktrace_click_spans_total", {"outcome": "failed"}) == 2
