@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Self, cast
 
 import httpx
@@ -14,7 +15,7 @@ from core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Transie
 URL_VARIABLE = "CLICKTRACE_URL"
 KEY_VARIABLE = "CLICKTRACE_KEY"
 TIMEOUT_S = 30.0
-_ERRORS: dict[int, type[Refusal]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}
+_ERRORS: dict[int, type[Refusal]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict, 412: Conflict}
 
 #: The two options of every command that talks to a running monitor.
 Url = Annotated[str, typer.Option("--url", help="Base URL of the monitor.", envvar=URL_VARIABLE)]
@@ -35,6 +36,17 @@ class ApiClient:
     def __exit__(self, *_exc: object) -> None:
         self._client.close()
 
+    def stream(self, path: str, **request: Any) -> Iterator[bytes]:
+        """A GET below /api/v1 that answers with a file, block by block; errors as in `call`."""
+        try:
+            with self._client.stream("GET", path, **request) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(response)
+                yield from response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._nobody(error) from None
+
     def call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """One call below /api/v1; the answer's JSON object.
 
@@ -45,11 +57,13 @@ class ApiClient:
         try:
             response = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
-            hint = f"is the monitor running there? (clicktrace up, --url, {URL_VARIABLE})"
-            raise Transient(self._base, f"{error}; {hint}") from None
+            raise self._nobody(error) from None
         if not response.is_success:
             raise _refusal(response)
         return cast(dict[str, Any], response.json())
+
+    def _nobody(self, error: httpx.HTTPError) -> Transient:
+        return Transient(self._base, f"{error}; is the monitor running there? (clicktrace up, --url, {URL_VARIABLE})")
 
 
 def _refusal(response: httpx.Response) -> Refusal:

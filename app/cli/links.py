@@ -2,106 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
-import httpx
 import typer
 
-from app.cli import links_check, links_explain
+from app.cli import links_audit, links_check, links_explain, links_sign, links_transfer
+from app.cli.api_client import ApiClient, Key, Url
+from app.cli.links_fields import Values, read_fields, with_fields
+from app.cli.links_names import Domain, Slug, link_path
 from app.cli.output import Json, print_json, print_table
-from app.run_state import running
-from app.settings import load_settings
 from core.clock import to_rfc3339
-from core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Transient, Unauthorized
 
 app = typer.Typer(help="The short links that campaigns use.", no_args_is_help=True)
-app.command("explain")(links_explain.explain)
-app.command("check")(links_check.check)
 
-URL_VARIABLE = "CLICKTRACE_URL"
-KEY_VARIABLE = "CLICKTRACE_KEY"
-TIMEOUT_S = 15.0
-_ERRORS: dict[int, type[Refusal]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}
-
-Url = Annotated[str, typer.Option("--url", help="Base URL of the monitor.", envvar=URL_VARIABLE)]
-Key = Annotated[str, typer.Option("--key", help="API key; else <data_dir>/admin.key.", envvar=KEY_VARIABLE)]
-Domain = Annotated[str, typer.Option(help="Domain of the link, when it has one.")]
-Platform = Annotated[str | None, typer.Option(help="google, meta, microsoft, tiktok, x, linkedin or other.")]
-Account = Annotated[str | None, typer.Option(help="The platform's account ID, for the tracking template.")]
-Campaign = Annotated[str | None, typer.Option(help="Qualified: <platform>:<account>:<id>.")]
-AdGroup = Annotated[str | None, typer.Option(help="Qualified ad group.")]
-Creative = Annotated[str | None, typer.Option(help="Qualified creative.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="Repeat for several.")]
-Client = Annotated[str | None, typer.Option(help="Tenant that owns the link.")]
-Note = Annotated[str | None, typer.Option(help="Anything people should know.")]
-Parallel = Annotated[
-    bool | None, typer.Option("--parallel/--no-parallel", help="The platform calls the redirect in the background.")
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only links with this tag; several: with all of them.")]
+Search = Annotated[str, typer.Option(help="Part of slug, destination, campaign, note or a tag.")]
+Client = Annotated[str | None, typer.Option(help="Only links of this client.")]
+Fields = Annotated[
+    Path | None, typer.Option("--from", help="JSON or YAML file with fields of the link; - = standard input.")
 ]
-Personal = Annotated[
-    bool | None, typer.Option("--pass-personal/--drop-personal", help="Pass email, phone, name … on; never recorded.")
+Version = Annotated[
+    int | None, typer.Option("--version", help="The last version as you know it; refused when there is a newer one.")
 ]
-Answer = Annotated[str | None, typer.Option(help="redirect, or unavailable (503, a lost click).")]
 
 
 @app.command()
+@with_fields
 def add(
     slug: Annotated[str, typer.Argument(help="The short path, e.g. spring.")],
     destination: Annotated[str, typer.Argument(help="Where it leads; must be in redirect.allowed_destinations.")],
+    values: Values,
     domain: Domain = "",
-    platform: Platform = None,
-    account: Account = None,
-    campaign: Campaign = None,
-    ad_group: AdGroup = None,
-    creative: Creative = None,
-    tag: Tags = None,
-    client: Client = None,
-    note: Note = None,
-    parallel: Parallel = None,
-    pass_personal: Personal = None,
+    fields: Fields = None,
     url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
     """Create a link; with a platform and its account, print the tracking template to paste there."""
-    body = _given(
-        slug=slug, destination=destination, domain=domain, platform=platform, account=account, campaign=campaign,
-        ad_group=ad_group, creative=creative, tags=tag, client=client, note=note, parallel_tracking=parallel,
-        pass_personal=pass_personal,
-    )  # fmt: skip
-    with LinksClient(url=url, key=key) as links:
-        _print_link(links.call("POST", "", json=body), json=json)
+    body = {**read_fields(fields), **values, **_given(slug=slug, destination=destination, domain=domain)}
+    with ApiClient(url=url, key=key) as api:
+        _print_link(api.call("POST", "/links", json=body), json=json)
 
 
 @app.command("list")
 def list_links(
-    tag: Annotated[str, typer.Option(help="Only links with this tag.")] = "",
-    search: Annotated[str, typer.Option(help="Part of slug, destination, campaign or note.")] = "",
+    tag: Tags = None,
+    search: Search = "",
     client: Client = None,
+    limit: Annotated[int, typer.Option(help="At most this many; 0 = all.")] = 0,
     url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
     """All links, by slug."""
-    found: list[dict[str, Any]] = []
-    with LinksClient(url=url, key=key) as links:
-        cursor: str | None = ""
-        while cursor is not None:
-            query = _given(tag=tag, search=search, client=client, cursor=cursor, limit=1000)
-            page = links.call("GET", "", params=query)
-            found += page["links"]
-            cursor = page["next"]
+    with ApiClient(url=url, key=key) as api:
+        query = _given(tag=tag, search=search, client=client, limit=min(limit or 1000, 1000))
+        found = list(zip(_every(api, "/links", "links", query), range(limit or 10**9), strict=False))
+    links = [link for link, _ in found]
     if json:
-        print_json(found)
+        print_json(links)
         return
-    rows = [(link["short_url"], link["destination"], link["campaign"], _state(link)) for link in found]
+    rows = [(link["short_url"], link["destination"], link["campaign"], _state(link)) for link in links]
     print_table(
         ["link", "destination", "campaign", "state"], rows, empty="There are no links yet: clicktrace links add"
     )
 
 
 @app.command()
+def tags(client: Client = None, url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Tags in use, with how many links have each."""
+    with ApiClient(url=url, key=key) as api:
+        found = list(_every(api, "/links/tags", "tags", _given(client=client, limit=1000)))
+    if json:
+        print_json(found)
+    else:
+        print_table(["tag", "links"], [(each["tag"], each["links"]) for each in found], empty="No link has a tag.")
+
+
+@app.command()
 def show(
-    slug: Annotated[str, typer.Argument(help="Slug or link ID.")],
+    slug: Slug,
     domain: Domain = "",
     history: Annotated[bool, typer.Option("--history", help="Every change with its author.")] = False,
     url: Url = "",
@@ -109,123 +91,94 @@ def show(
     json: Json = False,
 ) -> None:
     """One link, or its history."""
-    with LinksClient(url=url, key=key) as links:
-        if not history:
-            _print_link(links.call("GET", f"/{slug}", params=_given(domain=domain)), json=json)
-            return
-        answer = links.call("GET", f"/{slug}/history", params=_given(domain=domain))
-    if json:
-        print_json(answer)
-        return
-    rows = [
-        (change["version"], to_rfc3339(change["changed_at"]), change["author"], change["definition"]["destination"])
-        for change in answer["changes"]
-    ]
-    print_table(["version", "changed", "by", "destination"], rows, empty="No change was recorded.")
+    with ApiClient(url=url, key=key) as api:
+        if history:
+            _print_history(api, slug, domain, json=json)
+        else:
+            _print_link(api.call("GET", link_path(slug), params=_given(domain=domain)), json=json)
 
 
 @app.command()
+def history(slug: Slug, domain: Domain = "", url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Every change of a link: when, by whom, what was before and after."""
+    with ApiClient(url=url, key=key) as api:
+        _print_history(api, slug, domain, json=json)
+
+
+@app.command()
+@with_fields
 def edit(
-    slug: Annotated[str, typer.Argument(help="Slug or link ID.")],
+    slug: Slug,
+    values: Values,
     destination: Annotated[str | None, typer.Option(help="Where it leads.")] = None,
     domain: Domain = "",
-    platform: Platform = None,
-    account: Account = None,
-    campaign: Campaign = None,
-    ad_group: AdGroup = None,
-    creative: Creative = None,
-    tag: Tags = None,
-    client: Client = None,
-    note: Note = None,
-    parallel: Parallel = None,
-    pass_personal: Personal = None,
-    answer: Answer = None,
+    fields: Fields = None,
+    version: Version = None,
     url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
     """Change a link; what is not named stays. Slug and domain never change."""
-    changes = _given(
-        destination=destination, platform=platform, account=account, campaign=campaign, ad_group=ad_group,
-        creative=creative, tags=tag, client=client, note=note, parallel_tracking=parallel, pass_personal=pass_personal,
-        answer=answer,
-    )  # fmt: skip
-    with LinksClient(url=url, key=key) as links:
-        _print_link(links.call("PATCH", f"/{slug}", params=_given(domain=domain), json=changes), json=json)
+    body = {**read_fields(fields), **values, **_given(destination=destination, version=version)}
+    _change("PATCH", link_path(slug), domain, body, url=url, key=key, json=json)
 
 
 @app.command()
 def disable(
-    slug: Annotated[str, typer.Argument(help="Slug or link ID.")],
+    slug: Slug,
     domain: Domain = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Switch it on again.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Switch it on again, like enable.")] = False,
     url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
     """Switch a link off: it answers 410, and its hits are lost clicks."""
-    with LinksClient(url=url, key=key) as links:
-        answer = links.call("PATCH", f"/{slug}", params=_given(domain=domain), json={"disabled": not undo})
-        _print_link(answer, json=json)
+    _change("PATCH", link_path(slug), domain, {"disabled": not undo}, url=url, key=key, json=json)
 
 
-class LinksClient:
-    """Calls `/api/v1/links` of a running monitor; every failure is an error of `core.errors`."""
-
-    def __init__(self, *, url: str = "", key: str = "") -> None:
-        self._base = (url or _running_url()).rstrip("/")
-        self._client = httpx.Client(
-            base_url=self._base,
-            headers={"Authorization": f"Bearer {key or _admin_key()}"},
-            timeout=TIMEOUT_S,
-        )
-
-    def __enter__(self) -> LinksClient:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._client.close()
-
-    def call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """One call; the answer's JSON object.
-
-        Raises:
-            Refusal: the API refused, with its reason.
-            Transient: nobody answered.
-        """
-        try:
-            response = self._client.request(method, f"/api/v1/links{path}", **request)
-        except httpx.HTTPError as error:
-            raise Transient(
-                self._base, f"{error}; is the monitor running there? (clicktrace up, --url, {URL_VARIABLE})"
-            ) from None
-        if response.is_success:
-            return cast(dict[str, Any], response.json())
-        raise _refusal(response)
+@app.command()
+def enable(slug: Slug, domain: Domain = "", url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Switch a disabled link on again."""
+    _change("PATCH", link_path(slug), domain, {"disabled": False}, url=url, key=key, json=json)
 
 
-def _refusal(response: httpx.Response) -> Refusal:
-    try:
-        problem = response.json()
-        reason, detail = str(problem["reason"]), str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        reason, detail = "http_error", f"the monitor answered {response.status_code}"
-    return _ERRORS.get(response.status_code, Invalid)(reason, detail, status=response.status_code)
+@app.command()
+def undo(
+    slug: Slug,
+    domain: Domain = "",
+    to: Annotated[int | None, typer.Option(help="The version to bring back; else the one before the last.")] = None,
+    version: Version = None,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Take the last change back; undoing an undo brings it again."""
+    _change("POST", link_path(slug) + "/undo", domain, _given(to=to, version=version), url=url, key=key, json=json)
 
 
-def _running_url() -> str:
-    """Where the monitor of our data directory listens, else where the settings say."""
-    settings = load_settings()
-    state = running(settings.data_dir)
-    return (state.console if state else "") or f"http://localhost:{settings.monitor.port}"
+app.command("explain")(links_explain.explain)
+app.command("check")(links_check.check)
+app.command("audit")(links_audit.audit)
+app.command("sign")(links_sign.sign)
+app.command("audit")(links_audit.audit)
+app.command("sign")(links_sign.sign)
+app.command("import")(links_transfer.import_links)
+app.command("export")(links_transfer.export)
+app.command("qr")(links_transfer.qr)
 
 
-def _admin_key() -> str:
-    path = load_settings().data_dir / "admin.key"
-    try:
-        return path.read_text("utf-8").strip()
-    except OSError:
-        raise Unauthorized("no_key", f"no key: use --key or {KEY_VARIABLE}; {path} cannot be read") from None
+def _change(method: str, path: str, domain: str, body: dict[str, Any], *, url: str, key: str, json: bool) -> None:
+    with ApiClient(url=url, key=key) as api:
+        _print_link(api.call(method, path, params=_given(domain=domain), json=body), json=json)
+
+
+def _every(api: ApiClient, path: str, items: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The items of all pages."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = api.call("GET", path, params=query | _given(cursor=cursor))
+        yield from page[items]
+        cursor = page["next"]
 
 
 def _given(**values: object) -> dict[str, Any]:
@@ -239,13 +192,44 @@ def _state(link: dict[str, Any]) -> str:
     return "active" if link["answer"] == "redirect" else "unavailable"
 
 
+def _print_history(api: ApiClient, slug: str, domain: str, *, json: bool) -> None:
+    path = link_path(slug) + "/history"
+    changes = list(_every(api, path, "changes", _given(domain=domain, limit=1000)))
+    if json:
+        print_json({"changes": changes})
+        return
+    rows = [
+        (change["version"], to_rfc3339(change["changed_at"]), change["author"], _what_changed(change))
+        for change in changes
+    ]
+    print_table(["version", "changed", "by", "what"], rows, empty="No change was recorded.")
+
+
+def _what_changed(change: dict[str, Any]) -> str:
+    if change["version"] == 1:
+        return f"created, to {change['definition']['destination']}"
+    lines = (
+        f"{field}: {_short(each['before'])} -> {_short(each['after'])}" for field, each in change["changed"].items()
+    )
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (text if len(text) <= 60 else text[:59] + "…") or "nothing"
+
+
 def _print_link(link: dict[str, Any], *, json: bool) -> None:
     if json:
         print_json(link)
         return
-    shown = ("short_url", "destination", "platform", "campaign", "ad_group", "creative", "client", "note", "version")
-    rows: list[tuple[str, object]] = [(name.replace("_", " "), link[name]) for name in shown if link[name]]
-    rows += [("tags", ", ".join(link["tags"]))] if link["tags"] else []
+    hidden = ("link_id", "updated_at", "tracking_template", "slug", "domain", "disabled", "answer", "parallel_tracking")
+    rows: list[tuple[str, object]] = [("short url", link["short_url"])]
+    rows += [
+        (name.replace("_", " "), _cell(name, value))
+        for name, value in link.items()
+        if value and name not in (*hidden, "short_url")
+    ]
     rows += [("state", _state(link)), ("parallel tracking", "yes" if link["parallel_tracking"] else "no")]
     print_table(["", ""], rows, empty="")
     if link["tracking_template"]:
@@ -254,3 +238,9 @@ def _print_link(link: dict[str, Any], *, json: bool) -> None:
             typer.echo(
                 "Ad platforms need HTTPS: give the link a --domain, or set redirect.public_url to an https address."
             )
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in ("rules", "variants"):
+        return "\n".join(f"{each['name']} -> {each.get('destination') or 'variants'}" for each in value)
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -9,12 +9,10 @@ from typing import Any
 from core.errors import Conflict, Forbidden, NotFound
 from core.principal import Principal
 from redirect.links.history import Step, steps
-from redirect.links.model import Link, LinkDefinition, definition_from
+from redirect.links.model import SLUG_MARK, Link, LinkDefinition, definition_from
 from redirect.links.search import Filter
 from redirect.links.store import LinkStore
 
-#: Before a name: what follows is a slug, even where the API has a route of that name (`~tags`).
-SLUG_MARK = "~"
 _NAME = re.compile(r"[A-Za-z0-9._~-]{1,129}")
 
 

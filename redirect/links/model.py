@@ -25,6 +25,10 @@ STATUSES: Final = (301, 302, 307)
 PLATFORMS: Final = ("google", "meta", "microsoft", "tiktok", "x", "linkedin", "other")
 #: Paths of the redirect listener that no slug may take.
 RESERVED_SLUGS: Final = frozenset(("ct", "ct.js", "healthz", "robots.txt", "favicon.ico"))
+#: Before a name: what follows is a slug, even where the API has a route of that name (`~tags`).
+SLUG_MARK: Final = "~"
+#: Words below /api/v1/links that are routes; a link with such a slug is named with the mark.
+ROUTE_WORDS: Final = frozenset(("tags", "export", "import", "bulk", "audit"))
 MAX_TAGS: Final = 32
 MAX_CLICKS: Final = 10**12
 
