@@ -7,6 +7,7 @@ within a bound, and ships what they wrote last. A role says which parts this pro
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -32,6 +33,8 @@ from core.shipper import Shipper, ShipReport
 from core.store.client import Store, open_store
 from redirect.links.api import build_router as build_links_router
 from redirect.links.store import LinkStore
+from redirect.links.use import read_use
+from redirect.signing_keys import signing_keys
 
 log = structlog.get_logger(__name__)
 
@@ -194,7 +197,14 @@ def link_store(base: Base) -> LinkStore:
 
 def links_router(base: Base) -> APIRouter:
     """/api/v1/links."""
-    return build_links_router(link_store(base), authorize=base.authorize)
+    redirect = base.settings.redirect
+    return build_links_router(
+        link_store(base),
+        authorize=base.authorize,
+        signing_key=signing_keys(base.control, redirect.signing_keys, now=base.clock())[0],
+        domains=redirect.domains,
+        read_use=partial(read_use, base.store),
+    )
 
 
 def client_of(settings: Settings) -> Callable[[str, str], str]:

@@ -174,6 +174,17 @@ class AllowList:
         """True when an entry names exactly this host and port, as private ones must be."""
         return (destination.host, destination.port) in self._exact
 
+    @property
+    def has_wildcard(self) -> bool:
+        return bool(self._suffixes)
+
+    def by_wildcard(self, destination: Destination) -> bool:
+        """True when nothing but a ``*.`` entry allows this host."""
+        return destination.host not in self._hosts and not self.names(destination) and self._below_a_suffix(destination)
+
+    def _below_a_suffix(self, destination: Destination) -> bool:
+        return any(destination.host.endswith(suffix) for suffix in self._suffixes)
+
     def refusal(self, destination: Destination) -> Reason | None:
         """Why a destination in normal form is refused, None when it is allowed."""
         if (destination.host, destination.port) in self._own:
@@ -182,7 +193,7 @@ class AllowList:
             return None
         if is_private(destination.host):
             return "destination_private"
-        by_name = destination.host in self._hosts or any(destination.host.endswith(s) for s in self._suffixes)
+        by_name = destination.host in self._hosts or self._below_a_suffix(destination)
         if by_name and destination.port == DEFAULT_PORTS[destination.scheme]:
             return None
         return "destination_not_allowed"

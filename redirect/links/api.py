@@ -6,6 +6,7 @@ scope `links`; a key sees the links of its clients only, the others do not exist
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,8 +15,10 @@ from pydantic import SkipValidation
 
 from core.errors import Conflict
 from core.principal import Authorize, Principal
-from redirect.links import bulk, explain_api, qr, transfer_api
+from redirect.links import audit_api, bulk, explain_api, qr, sign_api, transfer_api
 from redirect.links.answers import refusals
+from redirect.links.audit import Settings as AuditSettings
+from redirect.links.audit_api import ReadUse
 from redirect.links.bodies import (
     MAX_VERSION,
     BulkItem,
@@ -42,18 +45,36 @@ from redirect.links.templates import short_url, tracking_template
 Items = Annotated[list[SkipValidation[BulkItem]], Body(description="At most 100; each has its own result.")]
 
 
-def build_router(links: LinkStore, *, authorize: Authorize) -> APIRouter:
-    """The routes under `/api/v1/links`."""
+def build_router(
+    links: LinkStore,
+    *,
+    authorize: Authorize,
+    signing_key: bytes = b"",
+    domains: Sequence[str] = (),
+    read_use: ReadUse | None = None,
+) -> APIRouter:
+    """The routes under `/api/v1/links`.
+
+    Args:
+        signing_key: signs addresses; without one there is no such route.
+        domains: what `redirect.domains` says, for the audit.
+        read_use: hits of links from the store, for the audit.
+    """
     router = APIRouter(prefix="/api/v1/links", tags=["links"])
     # A default, not an alias: FastAPI cannot resolve the name of a local in a postponed annotation.
     caller = Depends(authorize("links"))
     desk = LinkDesk(links)
     # What has a word of its own comes before /{name}, which would take it for a slug.
     transfer_api.add_routes(router, desk, caller)
+    served = frozenset(domain.lower() for domain in domains)
+    settings = AuditSettings(allowed=links.allowed, base_url=links.base_url, domains=served)
+    audit_api.add_routes(router, desk, caller, settings=settings, read_use=read_use)
     _add_lists(router, desk, caller)
     _add_changes(router, desk, caller)
     _add_one_link(router, desk, caller)
     explain_api.add_routes(router, desk, caller)
+    if signing_key:
+        sign_api.add_routes(router, desk, caller, key=signing_key)
     return router
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
+from typer.testing import CliRunner, Result
 
 from app.auth import KeyAuthorization, KeyRing
+from app.cli.links import app as commands
 from app.http import build_app
 from redirect.links.api import build_router
 from redirect.links.store import LinkStore
 
+from ..live_worker import listening_socket
+
 MAX_BODY = 2**20
+SIGNING_KEY = b"k" * 32
 
 
 class Keys:
@@ -42,8 +50,29 @@ def store(control: Engine) -> LinkStore:
 
 @pytest.fixture
 def served(control: Engine, store: LinkStore) -> FastAPI:
-    router = build_router(store, authorize=KeyAuthorization(KeyRing(control)))
+    router = build_router(store, authorize=KeyAuthorization(KeyRing(control)), signing_key=SIGNING_KEY)
     return build_app([router], max_body_bytes=MAX_BODY)
+
+
+@pytest.fixture
+def command(
+    served: FastAPI, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Result]]:
+    """Run `clicktrace links …` against the application, which really listens."""
+    monkeypatch.setenv("CLICKTRACE_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    sock = listening_socket()
+    server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    key = keys.of("eva")["Authorization"].removeprefix("Bearer ")
+    environment = {
+        "CLICKTRACE_URL": f"http://127.0.0.1:{sock.getsockname()[1]}", "CLICKTRACE_KEY": key, "COLUMNS": "200",
+    }  # fmt: skip
+    yield lambda *arguments: CliRunner().invoke(commands, arguments, env=environment)
+    server.should_exit = True
+    thread.join(10)
+    sock.close()
 
 
 @pytest.fixture
