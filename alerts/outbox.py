@@ -18,11 +18,12 @@ from hashlib import sha256
 import msgspec
 import structlog
 
-from alerts import message
+from alerts import destinations, message
 from alerts.actions.base import Action
 from alerts.actions.guard import BY_HAND_REASONS
 from alerts.approval import ApprovalLinks
 from alerts.config import AlertsConfig
+from alerts.destinations import HostView
 from alerts.metrics import NOTIFICATIONS
 from alerts.notify.base import Notification, Notifier
 from alerts.observations import IncidentView
@@ -188,6 +189,24 @@ class Writer:
         return Draft(
             standing=standing, annotations=annotations, generator_url=self._public_url, digest=_digest([step.severity])
         )
+
+    def destination_labels(self, alertname: str, view: HostView) -> dict[str, str]:
+        labels = {"alertname": alertname, "team": self.config.team, "scope": scope_hash({"destination": view.host})}
+        client = destinations.client(view)
+        return {**labels, "client": client} if client else labels
+
+    def destination(self, standing: Standing, step: AlertStep, view: HostView, *, spend: float) -> Draft:
+        """The alert of a rule that watches destinations; `spend` = micros an hour of the campaigns that lead there."""
+        annotations = {
+            "summary": destinations.summary(view),
+            "description": destinations.description(view, spend_micros_per_hour=spend),
+            "severity": step.severity,
+            "dollars_per_hour": to_decimal(round(spend)),
+            "console_url": self._public_url,
+            "runbook_url": self.runbook_url(step.name),
+        }
+        digest = _digest([step.severity, *destinations.digest_parts(view)])
+        return Draft(standing=standing, annotations=annotations, generator_url=self._public_url, digest=digest)
 
     def runbook_url(self, alertname: str) -> str:
         return f"{self.config.runbook_url.rstrip('/') or f'{self._public_url}/runbooks'}/{alertname}"

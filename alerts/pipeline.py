@@ -14,13 +14,14 @@ import msgspec
 import structlog
 from sqlalchemy import Engine
 
-from alerts import metrics
+from alerts import destinations, metrics
 from alerts.acting import Acting
 from alerts.actions.base import Action
 from alerts.actions.pause_campaign import PauseCampaign
 from alerts.actions.platforms import OpenAccount, Platforms
 from alerts.approval import ApprovalLinks, Decisions
 from alerts.config import AlertsConfig
+from alerts.destinations import HostView, read_destinations
 from alerts.ledger import SOURCE, Journal, Ledger
 from alerts.notify.alertmanager import AlertmanagerNotifier
 from alerts.notify.apprise import AppriseNotifier
@@ -32,7 +33,7 @@ from alerts.proposals import Proposals
 from alerts.rule_states import RuleStates, Standing
 from alerts.rules.facts import Facts
 from alerts.rules.load import load_rules
-from alerts.rules.schema import Rule
+from alerts.rules.schema import AlertStep, Rule
 from alerts.stages import STAGES, Hold, evaluate_incident, evaluate_window, hold
 from alerts.state import FINAL, ActionState, RuleProgress, RuleState, advance
 from core.clock import Clock, now_ms
@@ -57,6 +58,7 @@ class Tick:
     before: dict[tuple[str, str], Standing]
     standings: dict[tuple[str, str], Standing]
     holds: dict[tuple[str, str], Hold] = field(default_factory=dict)
+    destinations: dict[str, HostView] = field(default_factory=dict)
     windows: dict[str, Facts] = field(default_factory=dict)
     drafts: list[Draft] = field(default_factory=list)
 
@@ -127,10 +129,11 @@ class Alerts:
             before = self._states.load()
             try:
                 observed = observe(self._store, needed=self._needed(before), now=now)
+                watched = self._watched(now)
             except StoreError:
                 self._acting.settle_only(now=now)
                 raise
-            tick = Tick(now=now, observed=observed, before=before, standings=dict(before))
+            tick = Tick(now=now, observed=observed, before=before, standings=dict(before), destinations=watched)
             for name, stage in self._stages:
                 started = time.monotonic()
                 stage(tick)
@@ -146,8 +149,16 @@ class Alerts:
 
     def _needed(self, standings: dict[tuple[str, str], Standing]) -> set[str]:
         """Incidents that something of ours still hangs on."""
-        told = {subject for (_, subject), standing in standings.items() if standing.live and subject != REDIRECT}
+        told = {
+            subject
+            for (_, subject), standing in standings.items()
+            if standing.live and subject != REDIRECT and not destinations.is_destination(subject)
+        }
         return told | {action.incident_id for action in self.ledger.find(states=_UNFINISHED)}
+
+    def _watched(self, now: int) -> dict[str, HostView]:
+        wanted = any(rule.watch == "destination" for rule in self.rules)
+        return read_destinations(self._store, now=now) if wanted else {}
 
     # --- evaluate --------------------------------------------------------------------------------------------------------------
     def _evaluate(self, tick: Tick) -> None:
@@ -155,8 +166,10 @@ class Alerts:
             if rule.watch == "incident":
                 for view in tick.observed.incidents.values():
                     self._evaluate_incident(tick, rule, view)
-            else:
+            elif rule.watch == "redirect":
                 self._evaluate_redirect(tick, rule)
+            else:
+                self._evaluate_destinations(tick, rule)
 
     def _evaluate_incident(self, tick: Tick, rule: Rule, view: IncidentView) -> None:
         found = evaluate_incident(rule, view, now=tick.now)
@@ -185,6 +198,18 @@ class Alerts:
                 progress = advance(standing.progress, holds=found.holds, needed=rule.for_, now=tick.now)
                 standing = msgspec.structs.replace(standing, progress=progress, last_window=window.end)
         tick.put(standing)
+
+    def _evaluate_destinations(self, tick: Tick, rule: Rule) -> None:
+        """Every host with checks that hold; one that has none any more is over."""
+        told = {subject for name, subject in tick.standings if name == rule.rule}
+        for subject in sorted(told | set(tick.destinations)):
+            view = tick.destinations.get(subject)
+            holds = view is not None and evaluate_window(rule, view.facts).holds
+            metrics.RULE_EVALUATIONS.labels(rule.rule, "met" if holds else "not_met").inc()
+            standing = tick.standing(rule.rule, subject)
+            progress = advance(standing.progress, holds=holds, needed=rule.for_, now=tick.now)
+            if progress != standing.progress:
+                tick.put(msgspec.structs.replace(standing, progress=progress))
 
     # --- hold ------------------------------------------------------------------------------------------------------------------
     def _hold(self, tick: Tick) -> None:
@@ -243,6 +268,9 @@ class Alerts:
             standing = self._started(tick, standing, self._writer.window_labels(step.name), at=standing.progress.since)
             tick.drafts.append(self._writer.window(standing, rule, step, tick.windows.get(rule.rule, {})))
             return
+        if rule.watch == "destination":
+            self._draft_destination(tick, step, standing)
+            return
         view = tick.observed.incidents.get(standing.subject)
         if view is not None:
             labels = self._writer.incident_labels(step.name, view)
@@ -251,6 +279,13 @@ class Alerts:
             draft = self._writer.incident(standing, view, severity=step.severity, actions=actions, held=held)
             tick.drafts.append(draft)
             self._call_hooks(tick, rule, draft)
+
+    def _draft_destination(self, tick: Tick, step: AlertStep, standing: Standing) -> None:
+        view = tick.destinations.get(standing.subject) or HostView(host=destinations.host_of(standing.subject))
+        labels = self._writer.destination_labels(step.name, view)
+        standing = self._started(tick, standing, labels, at=standing.progress.since)
+        spend = sum(tick.observed.live_spend_micros.get(each, 0.0) for each in destinations.campaigns(view))
+        tick.drafts.append(self._writer.destination(standing, step, view, spend=spend))
 
     def _draft_follow_up(self, tick: Tick, follow_up: FollowUp, view: IncidentView, actions: list[Action]) -> None:
         concerned = [action for action in actions if follow_up.fires(action, view.state)]

@@ -79,7 +79,7 @@ def run_cases(rule: Rule, path: Path, problems: list[str]) -> list[CaseResult]:
 def run_case(rule: Rule, case: Case) -> str:
     """Empty when the rule does what the case expects, else what it did."""
     try:
-        return _run_windows(rule, case) if rule.watch == "redirect" else _run_incident(rule, case)
+        return _run_incident(rule, case) if rule.watch == "incident" else _run_windows(rule, case)
     except (msgspec.ValidationError, TypeError) as error:
         return f"the case itself is wrong: {error}"
 
@@ -87,7 +87,7 @@ def run_case(rule: Rule, case: Case) -> str:
 def _run_windows(rule: Rule, case: Case) -> str:
     progress = RuleProgress()
     for window in case.windows:
-        facts: Facts = {f"redirect.{name}": float(value) for name, value in window.items() if name != "complete"}
+        facts: Facts = {f"{rule.watch}.{name}": float(value) for name, value in window.items() if name != "complete"}
         holds = evaluate_window(rule, facts).holds if window.get("complete", True) else None
         progress = advance(progress, holds=holds, needed=rule.for_, now=NOW)
     return _differs(case, "fires" if progress.state is RuleState.FIRING else "quiet", because="")

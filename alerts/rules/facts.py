@@ -62,7 +62,14 @@ REDIRECT_FACTS: dict[str, tuple[type, str]] = {
     "redirect.lost_share": (float, "hits not answered by a redirect / hits"),
 }
 
-CATALOGUE: dict[str, tuple[type, str]] = {**INCIDENT_FACTS, **CAMPAIGN_FACTS, **REDIRECT_FACTS}
+DESTINATION_FACTS: dict[str, tuple[type, str]] = {
+    "destination.watched": (float, "pages of the host that links lead to"),
+    "destination.failing": (float, "of these, pages that do not work"),
+    "destination.changed": (float, "of these, pages that are not what they were"),
+    "destination.care": (float, "of these, pages that work but need somebody's care"),
+}
+
+CATALOGUE: dict[str, tuple[type, str]] = {**INCIDENT_FACTS, **CAMPAIGN_FACTS, **REDIRECT_FACTS, **DESTINATION_FACTS}
 
 
 def incident_facts(payload: IncidentPayload, *, state: str, now: int) -> Facts:

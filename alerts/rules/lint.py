@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from alerts.rules.facts import CAMPAIGN_FACTS, CATALOGUE, INCIDENT_FACTS, REDIRECT_FACTS
+from alerts.rules.facts import CAMPAIGN_FACTS, CATALOGUE, DESTINATION_FACTS, INCIDENT_FACTS, REDIRECT_FACTS
 from alerts.rules.schema import NUMBER_OPERATORS, Condition, Rule
 
-_BY_WATCH = {"incident": INCIDENT_FACTS, "redirect": REDIRECT_FACTS}
+_BY_WATCH = {"incident": INCIDENT_FACTS, "redirect": REDIRECT_FACTS, "destination": DESTINATION_FACTS}
 
 
 def lint(rule: Rule) -> list[str]:

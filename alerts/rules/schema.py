@@ -2,10 +2,10 @@
 
 rule            its name, also of its file
 owner, runbook  who answers for it, and the page that says what to do
-watch           what it looks at: every incident, or the redirect's closed windows
+watch           what it looks at: every incident, the redirect's closed windows, or every host that links lead to
 scope           which campaigns, platforms, clients it is for
 when            conditions on facts (`alerts.rules.facts`), nested all / any / not
-for, window     how many complete windows in a row they must hold
+for, window     how many complete windows in a row they must hold; of a destination, how many ticks
 gates           what must be true of the *data* before an answer counts; a closed gate holds the rule, with its reason
 campaigns       conditions on each campaign of the incident: those that pass are what a pause is for
 steps           alert | investigate | pause | resume | webhook
@@ -25,7 +25,7 @@ from core.settings import Section
 
 Scalar = bool | float | str
 Severity = Literal["critical", "warning", "info"]
-Watch = Literal["incident", "redirect"]
+Watch = Literal["incident", "redirect", "destination"]
 
 #: The comparisons a leaf condition may make, and the type of fact each is for.
 NUMBER_OPERATORS = ("at_least", "above", "at_most", "below")
