@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import crawleruseragents
 import msgspec
 from ua_parser import parse as parse_user_agent
+
+from core.crawlers import crawlers
 
 _TABLETS = ("iPad", "Tablet", "Kindle", "Silk/")
 
@@ -25,10 +26,11 @@ def describe(raw: str) -> UserAgent:
     """What a user agent says of itself; an empty or unknown one is device ``other``."""
     if not raw:
         return UserAgent(device="other", browser="", os="", bot=False)
-    found = parse_user_agent(raw)
+    line = raw.encode("utf-8", "replace")  # half a surrogate pair is no text to the parser
+    found = parse_user_agent(line.decode())
     browser = found.user_agent.family if found.user_agent else ""
     system = found.os.family if found.os else ""
-    if crawleruseragents.is_crawler(raw):
+    if crawlers().search(line):
         return UserAgent(device="bot", browser=browser, os=system, bot=True)
     return UserAgent(device=_device(raw, system), browser=browser, os=system, bot=False)
 
