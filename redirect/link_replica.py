@@ -42,10 +42,15 @@ class LinkReplica:
         Raises:
             SQLAlchemyError: the control database or the copy does not answer.
         """
+        self.refresh_completeness()
         with self._source.connect() as source:
             newest = source.execute(_newest()).scalar_one()
             if self._is_our_turn():
                 self._copy(source, newest)
+        self.refresh_completeness()
+
+    def refresh_completeness(self) -> None:
+        """A copy that was complete once is worth asking, even before the control database answers."""
         if not self.complete and self.path.exists():
             with self.engine.connect() as copy:
                 self.complete = copy.execute(text("PRAGMA user_version")).scalar_one() == _COMPLETE

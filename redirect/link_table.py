@@ -82,6 +82,7 @@ class LinkTable:
         #: Under b"" what is asked for on hosts that have no link of their own.
         self._everywhere: dict[bytes, _Entry] = {}
         self._hosts: dict[bytes, dict[bytes, _Entry]] = {b"": self._everywhere}
+        self._has_domains = False
         self._round: deque[_Entry] = deque()
         self._was_full = False
         # About two places for each link that fits: more would let in what comes rarely, fewer would forget what comes often.
@@ -97,15 +98,12 @@ class LinkTable:
         Raises:
             LinksUnavailable: it is not in memory, and the database does not answer.
         """
-        domain, paths = b"", self._everywhere
-        if len(self._hosts) > 1:
-            domain = host if host in self._hosts else _bare(host)
-            paths = self._hosts.get(domain, paths)
+        paths = self._hosts[self._domain_of(host)] if self._has_domains else self._everywhere
         entry = paths.get(path)
         if entry is not None:
             entry.used = True
             return entry.link
-        return self._read(domain, path)
+        return self._read(host, path)
 
     def find_unusual(self, host: bytes, path: bytes) -> LiveLink | None:
         """`find` for spellings nobody prints: percent-encoded letters, a trailing slash."""
@@ -125,6 +123,7 @@ class LinkTable:
         """Hosts that have links of their own."""
         for domain in domains:
             self._hosts.setdefault(domain.encode(), {})
+        self._has_domains = len(self._hosts) > 1
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Take over changed links that are in memory; those that are not will be read when they are hit."""
@@ -139,8 +138,9 @@ class LinkTable:
 
     def put(self, link: LiveLink) -> None:
         """Have a link in memory; an older version than the present one is ignored."""
+        self.know_domains((link.domain,))
         host, path = link.domain.encode(), b"/" + link.slug.encode()
-        present = self._hosts.setdefault(host, {}).get(path)
+        present = self._hosts[host].get(path)
         if present is None:
             self._take_in(host, path, link)
         elif present.link is not None and present.link.version <= link.version:
@@ -160,11 +160,18 @@ class LinkTable:
         if _PATH.fullmatch(path) is None or path in _RESERVED:
             return None
         self.reads += 1
-        known = host if host in self._hosts else b""
-        link = self._source.read(path[1:].decode(), known.decode())
+        domain = self._domain_of(host)
+        link = self._source.read(path[1:].decode(), domain.decode())
         if link is not None and (not self._was_full or self._was_here(path)):
-            self._take_in(known, path, link)
+            self._take_in(domain, path, link)
         return link
+
+    def _domain_of(self, host: bytes) -> bytes:
+        """The domain with links of its own that a Host header means, b"" for all others."""
+        if host in self._hosts:
+            return host
+        bare = _bare(host)
+        return bare if bare in self._hosts else b""
 
     def _was_here(self, path: bytes) -> bool:
         """True when the path was asked for before, as far as a byte per place remembers; paths that share a place forget each other."""
