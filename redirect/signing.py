@@ -26,7 +26,7 @@ from core.errors import Invalid
 from core.identity import percent_decode
 from redirect import reasons
 from redirect.destinations import MAX_URL_CHARS, normalise
-from redirect.params import UTM_PARAMETERS
+from redirect.params import UTM_PARAMETERS, repair_question_marks
 from redirect.plan import Decision, Signing, Target
 
 DESTINATION: Final = "ct_to"
@@ -67,7 +67,7 @@ def campaign_signal(query: bytes, signing: Signing, *, keys: Sequence[bytes]) ->
     Every occurrence in every spelling counts: a second `utm_source` would reach the destination, too.
     """
     signature, pairs = b"", []
-    for pair in query.split(b"&"):
+    for pair in (repair_question_marks(query) if b"?" in query else query).split(b"&"):
         name, _, value = pair.partition(b"=")
         name = percent_decode(name)
         if name in CAMPAIGN_NAMES:

@@ -112,3 +112,10 @@ def test_the_page_derives_the_same_click_from_what_is_passed_on(query: bytes) ->
     query = query.replace(b"a", b"gclid").replace(b"b", b"fbclid")
     found = read(query)
     assert derive_from_values(found.ids) == derive_from_query(query) == derive_from_query(found.passed)
+
+
+@pytest.mark.parametrize("spelling", [b"own", b"o%77n", b"%6F%77%6e"])
+def test_no_spelling_of_a_name_gets_past_the_links_own_value(spelling: bytes) -> None:
+    own = frozenset((b"own",))
+    assert read(spelling + b"=evil&a=1", own=own).passed == b"a=1"
+    assert params.without(spelling + b"=evil&a=1", own) == b"a=1"

@@ -200,6 +200,8 @@ CAMPAIGN = sign_campaign(KEY, domain="", slug="spring", parameters=PARAMETERS)
         (CAMPAIGN + "&utm_medium=x", "parameters_tampered"),
         (CAMPAIGN + "&utm_source=other", "parameters_tampered"),
         (CAMPAIGN + "&ct_keyword=x", "parameters_tampered"),
+        (CAMPAIGN + "&a=1?utm_source=other", "parameters_tampered"),
+        (CAMPAIGN + "&a=/x?utm_source=other", ""),
         (sign_campaign(KEY, domain="", slug="summer", parameters=PARAMETERS), "parameters_tampered"),
         (sign_campaign(STRANGE_KEY, domain="", slug="spring", parameters=PARAMETERS), "parameters_tampered"),
         ("ct_sig=" + "A" * 43, "parameters_tampered"),
