@@ -31,6 +31,7 @@ from core.control.engine import open_control
 from core.errors import ClicktraceError, SourceError
 from core.vendors.config import AccountConfig
 from core.vendors.registry import open_account
+from redirect.watch.memory import Memory
 
 CHECK_TIMEOUT_S = 8.0
 LITTLE_DISK_BYTES = 5 * 2**30
@@ -39,6 +40,7 @@ NO_DISK_BYTES = 2**30
 CLOCK_SKEW_S = 2.0
 CERTIFICATE_WARNING_DAYS = 14
 FSYNC_SLOW_S = 0.1
+DESTINATIONS_SHOWN = 3
 #: Addresses move between countries: such files come out weekly or monthly.
 OLD_COUNTRIES_DAYS = 120
 
@@ -213,6 +215,27 @@ def _country_database(settings: Settings, _state: RunState | None) -> list[Findi
         mend = "get a newer file and put it in place by renaming; workers notice"
         return [Finding(check="countries", state="warning", text=text, mend=mend)]
     return [Finding(check="countries", state="ok", text=text)]
+
+
+def _destinations(settings: Settings, _state: RunState | None) -> list[Finding]:
+    """What the watch saw last, from the control database; nobody is visited."""
+    if not settings.redirect.watch.enabled:
+        text = "nobody looks at the pages that links lead to"
+        return [Finding(check="destinations", state="warning", text=text, mend="set redirect.watch.enabled")]
+    engine = open_control(settings.control.url, settings.data_dir, migrate=False)
+    try:
+        known = Memory(engine).load()
+    except SQLAlchemyError:
+        known = {}  # no database yet, or none that answers: the check of the control database says which
+    finally:
+        engine.dispose()
+    bad = sorted((each for each in known.values() if each.findings), key=lambda each: each.state != "failing")
+    if not bad:
+        return [Finding(check="destinations", state="ok", text=f"{len(known)} looked at, all as expected")]
+    words = "; ".join(f"{each.url} ({each.findings[0].word})" for each in bad[:DESTINATIONS_SHOWN])
+    state: Literal["warning", "problem"] = "problem" if bad[0].state == "failing" else "warning"
+    text = f"{len(bad)} of {len(known)} are not as they should be: {words}"
+    return [Finding(check="destinations", state=state, text=text, mend="clicktrace links check SLUG says more")]
 
 
 def _shares_domain(cookie_domain: str, sites: tuple[str, ...]) -> bool:

@@ -13,6 +13,10 @@ from netaddr import IPSet
 from app import doctor
 from app.doctor import Finding
 from app.settings import Settings, load_settings
+from core.control.engine import open_control
+from redirect.watch.check import Finding as WatchFinding
+from redirect.watch.check import Observation
+from redirect.watch.memory import Memory, Remembered
 
 
 def configured(tmp_path: Path, text: str = "") -> Settings:
@@ -121,3 +125,24 @@ def test_a_country_database_is_opened_and_its_age_told(tmp_path: Path, monkeypat
     monkeypatch.setattr(doctor, "OLD_COUNTRIES_DAYS", -1)
     assert doctor._country_database(settings, None)[0].state == "warning"
     assert doctor._country_database(configured(tmp_path), None) == []
+
+
+def test_what_the_watch_saw_last_is_told(tmp_path: Path) -> None:
+    settings = configured(tmp_path)
+    assert doctor._destinations(settings, None)[0].text == "0 looked at, all as expected"
+    engine = open_control("", settings.data_dir)
+    seen = Observation(url="https://shop.example/p", statuses=(404,))
+    finding = WatchFinding(word="http_error", text="The page answers 404.")
+    last = Remembered(url=seen.url, seen=seen, findings=(finding,), baseline=None, state="failing", checked_at=1)
+    Memory(engine).save([last])
+    engine.dispose()
+    [found] = doctor._destinations(settings, None)
+    assert (found.state, found.text) == (
+        "problem", "1 of 1 are not as they should be: https://shop.example/p (http_error)",
+    )  # fmt: skip
+    assert "links check" in found.mend
+
+
+def test_a_watch_that_is_switched_off_is_told(tmp_path: Path) -> None:
+    [found] = doctor._destinations(configured(tmp_path, "redirect: {watch: {enabled: false}}\n"), None)
+    assert (found.state, "redirect.watch.enabled" in found.mend) == ("warning", True)
