@@ -34,6 +34,7 @@ from core.store.client import Store, open_store
 from redirect.links.api import build_router as build_links_router
 from redirect.links.store import LinkStore
 from redirect.links.use import read_use
+from redirect.reasons import BOT_SIGNALS
 from redirect.signing_keys import signing_keys
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,7 @@ class Shipping:
             endpoint=endpoint,
             sampling=telemetry.sample_ratio,
             known=recent_clicks(base.store, now=base.clock()) if endpoint else (),
+            signals=BOT_SIGNALS,
             clock=base.clock,
         )
         self.shipper = Shipper(

@@ -7,7 +7,7 @@ span of the click's root, whose ID anyone can derive, and the root is exported o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -58,6 +58,7 @@ class ClickTelemetry:
         endpoint: OTLP/HTTP traces URL, such as ``http://collector:4318/v1/traces``; empty = no spans leave, only metrics.
         sampling: share of clicks that are exported and may become exemplars, 0 to 1, by click ID: all hits of a click or none.
         known: click IDs whose root was exported before.
+        signals: words of a click's `bot_signals` that are counted.
         exporter: another exporter than OTLP/HTTP.
     """
 
@@ -69,6 +70,7 @@ class ClickTelemetry:
         endpoint: str = "",
         sampling: float = 1.0,
         known: Iterable[str] = (),
+        signals: Sequence[str] = (),
         clock: Clock = now_ms,
         exporter: SpanExporter | None = None,
     ) -> None:
@@ -79,7 +81,7 @@ class ClickTelemetry:
         if exporter is None and endpoint:
             exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_S)
         self._queue = SpanQueue(exporter) if exporter is not None else None
-        self.metrics = ClickMetrics(spans=self._queue.counts if self._queue is not None else None)
+        self.metrics = ClickMetrics(signals=signals, spans=self._queue.counts if self._queue is not None else None)
 
     def observe(self, kind: str, lines: list[Line]) -> None:
         """Take confirmed click lines; spans that the queue cannot hold are dropped rather than waited for."""
@@ -107,6 +109,7 @@ class ClickTelemetry:
         metrics = self.metrics
         metrics.durations.add(click.duration_us / 1e6, value=outcome, trace_id=trace_id, at_ms=click.ts)
         metrics.journal_lag.add(max(known_at - click.ts, 0) / 1000, trace_id=trace_id, at_ms=known_at)
+        metrics.count_signals(click.bot_signals)
         metrics.shipper_lag.add(max(now - known_at, 0) / 1000, trace_id=trace_id, at_ms=now)
 
     def _spans(self, click: Click) -> Iterator[ReadableSpan]:

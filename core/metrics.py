@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -21,10 +21,12 @@ class ClickMetrics(Collector):
     """Latencies of clicks with their traces as exemplars, and what became of the spans.
 
     Args:
+        signals: the words that are counted when they stand among a click's `bot_signals`.
         spans: what the span queue counted; None = no spans leave.
     """
 
-    def __init__(self, *, spans: Callable[[], SpanCounts] | None = None) -> None:
+    def __init__(self, *, signals: Sequence[str] = (), spans: Callable[[], SpanCounts] | None = None) -> None:
+        self._signals = dict.fromkeys(signals, 0)
         self.durations = Histogram(
             "clicktrace_click_duration_seconds",
             "Time from a hit's first byte to its answer, by what it was answered with.",
@@ -42,6 +44,12 @@ class ClickMetrics(Collector):
         )
         self._spans = spans
 
+    def count_signals(self, words: Sequence[str]) -> None:
+        """Count a click's signals; a word that is not in the list is none of ours to name."""
+        for word in words:
+            if word in self._signals:
+                self._signals[word] += 1
+
     def describe(self) -> list[Metric]:
         """Nothing ahead of time: names are checked by the tests."""
         return []
@@ -49,13 +57,21 @@ class ClickMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         for histogram in (self.durations, self.journal_lag, self.shipper_lag):
             yield from histogram.collect()
-        if self._spans is None:
-            return
-        counts = self._spans()
-        spans = CounterMetricFamily(
-            "clicktrace_click_spans", "Spans of clicks, by what became of them.", labels=["outcome"]
+        signals = CounterMetricFamily(
+            "clicktrace_click_signals", "Clicks that gave away a machine, by signal.", labels=["signal"]
         )
-        for outcome in ("exported", "dropped", "failed"):
-            spans.add_metric([outcome], getattr(counts, outcome))
-        yield spans
-        yield GaugeMetricFamily("clicktrace_click_spans_queued", "Spans that wait to be exported.", value=counts.queued)
+        for word, count in self._signals.items():
+            signals.add_metric([word], count)
+        yield signals
+        if self._spans is not None:
+            yield from _span_counts(self._spans())
+
+
+def _span_counts(counts: SpanCounts) -> Iterator[Metric]:
+    spans = CounterMetricFamily(
+        "clicktrace_click_spans", "Spans of clicks, by what became of them.", labels=["outcome"]
+    )
+    for outcome in ("exported", "dropped", "failed"):
+        spans.add_metric([outcome], getattr(counts, outcome))
+    yield spans
+    yield GaugeMetricFamily("clicktrace_click_spans_queued", "Spans that wait to be exported.", value=counts.queued)

@@ -215,3 +215,14 @@ def test_an_unreachable_receiver_does_not_stop_the_shipper(
     telemetry.close()
     assert time.monotonic() - started < 8
     assert registry.get_sample_value("clicktrace_click_spans_total", {"outcome": "failed"}) == 2
+
+
+def test_signals_of_machines_are_counted_by_word_and_only_those_of_the_list() -> None:
+    telemetry = ClickTelemetry(signals=("headless", "no_accept"))
+    telemetry.observe("click", [line(again(click(1), bot_signals=["headless", "made up"])), line(click(2))])
+    registry = registry_of(telemetry)
+
+    def count(signal: str) -> float | None:
+        return registry.get_sample_value("clicktrace_click_signals_total", {"signal": signal})
+
+    assert [count(word) for word in ("headless", "no_accept", "made up")] == [1, 0, None]
