@@ -20,7 +20,7 @@ from statistics import median
 
 import msgspec
 
-from app.bench.wrk import Round, find, run_wrk, worker_process
+from app.bench.wrk import Round, find, rss_mb, run_wrk, worker_process
 from core.control.engine import open_control
 from redirect.counters import read_all
 from redirect.links.model import LinkDefinition
@@ -72,7 +72,7 @@ def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, wa
         for turn in range(1, rounds + 1):
             for name in ("few", "many") if turn % 2 else ("many", "few"):
                 measured[name].append(_hit(sides[name], seconds=seconds, connections=connections, turn=turn))
-        rss = _rss_mb(sides["many"].pid)
+        rss = rss_mb(sides["many"].pid)
         answered = sum(one.requests for one in measured["many"])
         medians = {name: _medians(found) for name, found in measured.items()}
         return {
@@ -157,13 +157,7 @@ def _rss_of_a_worker_without_links(data_dir: Path) -> float:
     data_dir.mkdir()
     open_control("", data_dir).dispose()
     with worker_process(data_dir) as (pid, _):
-        return _rss_mb(pid)
-
-
-def _rss_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
-    return kilobytes / 1024
+        return rss_mb(pid)
 
 
 def _changes(side: Side, running: ExitStack) -> list[float]:

@@ -1,6 +1,6 @@
 """Requests per second of one redirect worker beside nginx `return 302` with its access log, in the same run.
 
-Both sides answer the same load generator (`wrk`, one thread) in interleaved rounds, so the machine's mood hits both alike; medians are
+Both sides answer the same load generator (`wrk`, one thread) in alternating rounds, so the machine's mood hits both alike; medians are
 compared. nginx writes a log line per request into the page cache, the worker a whole click line; afterwards the lines in the journal
 are counted against the answers, because a fast redirect that loses clicks is worth nothing.
 """
@@ -12,121 +12,117 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 import msgspec
 
-from app.bench.wrk import Round, find, run_wrk, wait_for_answer, wait_until_gone, worker_process
+from app.bench.cases import CASES, DESTINATION, LINKS, Case, Required, country_database, script
+from app.bench.wrk import Round, count_lines, find, run_wrk, wait_for_answer, wait_until_gone, worker_process
 from core.control.engine import open_control
 from core.errors import ClicktraceError
 from redirect.counters import read_all
-from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 
-DESTINATION = "https://shop.example/landing?season=spring"
-_BROWSER = (
-    "User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    "Accept-Encoding: gzip, deflate, br",
-    "Accept-Language: en-GB,en;q=0.9",
-    "Referer: https://www.search.example/",
-    "Cache-Control: max-age=0",
-    "DNT: 1",
-    "Priority: u=0, i",
-    "Sec-CH-UA-Mobile: ?1",
-    "Sec-Fetch-Dest: document",
-    "Sec-Fetch-Mode: navigate",
-    "Sec-Fetch-Site: cross-site",
-    "Upgrade-Insecure-Requests: 1",
-)
-_TRACKED = "?gclid=CjwKCAiA0bWvBhBjEiwAtEsoW7&utm_source=google&utm_campaign=spring&ct_campaign=google:1:2"
+_WARM_S = 1
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of request."""
+def run(*, seconds: int, rounds: int, connections: int, cases: Sequence[str] = ()) -> dict[str, object]:
+    """Medians of both sides by case, their ratios, what is required, and the loss check.
 
-    name: str
-    query: str = ""
-    headers: tuple[str, ...] = ()
-
-
-PROFILES = (
-    Profile(name="plain"),
-    Profile(name="browser", headers=_BROWSER),
-    Profile(name="tracked", headers=_BROWSER, query=_TRACKED),
-)
-
-
-def run(*, seconds: int, rounds: int, connections: int) -> dict[str, object]:
-    """Medians of both sides by profile, their ratio, and the loss check.
+    Args:
+        cases: names of `app.bench.cases.CASES`; empty = all.
 
     Raises:
-        ClicktraceError: wrk or nginx is missing, or a side answered something other than 302.
+        ClicktraceError: wrk or nginx is missing, a case is unknown, or a side answered something other than a redirect.
     """
     for tool in ("wrk", "nginx"):
         find(tool)
-    measured: dict[str, dict[str, list[Round]]] = {p.name: {"clicktrace": [], "nginx": []} for p in PROFILES}
-    sides = [("clicktrace", _measure_clicktrace), ("nginx", _measure_nginx)]
+    wanted = _wanted(cases)
+    ours: dict[str, list[Round]] = {case.name: [] for case in wanted}
+    theirs: dict[str, list[Round]] = {case.name: [] for case in wanted if not case.same_as}
     for turn in range(rounds):
-        for profile in PROFILES:
-            for name, measure in sides if turn % 2 == 0 else reversed(sides):
-                measured[profile.name][name].append(measure(profile, seconds=seconds, connections=connections))
+        for case in wanted:
+            sides = [(ours, _measure_clicktrace), (theirs, _measure_nginx)]
+            for measured, measure in sides if turn % 2 == 0 else reversed(sides):
+                if case.name in measured:
+                    measured[case.name].append(measure(case, seconds=seconds, connections=connections))
     return {
         "parameters": {"seconds": seconds, "rounds": rounds, "connections": connections, "cores": os.cpu_count()},
-        "profiles": {name: _summary(by_side) for name, by_side in measured.items()},
-        "answered": sum(r.requests for by_side in measured.values() for r in by_side["clicktrace"]),
-        "lost": sum(r.lost for by_side in measured.values() for r in by_side["clicktrace"]),
+        "cases": {case.name: _summary(case, ours[case.name], theirs[case.same_as or case.name]) for case in wanted},
+        "answered": sum(one.requests for measured in ours.values() for one in measured),
+        "lost": sum(one.lost for measured in ours.values() for one in measured),
     }
 
 
-def _summary(by_side: dict[str, list[Round]]) -> dict[str, object]:
-    middle = {side: _medians(rounds) for side, rounds in by_side.items()}
-    ours, theirs = middle["clicktrace"], middle["nginx"]
-    return {
-        **middle,
-        "ratio": round(ours["per_second"] / theirs["per_second"], 3),
-        "cpu_ratio": round(ours["cpu_us"] / theirs["cpu_us"], 2) if theirs["cpu_us"] else None,
-        "p99_ratio": round(ours["p99_ms"] / theirs["p99_ms"], 2) if theirs["p99_ms"] else None,
+def _wanted(names: Sequence[str]) -> list[Case]:
+    """The cases, in their order; with one that is compared with another comes that other."""
+    by_name = {case.name: case for case in CASES}
+    unknown = sorted(set(names) - set(by_name))
+    if unknown:
+        raise ClicktraceError(f"there is no case {', '.join(unknown)}: write {', '.join(by_name)}")
+    needed = {*names, *(by_name[name].same_as for name in names)} if names else set(by_name)
+    return [case for case in CASES if case.name in needed]
+
+
+def _summary(case: Case, ours: list[Round], theirs: list[Round]) -> dict[str, object]:
+    worker, nginx = medians(ours), medians(theirs)
+    found = {
+        "ratio": round(worker["per_second"] / nginx["per_second"], 3),
+        "cpu_ratio": round(worker["cpu_us"] / nginx["cpu_us"], 2) if nginx["cpu_us"] else 0.0,
+        "p99_ratio": round(worker["p99_ms"] / nginx["p99_ms"], 2) if nginx["p99_ms"] else 0.0,
     }
+    missed = misses(case.required, {**found, "p99_ms": worker["p99_ms"]})
+    return {"what": case.what, "clicktrace": worker, "nginx": nginx, **found, "missed": missed}
 
 
-def _medians(rounds: list[Round]) -> dict[str, float]:
+def medians(rounds: list[Round]) -> dict[str, float]:
     figures = ("per_second", "p50_ms", "p99_ms", "cpu_us")
     return {figure: round(median(getattr(one, figure) for one in rounds), 2) for figure in figures}
+
+
+def misses(required: Required, found: dict[str, float]) -> list[str]:
+    """Each bound that is not kept, in words."""
+    missed = []
+    for name, bound in msgspec.structs.asdict(required).items():
+        if bound is not None and (found[name] < bound if name == "ratio" else found[name] > bound):
+            missed.append(f"{name} {found[name]:g} is {'below' if name == 'ratio' else 'above'} {bound:g}")
+    return missed
 
 
 # --- the two sides ------------------------------------------------------------------------------------------------------------
 
 
-def _measure_clicktrace(profile: Profile, *, seconds: int, connections: int) -> Round:
-    with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as folder, _worker(Path(folder)) as (pid, port):
-        measured = _wrk(profile, port=port, pid=pid, seconds=seconds, connections=connections)
+def _measure_clicktrace(case: Case, *, seconds: int, connections: int) -> Round:
+    with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as folder, _worker(Path(folder), case) as (pid, port):
+        _load(case, Path(folder), port=port, pid=pid, seconds=_WARM_S, connections=connections)
+        measured = _load(case, Path(folder), port=port, pid=pid, seconds=seconds, connections=connections)
         os.kill(pid, signal.SIGTERM)
         wait_until_gone(pid)
         [counters] = read_all(Path(folder))
         answered = counters.values["outcome:redirected"]
-        lines = sum(_count_lines(path) for path in (Path(folder) / "journal").glob("*.ndjson"))
         if measured.requests > answered:
             raise ClicktraceError(f"wrk counted {measured.requests} answers, the worker {answered}")
-        return msgspec.structs.replace(measured, lost=answered - lines)
+        return msgspec.structs.replace(measured, lost=answered - count_lines(Path(folder) / "journal"))
 
 
 @contextmanager
-def _worker(data_dir: Path) -> Iterator[tuple[int, int]]:
-    """One worker process with one link; (pid, port)."""
+def _worker(data_dir: Path, case: Case) -> Iterator[tuple[int, int]]:
+    """One worker process with the links of the cases; (pid, port)."""
     control = open_control("", data_dir)
-    LinkStore(control, allowed_destinations=("shop.example",)).add(
-        LinkDefinition(slug="spring", destination=DESTINATION, platform="google", campaign="google:1:2"), author="bench"
-    )
+    store = LinkStore(control, allowed_destinations=("shop.example",))
+    for link in LINKS:
+        store.add(link, author="bench")
     control.dispose()
-    with worker_process(data_dir) as running:
+    database = country_database(data_dir) if case.slug == "routed" else None
+    settings = {**case.settings, "country_database": str(database)} if database else case.settings
+    with worker_process(data_dir, settings=settings) as running:
         yield running
 
 
-def _measure_nginx(profile: Profile, *, seconds: int, connections: int) -> Round:
+def _measure_nginx(case: Case, *, seconds: int, connections: int) -> Round:
     with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as folder:
         port = _free_port()
         config = Path(folder) / "nginx.conf"
@@ -134,7 +130,8 @@ def _measure_nginx(profile: Profile, *, seconds: int, connections: int) -> Round
         process = subprocess.Popen([find("nginx"), "-p", folder, "-c", str(config)], stderr=subprocess.DEVNULL)
         try:
             wait_for_answer(port)
-            return _wrk(profile, port=port, pid=process.pid, seconds=seconds, connections=connections)
+            _load(case, Path(folder), port=port, pid=process.pid, seconds=_WARM_S, connections=connections)
+            return _load(case, Path(folder), port=port, pid=process.pid, seconds=seconds, connections=connections)
         finally:
             process.terminate()
             process.wait(10)
@@ -155,18 +152,13 @@ http {{
 """
 
 
-# --- wrk and /proc ------------------------------------------------------------------------------------------------------------
-
-
-def _wrk(profile: Profile, *, port: int, pid: int, seconds: int, connections: int) -> Round:
-    headers = [part for header in profile.headers for part in ("-H", header)]
-    url = f"http://127.0.0.1:{port}/spring{profile.query}"
-    return run_wrk([*headers, url], pid=pid, seconds=seconds, connections=connections)
-
-
-def _count_lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+def _load(case: Case, folder: Path, *, port: int, pid: int, seconds: int, connections: int) -> Round:
+    url = f"http://127.0.0.1:{port}/{case.slug}{case.query}"
+    if case.varied:
+        arguments = ["-s", str(script(case, folder / "requests.lua")), url]
+    else:
+        arguments = [part for name, value in case.headers.items() for part in ("-H", f"{name}: {value}")] + [url]
+    return run_wrk(arguments, pid=pid, seconds=seconds, connections=connections)
 
 
 def _free_port() -> int:

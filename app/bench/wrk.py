@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,23 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
+    return kilobytes / 1024
+
+
+def count_lines(journal: Path) -> int:
+    """Whole lines in the segments of a journal that were not compressed."""
+    return sum(_count(path) for path in journal.glob("*.ndjson"))
+
+
+def _count(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
 def find(tool: str) -> str:
     found = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/usr/local/sbin")
     if found is None:
@@ -89,9 +106,13 @@ def find(tool: str) -> str:
 
 
 @contextmanager
-def worker_process(data_dir: Path, *, index: int = 0) -> Iterator[tuple[int, int]]:
+def worker_process(
+    data_dir: Path, *, index: int = 0, settings: Mapping[str, object] | None = None
+) -> Iterator[tuple[int, int]]:
     """A worker in a process of its own that answers; (pid, port)."""
-    config = RedirectConfig.model_validate({"allowed_destinations": ["shop.example"], "drain_timeout_s": 1})
+    config = RedirectConfig.model_validate(
+        {"allowed_destinations": ["shop.example"], "drain_timeout_s": 1, **(settings or {})}
+    )
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         arguments = {
             "sockets": [listener],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from app.cli.output import Json, print_json, print_table
 
+Cases = dict[str, dict[str, Any]]
 app = typer.Typer(help="Measure the redirect or the ingestion.", no_args_is_help=True)
 
 
@@ -17,12 +18,19 @@ def redirect(
     seconds: Annotated[int, typer.Option(help="Length of each round.")] = 5,
     rounds: Annotated[int, typer.Option(help="Rounds of each service, interleaved; medians are shown.")] = 3,
     connections: Annotated[int, typer.Option(help="Open connections of the load generator.")] = 32,
+    cases: Annotated[list[str] | None, typer.Option("--case", help="Only this case (repeatable).")] = None,
     json: Json = False,
 ) -> None:
-    """Redirects a second beside nginx `return 302` in the same run (needs wrk and nginx)."""
+    """Redirects a second beside nginx `return 302` in the same run (needs wrk and nginx); fails when a bound is missed."""
     from app.bench.redirect import run  # imported late: each measurement brings its own tools
 
-    _print(run(seconds=seconds, rounds=rounds, connections=connections), json=json)
+    result = run(seconds=seconds, rounds=rounds, connections=connections, cases=cases or ())
+    if json:
+        print_json(result)
+    else:
+        _print_cases(result)
+    if any(case["missed"] for case in cast(Cases, result["cases"]).values()):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -51,6 +59,31 @@ def ingest(
     from app.bench.ingest import run
 
     _print(run(lines=lines, rounds=rounds), json=json)
+
+
+def _print_cases(result: Mapping[str, Any]) -> None:
+    """Both services of each case, one under the other."""
+    rows: list[list[object]] = []
+    for name, case in cast(Cases, result["cases"]).items():
+        for side in ("nginx", "clicktrace"):
+            figures = case[side]
+            ours = [case["ratio"], case["cpu_ratio"], case["p99_ratio"], "; ".join(case["missed"]) or "kept"]
+            row = [figures["per_second"], figures["p50_ms"], figures["p99_ms"], figures["cpu_us"]]
+            rows.append([name if side == "nginx" else "", side, *row, *(ours if side == "clicktrace" else [""] * 4)])
+    columns = [
+        "case",
+        "service",
+        "req/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU us",
+        "req/s ratio",
+        "CPU ratio",
+        "p99 ratio",
+        "bounds",
+    ]
+    print_table(columns, rows, empty="")
+    typer.echo(f"{result['answered']} redirects answered, {result['lost']} clicks lost; {result['parameters']}")
 
 
 def _print(result: Mapping[str, Any], *, json: bool) -> None:

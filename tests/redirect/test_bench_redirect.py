@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from app.bench.redirect import run
+from app.bench.cases import CASES, Required
+from app.bench.redirect import misses, run
 from app.bench.wrk import parse_wrk
 from core.errors import ClicktraceError
 
@@ -46,10 +47,22 @@ def test_something_else_is_no_report() -> None:
         parse_wrk("wrk: command not understood", cpu_s=1.0)
 
 
+def test_every_bound_that_is_missed_is_named() -> None:
+    required = Required(ratio=0.65, cpu_ratio=1.7, p99_ms=10.0)
+    found = {"ratio": 0.64, "cpu_ratio": 1.8, "p99_ratio": 9.0, "p99_ms": 9.0}
+    assert misses(required, found) == ["ratio 0.64 is below 0.65", "cpu_ratio 1.8 is above 1.7"]
+    assert misses(required, {**found, "ratio": 0.65, "cpu_ratio": 1.7}) == []
+
+
+def test_an_unknown_case_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ClicktraceError, match="no case fast: write bare, browser"):
+        run(seconds=1, rounds=1, connections=1, cases=["fast"])
+
+
 @pytest.mark.slow
-def test_a_short_run_answers_and_loses_nothing() -> None:
+def test_a_short_run_of_every_case_answers_and_loses_nothing() -> None:
     result = cast(dict[str, Any], run(seconds=1, rounds=1, connections=8))
     assert result["answered"] > 500
     assert result["lost"] == 0
-    assert set(result["profiles"]) == {"plain", "browser", "tracked"}
-    assert all(profile["ratio"] > 0.05 for profile in result["profiles"].values())
+    assert list(result["cases"]) == [case.name for case in CASES]
+    assert all(case["ratio"] > 0.02 for case in result["cases"].values())
