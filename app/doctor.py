@@ -31,6 +31,7 @@ from core.control.engine import open_control
 from core.errors import ClicktraceError, SourceError
 from core.vendors.config import AccountConfig
 from core.vendors.registry import open_account
+from redirect.pages import load_pages
 from redirect.watch.memory import Memory
 
 CHECK_TIMEOUT_S = 8.0
@@ -200,6 +201,22 @@ def _redirect(settings: Settings, _state: RunState | None) -> list[Finding]:
     return found or [Finding(check="redirect", state="ok", text="destinations and sites are set")]
 
 
+def _refusals(settings: Settings, _state: RunState | None) -> list[Finding]:
+    """What visitors meet who are not redirected: the page, and the limits on hits."""
+    found: list[Finding] = []
+    redirect = settings.redirect
+    try:
+        load_pages(note=redirect.page_note, path=redirect.page_html)
+    except (OSError, UnicodeDecodeError) as error:
+        mend = "set redirect.page_html to a readable UTF-8 file, or leave it empty; no worker starts without it"
+        found.append(Finding(check="page", state="problem", text=f"{redirect.page_html}: {error}", mend=mend))
+    if (redirect.address_hits_per_second or redirect.network_hits_per_second) and not redirect.trusted_proxies:
+        text = "hits are limited per address, and no proxy is trusted: behind one, all visitors share its address"
+        mend = "name the proxy's networks in redirect.trusted_proxies, unless visitors reach the redirect directly"
+        found.append(Finding(check="limits", state="warning", text=text, mend=mend))
+    return found
+
+
 def _country_database(settings: Settings, _state: RunState | None) -> list[Finding]:
     path = settings.redirect.country_database
     if not path:
@@ -334,7 +351,9 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _control,
     _engine,
     _redirect,
+    _refusals,
     _country_database,
+    _destinations,
     _exposure,
     _certificates,
     _accounts,

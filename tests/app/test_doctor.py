@@ -146,3 +146,15 @@ def test_what_the_watch_saw_last_is_told(tmp_path: Path) -> None:
 def test_a_watch_that_is_switched_off_is_told(tmp_path: Path) -> None:
     [found] = doctor._destinations(configured(tmp_path, "redirect: {watch: {enabled: false}}\n"), None)
     assert (found.state, "redirect.watch.enabled" in found.mend) == ("warning", True)
+
+
+def test_a_page_that_cannot_be_read_and_limits_behind_an_unknown_proxy_are_found(tmp_path: Path) -> None:
+    missing = configured(tmp_path, f"redirect: {{page_html: {tmp_path / 'own.html'}}}\n")
+    [problem] = doctor._refusals(missing, None)
+    assert (problem.check, problem.state, "redirect.page_html" in problem.mend) == ("page", "problem", True)
+    limits = "address_hits_per_second: 5"
+    [warning] = doctor._refusals(configured(tmp_path, f"redirect: {{{limits}}}\n"), None)
+    assert (warning.check, warning.state) == ("limits", "warning")
+    assert (
+        doctor._refusals(configured(tmp_path, f"redirect: {{{limits}, trusted_proxies: [10.0.0.0/8]}}\n"), None) == []
+    )
