@@ -29,6 +29,7 @@ from correlator.performance import Performance
 from correlator.period import Question, ShippedThrough, ask, clients_for
 from correlator.reconciliation import reconciliation
 from correlator.roi import RoiRow, roi
+from correlator.traffic_report import Quality, traffic
 
 MAX_LIMIT: Final = 1000
 #: Incidents and click journeys look back this long when no `from` is given.
@@ -133,6 +134,7 @@ def build_router(
         _add_attribution,
         _add_reconciliation,
         _add_freshness,
+        _add_traffic,
     ):
         add(router, reports, reader)
     return router
@@ -333,6 +335,36 @@ def _add_freshness(router: APIRouter, reports: Reports, reader: Any) -> None:
         return _answer(present(found))
 
 
+def _add_traffic(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/traffic")
+    def quality(
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        grain: _Grain = "",
+        campaign: _Campaign = "",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """Clicks, hits and conversions, flagged and unflagged side by side, by the word that flags them (docs/redirect.md)."""
+        question = reports.ask(principal, client=client, since=since, until=until, grain=grain, campaign=campaign)
+        with metrics.REPORT_SECONDS.labels("traffic").time():
+            found = traffic(reports.store, reports.config.traffic, question)
+        shown, following = page(found.rows, key=_quality_key, cursor=cursor, limit=limit)
+        return _answer(
+            reports.envelope(
+                question,
+                grain=grain or None,
+                complete_through=reports.complete_through(question),
+                judged_through=to_rfc3339(found.judged_through_ms),
+                lists=present(found.lists),
+                rows=present(shown),
+                next_cursor=following,
+            )
+        )
+
+
 def _answer(content: object) -> JSONResponse:
     return JSONResponse(content)
 
@@ -365,6 +397,10 @@ def _incident(view: IncidentView) -> dict[str, Any]:
 
 def _bucket_key(row: RoiRow) -> str:
     return f"{row.figures.campaign}\t{row.figures.since_ms:015d}"
+
+
+def _quality_key(row: Quality) -> str:
+    return f"{row.campaign}\t{row.since_ms:015d}"
 
 
 def _newest_first(view: IncidentView) -> str:

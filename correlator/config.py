@@ -85,6 +85,40 @@ def _default_catalogue() -> dict[str, ConversionType]:
     }
 
 
+class TrafficConfig(Section):
+    """Traffic quality: lists that the user brings, and from where on behaviour is flagged (docs/redirect.md)."""
+
+    datacenter_networks: tuple[str, ...] = Field(
+        (),
+        description="Files that name networks of data centres: CIDRs one a line, AWS ip-ranges.json, Google cloud.json, Azure service"
+        " tags, or an ASN database (.mmdb) whose organisations are compared with the kept list of hosters. Read again when they change.",
+    )
+    burst_clicks: int = Field(
+        20, ge=2, description="Clicks of one network or address in ten minutes that may be a burst; fewer never are."
+    )
+    burst_factor: float = Field(5.0, gt=1, description="How many times the usual a burst is.")
+    silent_clicks: int = Field(
+        10, ge=2, description="Clicks of one source without any page view from which their silence is judged."
+    )
+    fastest_landing_ms: int = Field(
+        20, ge=0, description="A page view sooner after its hit than this is no browser's; 0 = never flagged."
+    )
+    fastest_form_s: float = Field(
+        1.0, ge=0, description="A form sent sooner after it was begun than this was not filled in by a person; 0 = off."
+    )
+    fastest_conversion_s: float = Field(
+        1.0, ge=0, description="A conversion sooner after its click than this is no person's; 0 = never flagged."
+    )
+    spike_conversions: int = Field(
+        5, ge=2, description="Conversions of one network in ten minutes that may be a spike; fewer never are."
+    )
+    repeated_conversions: int = Field(
+        3,
+        ge=2,
+        description="Conversions with the same order, CRM, e-mail or phone key in ten minutes that are flagged.",
+    )
+
+
 class CorrelatorConfig(Section):
     """Matching, attribution, ROI and reconciliation."""
 
@@ -106,6 +140,8 @@ class CorrelatorConfig(Section):
     journey_deploy_window_s: float = Field(
         3600.0, ge=0, description="Change markers this close to a click are shown in its journey."
     )
+
+    traffic: TrafficConfig = TrafficConfig()
 
     @property
     def clock_skew_ms(self) -> int:

@@ -70,8 +70,8 @@ class Correlator:
     def _run(self, step: Step, front: Front, *, now: int) -> float:
         with _measured(step.name) as took:
             since = self._arrivals.since(step.name, front)
-            if since is not None:
-                rows = step.run(self._work(since, now=now))
+            if since is not None or step.timed:
+                rows = step.run(self._work(front.read_at if since is None else since, now=now))
                 metrics.STEP_ROWS.labels(step.name).inc(rows)
                 self._arrivals.looked(step.name, front)
         return took()

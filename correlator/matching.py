@@ -8,7 +8,6 @@ names every conversion whose answer a newly loaded row can change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from core.identity import IDENTITY_PARAMETERS
@@ -82,14 +81,14 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
     """
     # As-of "everything": a line may carry a known_at ahead of this machine's clock.
     params = {**match_params(config, as_of=EVERYTHING), "since": since, "now": now}
-    targets = _refill(store, "matching_target", ("fact_id",), queries.text("target_from_arrival"), params)
+    targets = queries.refill(store, "matching_target", ("fact_id",), queries.text("target_from_arrival"), params)
     if targets:
         kept = "SELECT DISTINCT fact_id FROM matching_target"
-        _refill(
+        queries.refill(
             store, "matching_fact", FACT_COLUMNS, queries.compose("fact_from_conversion", {"targets": kept}), params
         )
         direct = queries.compose("direct_from_fact", {"facts": "SELECT * FROM matching_fact"})
-        _refill(store, "matching_direct", ("fact_id", "best"), direct, params)
+        queries.refill(store, "matching_direct", ("fact_id", "best"), direct, params)
         slots = {"facts": "SELECT * FROM matching_fact", "directs": "SELECT * FROM matching_direct"}
         changed = queries.compose("changed_from_match", {"matches": queries.compose("match_from_fact", slots)})
         queries.insert(store, "conversion_match", (*COLUMNS, "matched_at"), changed, params)
@@ -102,10 +101,3 @@ def matches_of(targets: str) -> str:
     return queries.compose(
         "match_from_fact", {"facts": facts, "directs": queries.compose("direct_from_fact", {"facts": facts})}
     )
-
-
-def _refill(store: Store, table: str, columns: tuple[str, ...], select: str, params: Mapping[str, object]) -> int:
-    """Replace the rows of an intermediate table; how many there are now."""
-    store.command(f"TRUNCATE TABLE {table}")
-    queries.insert(store, table, columns, select, params)
-    return int(str(store.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"]))

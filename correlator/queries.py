@@ -78,3 +78,10 @@ def read(store: Store, sql: str, params: Mapping[str, object]) -> list[dict[str,
 def insert(store: Store, table: str, columns: tuple[str, ...], select: str, params: Mapping[str, object]) -> None:
     """Write a query's rows into a derived table."""
     store.command(f"INSERT INTO {table} ({', '.join(columns)})\n{select}", bind(select, params))
+
+
+def refill(store: Store, table: str, columns: tuple[str, ...], select: str, params: Mapping[str, object]) -> int:
+    """Replace the rows of an intermediate table by a query's; how many there are now."""
+    store.command(f"TRUNCATE TABLE {table}")
+    insert(store, table, columns, select, params)
+    return int(str(store.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"]))

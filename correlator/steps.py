@@ -14,8 +14,9 @@ import msgspec
 from core.records import Record
 from core.store.client import Store
 from correlator.config import CorrelatorConfig
-from correlator.enrichment import collect_repeated_clicks, parse_user_agents
+from correlator.enrichment import collect_repeated_clicks, look_up_networks, parse_user_agents
 from correlator.matching import match_new
+from correlator.traffic_quality import judge_new
 
 
 class Journal(Protocol):
@@ -35,11 +36,14 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """`timed`: time alone makes it work due, so it runs even when nothing arrived."""
+
     name: str
     inputs: tuple[str, ...]
     output: str
     grain: str
     run: Callable[[Work], int]
+    timed: bool = False
 
 
 STEPS: tuple[Step, ...] = (
@@ -49,6 +53,14 @@ STEPS: tuple[Step, ...] = (
         output="user_agent_dim",
         grain="user agent",
         run=lambda work: parse_user_agents(work.store, since=work.since, now=work.now),
+    ),
+    Step(
+        name="networks",
+        inputs=("click",),
+        output="network_dim",
+        grain="network",
+        run=lambda work: look_up_networks(work.store, config=work.config.traffic, since=work.since, now=work.now),
+        timed=True,
     ),
     Step(
         name="repeated_clicks",
@@ -63,5 +75,13 @@ STEPS: tuple[Step, ...] = (
         output="conversion_match",
         grain="conversion (fact_id)",
         run=lambda work: match_new(work.store, config=work.config, since=work.since, now=work.now),
+    ),
+    Step(
+        name="traffic",
+        inputs=("click", "touch", "conversion", "conversion_match", "repeated_click", "traffic_window"),
+        output="hit_flag",
+        grain="hit",
+        run=lambda work: judge_new(work.store, config=work.config.traffic, now=work.now),
+        timed=True,
     ),
 )

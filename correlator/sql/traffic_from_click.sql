@@ -1,7 +1,7 @@
 -- Hits and clicks of a period, as known at {as_of}. Grain: (campaign, bucket); buckets of {grain_ms} begin at {since}.
 -- Columns: campaign, bucket (ms), platform, client, hits, clicks, lost_hits, bot_clicks, mature_clicks, unreported_clicks, late_known_at (ms, 0 =
 -- nothing came late).
--- A click is the first hit of its click ID. Bots are counted apart. mature_clicks are older than {mature_before}, unreported_clicks later
+-- A click is the first hit of its click ID. Bots are counted apart (as in the view hit). mature_clicks are older than {mature_before}, unreported_clicks later
 -- than what the platform has told the cost of.
 WITH
     first_hit AS
@@ -22,7 +22,7 @@ WITH
             http_status >= 400 AS lost,
             (click_id NOT IN (SELECT click_id FROM repeated_click)
                 OR (click_id, (ts, known_at, toString(segment), o)) IN (SELECT click_id, place FROM first_hit)) AS starts,
-            length(bot_signals) > 0 OR user_agent IN (SELECT user_agent FROM user_agent_dim WHERE bot) AS bot
+            notEmpty(arrayFilter(signal -> signal != 'no_accept', bot_signals)) OR user_agent IN (SELECT user_agent FROM user_agent_dim WHERE bot) AS bot
         FROM click
         WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
             AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')

@@ -160,22 +160,6 @@ SELECT
 FROM click
 LEFT ANY JOIN (SELECT user_agent, device, browser, os, bot FROM user_agent_dim FINAL) AS d ON d.user_agent = click.user_agent;
 
--- A touch that arrives late can acquit a click: touches announce themselves like clicks and conversions do.
-CREATE MATERIALIZED VIEW IF NOT EXISTS arrival_of_touches TO arrival AS
-SELECT
-    'touch' AS kind,
-    now64(3, 'UTC') AS loaded_at,
-    getSetting('log_comment') AS segment,
-    min(o) AS o_first,
-    max(o) AS o_last,
-    fromUnixTimestamp64Milli(min(ts), 'UTC') AS ts_first,
-    fromUnixTimestamp64Milli(max(ts), 'UTC') AS ts_last,
-    fromUnixTimestamp64Milli(max(known_at), 'UTC') AS known_last,
-    countIf(inbox_touch.claimed) AS claimed,
-    count() AS lines
-FROM inbox_touch
-GROUP BY segment;
-
 -- network_dim: each distinct truncated network, looked up once in the lists of data-centre networks that the user brings. Grain: network.
 -- `lists` is a hash of those lists: rows of other lists are no longer true and are looked up again. Read it with FINAL.
 CREATE TABLE IF NOT EXISTS network_dim
@@ -190,21 +174,50 @@ ENGINE = ReplacingMergeTree(looked_up_at)
 ORDER BY network
 SETTINGS non_replicated_deduplication_window = 10000;
 
--- traffic_window: ten minutes of event time, when something in it was loaded last and when it was judged last (the store's clock).
--- Grain: window. Read it with GROUP BY window and max(…).
+-- traffic_window: ten minutes of event time: when a row that counts in it was loaded last, when one that only speaks about those (a touch)
+-- was, and when it was judged last; all by the store's clock. Grain: (kind, window); kind = hit or conversion. A row that counts also belongs
+-- to what is usual in the 24 hours after it. Read it with GROUP BY kind, window and max(…).
 CREATE TABLE IF NOT EXISTS traffic_window
 (
+    kind LowCardinality(String),
     window DateTime('UTC'),
+    counted_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
     touched_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
     judged_at SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
 )
 ENGINE = AggregatingMergeTree
-ORDER BY window;
+ORDER BY (kind, window)
+SETTINGS non_replicated_deduplication_window = 10000;
 
--- traffic_due, traffic_hit, traffic_conversion: what the running tick judges, emptied at every tick. Grain: window; hit; conversion (fact_id).
--- landed_ms: from the hit to the first touch of its click ID, -1 = none came in time. form_ms: from form_start to the form_submit before
--- the conversion, delay_ms: from click to conversion, both -1 = unknown. key/key_name pairs name whoever converts.
-CREATE TABLE IF NOT EXISTS traffic_due (window DateTime('UTC')) ENGINE = MergeTree ORDER BY window;
+CREATE MATERIALIZED VIEW IF NOT EXISTS traffic_window_of_clicks TO traffic_window AS
+SELECT 'hit' AS kind, toDateTime(intDiv(ts, 600000) * 600, 'UTC') AS window, now64(3, 'UTC') AS counted_at
+FROM inbox_click
+GROUP BY window;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS traffic_window_of_conversions TO traffic_window AS
+SELECT 'conversion' AS kind, toDateTime(intDiv(ts, 600000) * 600, 'UTC') AS window, now64(3, 'UTC') AS counted_at
+FROM inbox_conversion
+GROUP BY window;
+
+-- A page view belongs to a hit up to five minutes before it or one minute after it, a form to a conversion up to an hour after it.
+CREATE MATERIALIZED VIEW IF NOT EXISTS traffic_window_of_touches TO traffic_window AS
+SELECT if(name = 'page_view', 'hit', 'conversion') AS kind, toDateTime(bucket * 600, 'UTC') AS window, now64(3, 'UTC') AS touched_at
+FROM inbox_touch
+ARRAY JOIN if(name = 'page_view', range(toUInt64(intDiv(ts - 300000, 600000)), toUInt64(intDiv(ts + 60000, 600000)) + 1),
+    range(toUInt64(intDiv(ts - 300000, 600000)), toUInt64(intDiv(ts + 3600000, 600000)) + 1)) AS bucket
+WHERE name IN ('page_view', 'form_start', 'form_submit') AND ts > 3600000
+GROUP BY kind, window;
+
+-- traffic_due, traffic_hit, traffic_loud, traffic_conversion: what the running tick judges, emptied at every tick. Grain: (kind, window); hit;
+-- (window, campaign, flag, source) as correlator/sql/traffic_loud_source.sql says; conversion (fact_id). landed_ms: from the hit to its page view. form_ms: from form_start to the form_submit before the conversion, delay_ms: from
+-- click to conversion, both -1 = unknown.
+CREATE TABLE IF NOT EXISTS traffic_due
+(
+    kind LowCardinality(String),
+    window DateTime('UTC')
+)
+ENGINE = MergeTree
+ORDER BY (kind, window);
 
 CREATE TABLE IF NOT EXISTS traffic_hit
 (
@@ -221,10 +234,24 @@ CREATE TABLE IF NOT EXISTS traffic_hit
     visitor_id FixedString(16),
     lost Bool,
     parallel Bool,
+    landed Bool,
     landed_ms Int64
 )
 ENGINE = MergeTree
 ORDER BY (window, campaign);
+
+CREATE TABLE IF NOT EXISTS traffic_loud
+(
+    window DateTime('UTC'),
+    campaign LowCardinality(String),
+    flag LowCardinality(String),
+    source String,
+    hits UInt64,
+    total UInt64,
+    others Float64
+)
+ENGINE = MergeTree
+ORDER BY (window, campaign, flag);
 
 CREATE TABLE IF NOT EXISTS traffic_conversion
 (
