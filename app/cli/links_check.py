@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -53,27 +54,41 @@ def _ask(api: ApiClient, slug: str, *, domain: str, accept: bool, history: bool)
 
 
 def _print(destinations: list[dict[str, Any]], *, named: bool) -> None:
-    rows = [
-        (
-            each["url"],
-            each["state"] or "not looked at",
-            " ".join(str(status) for status in each["statuses"]),
-            f"{each['ttfb_ms']} ms" if each["statuses"] else "",
-            each["certificate_expires"][:10],
-            "yes" if each["click_id_survived"] else "no",
-            "" if named else ", ".join(each["links"][:3]),
+    """A block a destination: addresses are too long for a table."""
+    if not destinations:
+        typer.echo(
+            "It leads nowhere now: the link is switched off or over." if named else "No link leads anywhere yet."
         )
-        for each in destinations
-    ]
-    empty = "It leads nowhere now: the link is switched off or over." if named else "No link leads anywhere yet."
-    print_table(["destination", "state", "status", "first byte", "certificate", "ct_click", "links"], rows, empty=empty)
     for each in destinations:
-        for finding in each["findings"]:
-            typer.echo(f"\n{each['url']}\n  {finding['kind']}: {finding['finding']}. {finding['text']}")
+        typer.echo(f"{each['state'] or 'not looked at yet'}: {each['url']}")
+        for line in _told(each):
+            typer.echo(f"    {line}")
+
+
+def _told(each: dict[str, Any]) -> Iterator[str]:
+    for finding in each["findings"]:
+        yield f"{finding['finding']}: {finding['text']}"
+    if each["statuses"]:
+        statuses = " ".join(str(status) for status in each["statuses"])
+        yield f"status {statuses}, first byte after {each['ttfb_ms']} ms, ct_click {'kept' if each['click_id_survived'] else 'lost'}"
+    if each["hops"]:
+        yield f"ends at {each['final_url']}"
+    if each["certificate_expires"]:
+        yield f"certificate until {each['certificate_expires'][:10]}"
+    if each["baseline"] and each["baseline"]["accepted_by"]:
+        yield f"accepted by {each['baseline']['accepted_by']} at {each['baseline']['at']}"
+    if each["links"]:
+        yield f"links: {', '.join(each['links'])}"
 
 
 def _print_history(checks: list[dict[str, Any]]) -> None:
-    rows = [
-        (each["at"], each["state"], ", ".join(each["findings"]), each["url"], each["accepted_by"]) for each in checks
-    ]
-    print_table(["when", "state", "findings", "destination", "accepted by"], rows, empty="Nobody looked yet.")
+    several = len({each["url"] for each in checks}) > 1
+    rows = [(each["at"][:19], _happened(each), *([each["url"]] if several else [])) for each in checks]
+    columns = ["when (UTC)", "found", *(["destination"] if several else [])]
+    print_table(columns, rows, empty="Nobody looked yet.")
+
+
+def _happened(check: dict[str, Any]) -> str:
+    if check["accepted_by"]:
+        return f"accepted by {check['accepted_by']}"
+    return ", ".join(check["findings"]) or str(check["state"])
