@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +126,13 @@ def test_every_risk_has_a_test() -> None:
         risk for mark in test_a_risk_is_found_by_its_word.pytestmark for _, found in mark.args[1] for risk in found
     }  # type: ignore[attr-defined]
     assert tested | {"duplicate", "no_client", *NEED_USE} == set(RISKS)
+
+
+def test_the_page_explains_every_risk() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "redirect.md").read_text("utf-8")
+    assert [
+        risk for risk, (severity, meaning) in RISKS.items() if f"| `{risk}` | {severity} | {meaning} |" not in page
+    ] == []
 
 
 def test_a_store_that_does_not_answer_costs_two_risks_not_the_audit() -> None:
