@@ -54,13 +54,13 @@ def _one_at_a_time(engine: Engine, data_dir: Path) -> Iterator[None]:
         yield
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(engine: Engine, *, to: str = "head") -> None:
     """Run the numbered migrations that this database lacks."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

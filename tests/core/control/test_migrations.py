@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, inspect, text
 
 from core.control.engine import MIGRATIONS, open_control, upgrade
 from core.control.tables import metadata
@@ -39,4 +40,34 @@ def test_migrating_twice_changes_nothing_and_going_down_leaves_nothing(tmp_path:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    engine.dispose()
+
+
+def test_links_from_before_are_found_by_list_search_and_tag(tmp_path: Path) -> None:
+    engine = open_control("", tmp_path, migrate=False)
+    upgrade(engine, to="0001")
+    old = {"slug": "spring", "destination": "https://shop.example/Shoes", "tags": ["sale", "b"], "note": "Ä"}
+    row = {
+        "link_id": "1",
+        "domain": "",
+        "slug": "spring",
+        "version": 1,
+        "disabled": False,
+        "client": "acme",
+        "updated_at": 5,
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO links (link_id, domain, slug, version, definition, disabled, client, updated_at) "
+                "VALUES (:link_id, :domain, :slug, :version, :definition, :disabled, :client, :updated_at)"
+            ),
+            {**row, "definition": json.dumps(old)},
+        )
+    upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT slug, client, text FROM link_index")).all() == [
+            ("spring", "acme", "spring\nhttps://shop.example/shoes\n\nä\nsale\nb")
+        ]
+        assert connection.execute(text("SELECT tag, link_id FROM link_tags")).all() == [("b", "1"), ("sale", "1")]
     engine.dispose()

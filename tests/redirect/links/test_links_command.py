@@ -3,71 +3,25 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-import uvicorn
-from fastapi import FastAPI, Header
-from sqlalchemy import Engine
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app import problems
 from app.cli import links_transfer
-from app.cli.links import app
 from core.errors import Conflict, NotFound, Refusal, Transient, Unauthorized
-from core.principal import Principal, Scope
 from redirect.links import qr
-from redirect.links.api import build_router
 from redirect.links.model import LinkDefinition
-from redirect.links.store import LinkStore
 
-from ..live_worker import listening_socket
-
-
-def authorize(_scope: Scope) -> Callable[..., Principal]:
-    def check(authorization: Annotated[str, Header()] = "") -> Principal:
-        if authorization != "Bearer right":
-            raise Unauthorized("unknown_key", "no such key")
-        return Principal(name="eva", scopes=frozenset(("links",)))
-
-    return check
+from .conftest import Keys
 
 
 @pytest.fixture
-def monitor(control: Engine) -> Iterator[str]:
-    """The base URL of a listening links API."""
-    served = FastAPI()
-    problems.install(served)
-    links = LinkStore(control, allowed_destinations=["shop.example"], base_url="https://go.example")
-    served.include_router(build_router(links, authorize=authorize))
-    sock = listening_socket()
-    server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
-    sock.close()
-
-
-@pytest.fixture
-def links(monitor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run `clicktrace links …` with the right key in the environment."""
-    monkeypatch.setenv("CLICKTRACE_DATA_DIR", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str, key: str = "right") -> Result:
-        return CliRunner().invoke(
-            app, arguments, env={"CLICKTRACE_URL": monitor, "CLICKTRACE_KEY": key, "COLUMNS": "200"}
-        )
-
-    return run
+def links(command: Callable[..., Result]) -> Callable[..., Result]:
+    """`clicktrace links …` with the right key in the environment."""
+    return command
 
 
 def result(run: Result) -> Any:
@@ -234,7 +188,7 @@ def test_a_refusal_keeps_its_reason(links: Callable[..., Result]) -> None:
     for run, reason in (
         (links("add", "spring", "https://evil.example/"), "destination_not_allowed"),
         (links("show", "none"), "unknown_link"),
-        (links("list", key="wrong"), "unknown_key"),
+        (links("list", "--key", "wrong"), "wrong_key"),
     ):
         assert run.exit_code != 0
         assert isinstance(run.exception, Refusal)
@@ -242,13 +196,13 @@ def test_a_refusal_keeps_its_reason(links: Callable[..., Result]) -> None:
 
 
 def test_without_a_key_the_admin_key_of_the_data_directory_is_used(
-    links: Callable[..., Result], tmp_path: Path
+    links: Callable[..., Result], keys: Keys, tmp_path: Path
 ) -> None:
-    missing = links("list", key="")
+    missing = links("list", "--key", "")
     assert isinstance(missing.exception, Unauthorized)
     assert missing.exception.reason == "no_key"
-    (tmp_path / "admin.key").write_text("right\n")
-    assert links("list", key="").exit_code == 0
+    (tmp_path / "admin.key").write_text(keys.of("eva")["Authorization"].removeprefix("Bearer ") + "\n")
+    assert links("list", "--key", "").exit_code == 0
 
 
 def test_a_monitor_that_is_not_there_is_said_so(links: Callable[..., Result]) -> None:
