@@ -37,7 +37,7 @@ def test_crawlers_are_robots(robot: str) -> None:
 
 
 def test_a_user_agent_of_broken_characters_is_described_all_the_same() -> None:
-    assert describe("\udcff\x00curl/8").bot
+    assert describe("\udcff\x00 Googlebot/2.1").bot
 
 
 def test_the_entries_left_out_are_still_on_the_list() -> None:
