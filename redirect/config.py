@@ -92,7 +92,7 @@ class RedirectConfig(Section):
     )
     links_refresh_s: float = Field(0.5, gt=0, le=60, description="How often workers look for changed links.")
     links_memory_mb: int = Field(
-        48, ge=1, description="Links a worker keeps in memory, about 1 kB each; the others are read when they are hit."
+        80, ge=1, description="Links a worker keeps in memory, about 1 kB each; the others are read when they are hit."
     )
     watch: WatchConfig = WatchConfig()
 

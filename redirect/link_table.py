@@ -13,19 +13,19 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
-from sys import getsizeof
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from core.errors import ClicktraceError
+from redirect.link_size import Sharing, size_of
 from redirect.links.model import RESERVED_SLUGS
 from redirect.live_link import LiveLink
 
-DEFAULT_MAX_BYTES: Final = 48 * 1024 * 1024
+DEFAULT_MAX_BYTES: Final = 80 * 1024 * 1024
 #: What an entry costs besides its link: the entry, its place in the round, its path, its share of a dict.
-_ENTRY_BYTES: Final = 260
+_ENTRY_BYTES: Final = 210
 _PATH: Final = re.compile(rb"/[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 _RESERVED: Final = frozenset(f"/{slug}".encode() for slug in RESERVED_SLUGS)
 
@@ -83,6 +83,7 @@ class LinkTable:
         self._everywhere: dict[bytes, _Entry] = {}
         self._hosts: dict[bytes, dict[bytes, _Entry]] = {b"": self._everywhere}
         self._has_domains = False
+        self._sharing = Sharing()
         self._round: deque[_Entry] = deque()
         self._was_full = False
         # About two places for each link that fits: more would let in what comes rarely, fewer would forget what comes often.
@@ -183,7 +184,7 @@ class LinkTable:
         return False
 
     def _take_in(self, host: bytes, path: bytes, link: LiveLink) -> None:
-        entry = _Entry(host, path, link, _ENTRY_BYTES + len(path) + size_of(link))
+        entry = _Entry(host, path, self._sharing.shared(link), _ENTRY_BYTES + len(path) + size_of(link))
         self._hosts[host][path] = entry
         self._round.append(entry)
         self.bytes += entry.size
@@ -208,26 +209,13 @@ class LinkTable:
             return
         size = _ENTRY_BYTES + len(entry.path) + size_of(link)
         self.bytes += size - entry.size
-        entry.link, entry.size = link, size
+        entry.link, entry.size = self._sharing.shared(link), size
 
     def _drop(self, entry: _Entry) -> None:
         """Out of the dicts; its place in the round is given up when the round comes to it."""
         del self._hosts[entry.host][entry.path]
         entry.link = None
         self.bytes -= entry.size
-
-
-def size_of(value: Any) -> int:
-    """Bytes of a prepared link with everything that hangs on it; what several links share counts for each."""
-    total = getsizeof(value)
-    if isinstance(value, msgspec.Struct):
-        return total + sum(size_of(getattr(value, name)) for name in value.__struct_fields__)
-    if isinstance(value, dict):
-        return total + sum(size_of(key) + size_of(item) for key, item in value.items())
-    if isinstance(value, (tuple, frozenset, list)):
-        return total + sum(size_of(item) for item in value)
-    slots = getattr(type(value), "__slots__", ()) if not isinstance(value, (str, bytes, int)) else ()
-    return total + sum(size_of(getattr(value, name, None)) for name in slots)
 
 
 def _concerns(change: Change, present: LiveLink) -> bool:

@@ -103,7 +103,8 @@ class Worker:
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections. The sockets are this process's own copies."""
         self.links.load(self.clock())
-        self.links.start(asyncio.get_running_loop().call_soon_threadsafe)
+        loop = asyncio.get_running_loop()
+        self.links.start(soon=loop.call_soon, soon_from_another_thread=loop.call_soon_threadsafe)
         previews.load()
         self.server = Server(
             self.world,

@@ -70,9 +70,10 @@ class WorkerLinks:
         """Learn up to which change the links are known, the domains, and the day's salt."""
         self.cache.refresh(now)
 
-    def start(self, deliver: Deliver) -> None:
-        """Keep fresh; `deliver` runs something on the thread that answers requests."""
-        self.cache.deliver = deliver
+    def start(self, *, soon: Deliver, soon_from_another_thread: Deliver) -> None:
+        """Keep fresh; both run something on the thread that answers requests, when it has gone through what is ready now."""
+        self.source.at_end_of_tick = soon
+        self.cache.deliver = lambda work: soon_from_another_thread(lambda: self._take_over(work))
         self.cache.start()
         self._sync.start()
 
@@ -83,6 +84,11 @@ class WorkerLinks:
         self.source.close()
         if self.replica is not None:
             self.replica.close()
+
+    def _take_over(self, work: Callable[[], None]) -> None:
+        # Whoever reads after this must not read from before the change.
+        self.source.end_of_tick()
+        work()
 
 
 def _source(file: str | None, replica: LinkReplica | None, *, loader: Loader) -> SqliteLinks:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from redirect.destinations import AllowList
-from redirect.link_table import Change, LinkTable, size_of
+from redirect.link_size import Sharing, size_of
+from redirect.link_table import Change, LinkTable
 from redirect.links.model import Link, LinkDefinition
+from redirect.links.routing import Variant
 from redirect.live_link import LiveLink, to_live
 
 ALLOWED = AllowList(["shop.example"])
 
 
 def live(slug: str, *, version: int = 1, domain: str = "", **fields: Any) -> LiveLink:
-    definition = LinkDefinition(slug=slug, destination="https://shop.example/p", domain=domain, **fields)
+    definition = LinkDefinition(**{"slug": slug, "destination": "https://shop.example/p", "domain": domain, **fields})
     link = Link(link_id=f"{domain}-{slug}", version=version, definition=definition, updated_at=1)
     return to_live(link, allowed=ALLOWED)
 
@@ -145,8 +148,30 @@ def test_what_is_put_out_and_replaced_is_accounted_for() -> None:
     assert (len(table), table.bytes) == (0, 0)
 
 
-def test_the_size_of_a_link_counts_all_that_hangs_on_it() -> None:
-    plain = size_of(live("s"))
-    assert 900 < plain < 2500
-    assert size_of(live("s", campaign="google:1:" + "2" * 1000)) > plain + 2000, "as campaign and as part of the record"
-    assert size_of(live("s", max_clicks=5)) > plain + 300, "with its plan"
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"destination": "https://shop.example/p?season=spring", "campaign": "google:1:2", "platform": "google"},
+        {"destination": "https://shop.example/" + "p" * 1500},
+        {"disabled": True},
+        {"max_clicks": 5, "fallback": "https://shop.example/over"},
+        {"variants": tuple(Variant(name=f"v{n}", destination="https://shop.example/v") for n in range(9))},
+    ],
+)
+def test_the_size_of_a_link_is_about_what_it_takes_in_memory(fields: dict[str, Any]) -> None:
+    tracemalloc.start()
+    sharing = Sharing()
+    links = [sharing.shared(live(f"s{n}", **fields)) for n in range(200)]
+    taken = tracemalloc.get_traced_memory()[0] / 200
+    tracemalloc.stop()
+    assert 0.8 < size_of(links[0]) / taken < 2.0, f"{size_of(links[0])} for {taken:.0f}"
+
+
+def test_equal_parts_are_kept_once() -> None:
+    sharing = Sharing()
+    first, second = (
+        sharing.shared(live(f"s{n}", destination=f"https://shop.example/{n}?season=spring")) for n in range(2)
+    )
+    assert first.own is second.own is first.decision.target.own is second.decision.target.own
+    assert first.own == {b"season"}
