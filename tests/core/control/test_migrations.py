@@ -69,5 +69,5 @@ def test_links_from_before_are_found_by_list_search_and_tag(tmp_path: Path) -> N
         assert connection.execute(text("SELECT slug, client, text FROM link_index")).all() == [
             ("spring", "acme", "spring\nhttps://shop.example/shoes\n\nä\nsale\nb")
         ]
-        assert connection.execute(text("SELECT tag, link_id FROM link_tags")).all() == [("b", "1"), ("sale", "1")]
+        assert connection.execute(text("SELECT tag, link_id FROM link_tags ORDER BY tag")).all() == [("b", "1"), ("sale", "1")]
     engine.dispose()

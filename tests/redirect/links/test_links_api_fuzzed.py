@@ -31,7 +31,7 @@ from core.control.engine import open_control
 from redirect.links.api import build_router
 from redirect.links.store import LinkStore
 
-from .conftest import MAX_BODY, Keys
+from .conftest import MAX_BODY, SIGNING_KEY, Keys
 
 EXAMPLES = int(os.environ.get("LINKS_API_EXAMPLES", "20"))
 CHECKED = [
@@ -46,7 +46,7 @@ SPRING = {"slug": "spring", "destination": "https://shop.example/p", "tags": ["a
 
 def application(engine: object) -> FastAPI:
     store = LinkStore(engine, allowed_destinations=["shop.example"], base_url="https://go.example")  # type: ignore[arg-type]
-    router = build_router(store, authorize=KeyAuthorization(KeyRing(engine)))  # type: ignore[arg-type]
+    router = build_router(store, authorize=KeyAuthorization(KeyRing(engine)), signing_key=SIGNING_KEY)  # type: ignore[arg-type]
     return build_app([router], max_body_bytes=MAX_BODY)
 
 
