@@ -97,13 +97,15 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{self.authority}{self.path}{query}{fragment}"
 
 
-def normalise(url: str, *, reserved: Sequence[str] = RESERVED_PARAMETERS) -> Destination:
+def normalise(
+    url: str, *, reserved: Sequence[str] = RESERVED_PARAMETERS, max_chars: int = MAX_URL_CHARS
+) -> Destination:
     """Parse a URL into its normal form, which has no parameter in `reserved`.
 
     Raises:
         Invalid: with a `Reason` that says what is wrong with it.
     """
-    _check_characters(url)
+    _check_characters(url, max_chars=max_chars)
     match = _SCHEME.match(url)
     if match is None:
         raise _invalid("destination_scheme", "a destination starts with http:// or https://")
@@ -119,8 +121,8 @@ def normalise(url: str, *, reserved: Sequence[str] = RESERVED_PARAMETERS) -> Des
         fragment=_encode(fragment, _QUERY_SAFE),
     )
     _check_reserved(destination.query, reserved=reserved)
-    if len(destination.url) > MAX_URL_CHARS:
-        raise _invalid("destination_too_long", f"a destination has at most {MAX_URL_CHARS} characters")
+    if len(destination.url) > max_chars:
+        raise _invalid("destination_too_long", f"a destination has at most {max_chars} characters")
     return destination
 
 
@@ -231,9 +233,9 @@ def _invalid(reason: Reason, detail: str) -> Invalid:
     return Invalid(reason, detail)
 
 
-def _check_characters(url: str) -> None:
-    if len(url) > MAX_URL_CHARS:
-        raise _invalid("destination_too_long", f"a destination has at most {MAX_URL_CHARS} characters")
+def _check_characters(url: str, *, max_chars: int) -> None:
+    if len(url) > max_chars:
+        raise _invalid("destination_too_long", f"a destination has at most {max_chars} characters")
     if "\\" in url:
         raise _invalid("destination_backslash", "browsers read a backslash as a slash: write a slash or %5C")
     if not url.isprintable() or any(c.isspace() for c in url):

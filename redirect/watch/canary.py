@@ -54,7 +54,8 @@ Outcome = Literal["reached", "not_answered", "not_redirected", "touch_refused", 
 REQUEST_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.25
 #: Canaries of a round follow each other at this pace: they are visitors, not a load test.
-_PACE_S: Final = 0.02
+_PACE_S: Final = 0.05
+_STEPS: Final = ("click", "touch")
 _FOUND: Final = """
 SELECT lower(hex(click_id)) AS id, groupUniqArray(step) AS steps
 FROM canary
@@ -120,22 +121,21 @@ class Canaries:
     def tick(self, now: int) -> None:
         """One round; nothing where there is no redirect."""
         base = self._entrance()
-        chosen = self._choose(now) if base else []
-        if not chosen:
-            self._note({}, ended=now)
-            return
-        outcomes = self._send_and_wait(base, chosen, now=now)
+        still, chosen = self._choose(now) if base else (set[str](), [])
+        outcomes = self._send_and_wait(base, chosen, now=now) if chosen else {}
         again = [link for link in chosen if outcomes.get(link.link_id, "reached") != "reached"]
         if again and not self._stopping.is_set():
             outcomes |= self._send_and_wait(base, again, now=self._clock())
         if not self._stopping.is_set():
-            self._note(outcomes, ended=self._clock())
-            self._tell(chosen)
+            self._note(outcomes, still=still, ended=self._clock())
+            self._tell(again)
 
-    def _note(self, outcomes: dict[str, Outcome], *, ended: int) -> None:
+    def _note(self, outcomes: dict[str, Outcome], *, still: set[str], ended: int) -> None:
+        """Remember what is lost: from this round, and from earlier ones of `still` that had no turn."""
         for outcome in outcomes.values():
             metrics.CANARIES.labels(outcome).inc()
-        self.lost = {link_id: outcome for link_id, outcome in outcomes.items() if outcome != "reached"}
+        waiting = {each: why for each, why in self.lost.items() if each in still and each not in outcomes}
+        self.lost = waiting | {each: why for each, why in outcomes.items() if why != "reached"}
         metrics.CANARY_LOST.set(len(self.lost))
         metrics.CANARY_ROUND.set(ended / 1000)
 
@@ -145,35 +145,39 @@ class Canaries:
                 log.warning("canary lost", link=link_name(link.definition), outcome=self.lost[link.link_id])
 
     # --- choose ------------------------------------------------------------------------------------------------------------------
-    def _choose(self, now: int) -> list[Link]:
-        """Links that are lost, then the next ones in turn."""
+    def _choose(self, now: int) -> tuple[set[str], list[Link]]:
+        """(lost links that could still carry a canary, this round's links): lost ones take half of the places at most."""
         with self._engine.connect() as connection:
             query = select(links).where(links.c.disabled.is_(False))
-            lost = connection.execute(query.where(links.c.link_id.in_(self.lost))).all() if self.lost else []
-            ordered = query.order_by(links.c.slug, links.c.domain).limit(self._config.canary_links)
-            following = connection.execute(
-                ordered.where(tuple_(links.c.slug, links.c.domain) > tuple_(*self._after))
-            ).all()
-            if len(following) < self._config.canary_links:
-                following = [*following, *connection.execute(ordered).all()]
-        found = {row.link_id: to_link(row) for row in [*lost, *following][: self._config.canary_links]}
-        if following:
-            last = following[min(self._config.canary_links, len(following)) - 1]
-            self._after = (last.slug, last.domain)
-        return [link for link in found.values() if may_carry(link.definition, now=now)]
+            lost_rows = connection.execute(query.where(links.c.link_id.in_(list(self.lost)))).all() if self.lost else []
+            lost = {row.link_id: link for row in lost_rows if may_carry((link := to_link(row)).definition, now=now)}
+            first = [lost[each] for each in self.lost if each in lost][: max(self._config.canary_links // 2, 1)]
+            room = self._config.canary_links - len(first)
+            ordered = query.order_by(links.c.slug, links.c.domain)
+            here = tuple_(links.c.slug, links.c.domain) > tuple_(*self._after)
+            rows = [*connection.execute(ordered.where(here).limit(room))]
+            rows += [*connection.execute(ordered.limit(room - len(rows)))] if len(rows) < room else []
+        if rows:
+            self._after = (rows[-1].slug, rows[-1].domain)
+        following = [link for link in map(to_link, rows) if may_carry(link.definition, now=now)]
+        chosen = {link.link_id: link for link in [*first, *following]}
+        return set(lost), list(chosen.values())
 
     # --- send --------------------------------------------------------------------------------------------------------------------
     def _send_and_wait(self, base: str, chosen: Sequence[Link], *, now: int) -> dict[str, Outcome]:
+        flight = _Flight(lambda click_ids: self._found(click_ids, since=now - MINUTE_MS))
         local = urlsplit(base).hostname in ("127.0.0.1", "::1")
         # On loopback no certificate can name the address; what goes there does not leave this machine.
         with httpx.Client(base_url=base, verify=not local, trust_env=False, timeout=REQUEST_TIMEOUT_S) as client:
-            sent = []
             for link in chosen:
-                sent.append(self._send(client, link))
+                flight.add(self._send(client, link))
+                flight.look()
                 if self._pause(_PACE_S):
                     break
-        outcomes = {each.link_id: each.outcome for each in sent if each.outcome is not None}
-        return outcomes | self._wait([each for each in sent if each.outcome is None], since=now - MINUTE_MS)
+        deadline = time.monotonic() + self._config.canary_timeout_s
+        while flight.waiting and time.monotonic() < deadline and not self._pause(_POLL_S):
+            flight.look()
+        return flight.outcomes()
 
     def _send(self, client: httpx.Client, link: Link) -> Sent:
         started = time.monotonic()
@@ -206,18 +210,7 @@ class Canaries:
         host = definition.domain or self._host
         return {**headers, "Host": host} if host else headers
 
-    # --- wait --------------------------------------------------------------------------------------------------------------------
-    def _wait(self, sent: Sequence[Sent], *, since: int) -> dict[str, Outcome]:
-        """Ask the store until it has all of them or the time is over."""
-        waiting = {each.click_id: each for each in sent}
-        steps: dict[str, set[str]] = {}
-        deadline = time.monotonic() + self._config.canary_timeout_s
-        while waiting and time.monotonic() < deadline and not self._pause(_POLL_S):
-            steps |= self._found(list(waiting), since=since)
-            for click_id in [each for each in waiting if len(steps.get(each, ())) == 2]:
-                metrics.CANARY_SECONDS.observe(time.monotonic() - waiting.pop(click_id).at)
-        return {each.link_id: self._outcome(steps.get(each.click_id, set())) for each in sent}
-
+    # --- wait ------------------------------------------------------------------------------------------------------------------
     def _found(self, click_ids: list[str], *, since: int) -> dict[str, set[str]]:
         try:
             rows = self._store.rows(_FOUND, {"since": since, "ids": click_ids})
@@ -227,7 +220,36 @@ class Canaries:
             return {}
         return {str(row["id"]): {str(step) for step in _listed(row["steps"])} for row in rows}
 
-    def _outcome(self, steps: set[str]) -> Outcome:
+
+class _Flight:
+    """The canaries of one round, from the redirect to the store."""
+
+    def __init__(self, found: Callable[[list[str]], dict[str, set[str]]]) -> None:
+        self.waiting: dict[str, Sent] = {}
+        self._found = found
+        self._sent: list[Sent] = []
+        self._steps: dict[str, set[str]] = {}
+        self._looked = 0.0
+
+    def add(self, sent: Sent) -> None:
+        self._sent.append(sent)
+        if sent.outcome is None:
+            self.waiting[sent.click_id] = sent
+
+    def look(self) -> None:
+        """Ask the store for those that are not home, but not too often."""
+        if not self.waiting or time.monotonic() - self._looked < _POLL_S / 2:
+            return
+        self._looked = time.monotonic()
+        self._steps |= self._found(list(self.waiting))
+        for click_id in [each for each in self.waiting if len(self._steps.get(each, ())) == len(_STEPS)]:
+            metrics.CANARY_SECONDS.observe(time.monotonic() - self.waiting.pop(click_id).at)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        return {sent.link_id: sent.outcome or self._outcome(sent.click_id) for sent in self._sent}
+
+    def _outcome(self, click_id: str) -> Outcome:
+        steps = self._steps.get(click_id, set())
         return "click_missing" if "click" not in steps else "touch_missing" if "touch" not in steps else "reached"
 
 

@@ -23,7 +23,7 @@ class WatchConfig(Section):
     slow_s: float = Field(3.0, gt=0, description="A first byte later than this is a finding.")
     certificate_days: float = Field(14.0, ge=0, description="A certificate that ends sooner is a finding.")
     canary_interval_s: float = Field(300.0, ge=0, description="Canary clicks are sent this often; 0 = never.")
-    canary_links: int = Field(100, ge=1, le=10_000, description="Links per round of canaries; more take turns.")
+    canary_links: int = Field(100, ge=1, le=1_000, description="Links per round of canaries; more take turns.")
     canary_timeout_s: float = Field(
         30.0, gt=0, le=300, description="A canary that is not in the store by then is lost."
     )

@@ -16,6 +16,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Literal
 from urllib.parse import quote, urljoin
 
@@ -29,6 +31,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: (host, port) -> addresses as text, in the order in which to try them. Raises OSError when there is none.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
+#: Other people's redirects are longer than our destinations, and ours grow by `ct_click`.
+MAX_HOP_CHARS: Final = 8_192
+#: A thread for each look there may be: a name server that hangs must not keep other names waiting. Not the event loop's own threads,
+#: for which a round would wait at its end.
+_RESOLVING: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="watch-resolve")
 #: What an exact entry may open besides public addresses. Link-local ones are not among them: clouds hand out credentials there.
 _OWN_NETWORKS: Final = tuple(
     ipaddress.ip_network(network)
@@ -60,7 +67,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """The addresses that this machine's resolver gives, IPv4 first: a broken IPv6 route is not the destination's fault."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_RESOLVING, look_up)
     ordered = sorted(found, key=lambda each: each[0] != socket.AF_INET)
     return list(dict.fromkeys(str(each[4][0]) for each in ordered))
 
@@ -114,7 +122,7 @@ def parse_hop(url: str) -> Destination:
         HopRefused: `hop_malformed`, with what `redirect.destinations` says of it.
     """
     try:
-        return normalise(url, reserved=())
+        return normalise(url, reserved=(), max_chars=MAX_HOP_CHARS)
     except Invalid as error:
         raise _refused("hop_malformed", f"{url[:200]!r}: {error.detail}") from None
 

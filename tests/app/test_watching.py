@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
+from click.testing import Result
+from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from app.cli.links import app
+from app.parts import Base
+from app.settings import Settings
+from app.watching import Watching
+from core.clock import now_ms
+from core.errors import Conflict
+from redirect.counters import Counters
+from redirect.destinations import normalise
 from tests.alerts.receiver import Receiver
 
 from .running_system import System, eventually, running
@@ -59,11 +69,8 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-def links_check(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli.main", "links", "check", *arguments],
-        env=system.environ, capture_output=True, text=True, timeout=90,
-    )  # fmt: skip
+def links_check(system: System, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["check", *arguments, "--url", system.url("monitor"), "--key", system.key])
 
 
 def metric(system: System, name: str) -> float:
@@ -97,21 +104,78 @@ def test_a_page_that_dies_is_found_told_and_found_again(tmp_path: Path, page: Pa
                 lambda: client.get("/api/v1/destinations?state=ok").json()["destinations"], within_s=30, what="look"
             )
         listed = links_check(system)
-        assert (listed.returncode, f"ok: {body['destination']}" in listed.stdout) == (0, True), listed.stderr
+        assert (listed.exit_code, f"ok: {body['destination']}" in listed.stdout) == (0, True), listed.output
         assert all("clicktrace-watch/" in agent for agent in page.agents)
 
         page.status = 500
         failing = links_check(system, "spring")
-        assert failing.returncode == 1
+        assert failing.exit_code == 1
         assert "http_error" in failing.stdout
         refused = links_check(system, "spring", "--accept")
-        assert (refused.returncode, "failing" in refused.stderr) == (1, True)
+        assert isinstance(refused.exception, Conflict)
         eventually(lambda: receiver.alerts("DestinationFailing", "firing"), within_s=60, what="alert")
 
         page.status = 200
         eventually(lambda: receiver.alerts("DestinationFailing", "resolved"), within_s=60, what="its end")
         history = links_check(system, "spring", "--history")
         assert "http_error" in history.stdout
-        [counts] = system.select("SELECT (SELECT count() FROM click) AS clicks, (SELECT count() FROM touch) AS touches")
-        assert {int(count) for count in counts.values()} == {0}
+        [counts] = system.select(
+            "SELECT (SELECT count() FROM click) AS clicks, (SELECT count() FROM touch) AS touches,"
+            " (SELECT count() FROM check WHERE state = 'failing') > 0 AS failed"
+        )
+        assert {name: int(count) for name, count in counts.items()} == {"clicks": 0, "touches": 0, "failed": 1}
         assert system.stop() == 0, system.tail()
+
+
+@pytest.fixture
+def watching(tmp_path: Path, control: Engine) -> Callable[..., Watching]:
+    def build(**redirect: Any) -> Watching:
+        settings = Settings.model_validate({"data_dir": tmp_path, "redirect": redirect})
+        base = SimpleNamespace(
+            settings=settings,
+            control=control,
+            journal=None,
+            store=None,
+            clock=now_ms,
+            authorize=lambda _scope: lambda: None,
+        )
+        return Watching(cast(Base, base))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("redirect", "entrance"),
+    [
+        ({"port": 8081}, "http://127.0.0.1:8081"),
+        ({"port": 8081, "host": "::1"}, "http://[::1]:8081"),
+        ({"port": 8081, "tls_cert": "c.pem", "tls_key": "k.pem"}, "https://127.0.0.1:8081"),
+        ({"port": 8081, "watch": {"canary_url": "https://go.example/"}}, "https://go.example"),
+    ],
+)
+def test_canaries_enter_where_people_do(
+    tmp_path: Path, watching: Callable[..., Watching], redirect: dict[str, Any], entrance: str
+) -> None:
+    Counters(tmp_path, index=0)  # a worker lives in this data directory
+    assert watching(**redirect)._entrance() == entrance
+
+
+def test_without_a_worker_on_this_machine_there_is_no_way_in(watching: Callable[..., Watching]) -> None:
+    assert watching()._entrance() == ""
+
+
+def test_visits_of_our_own_short_links_are_marked_and_others_are_not(watching: Callable[..., Watching]) -> None:
+    built = watching(public_url="https://go.example", domains=["go.brand.example"])
+    for url, marked in (
+        ("https://go.example/a", True),
+        ("https://go.brand.example/a", True),
+        ("https://go.example:8443/a", False),
+        ("https://shop.example/a", False),
+    ):
+        assert bool(built._headers_for(normalise(url))) is marked, url
+
+
+def test_a_watch_that_is_switched_off_runs_nothing(watching: Callable[..., Watching]) -> None:
+    assert [name for name, _, _ in watching().rounds()] == ["watch", "canary"]
+    assert [name for name, _, _ in watching(watch={"canary_interval_s": 0}).rounds()] == ["watch"]
+    assert list(watching(watch={"enabled": False}).rounds()) == []

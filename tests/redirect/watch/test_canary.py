@@ -160,8 +160,13 @@ def test_links_take_turns_and_what_was_lost_comes_first(start_worker: Callable[.
         return [line["slug"] for line in worker.lines("canary")[before:] if line["step"] == "click"]
 
     assert [slugs(), slugs(), slugs(), slugs()] == [["l0", "l1"], ["l2", "l3"], ["l4", "l0"], ["l1", "l2"]]
-    sender.lost = {worker.links.find("l4").link_id: "click_missing"}
-    assert slugs() == ["l4", "l3"]
+    lost = {slug: worker.links.find(slug).link_id for slug in ("l0", "l4")}
+    sender.lost = dict.fromkeys(lost.values(), "click_missing")
+    assert slugs() == ["l0", "l3"], "what is lost leaves half of the places to the others"
+    assert list(sender.lost) == [lost["l4"]], "and what had no turn is not forgotten"
+    worker.links.disable(lost["l4"], author="t")
+    slugs()
+    assert sender.lost == {}, "a link that was switched off has nothing to lose"
 
 
 def test_without_a_redirect_nothing_is_sent_and_nothing_is_lost(start_worker: Callable[..., ThreadWorker]) -> None:

@@ -74,6 +74,10 @@ def test_the_visit_says_who_it_is_and_brings_nothing_else(shop: Shop, monkeypatc
     assert not {"cookie", "authorization", "referer", "proxy-authorization"} & set(headers)
 
 
+def test_a_long_destination_is_no_longer_too_long_because_of_its_click_id(shop: Shop) -> None:
+    assert local(shop, "/p?x=" + "y" * 2_000).http_status == 200
+
+
 def test_redirects_are_followed_and_counted(shop: Shop) -> None:
     shop.redirect("/p", "/q", status=301)
     shop.redirect("/q", f"http://127.0.0.1:{shop.port}/end", status=308)
