@@ -94,7 +94,8 @@ def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Paramet
             if use == _OURS or (use == _PERSONAL and not pass_personal):
                 continue
         # A server reads `a%62` and `ab` as one name: the link's own value must win in any spelling.
-        if name and (percent_decode(name) if b"%" in name else name) not in own:
+        # What has no name is noise, unless a platform ID may stand behind its "?": the page derives from it, too.
+        if (name or b"?" in value) and (percent_decode(name) if b"%" in name else name) not in own:
             kept.append(pair)
     found.passed = b"&".join(kept)
     if b"?" in found.passed:
