@@ -14,7 +14,7 @@ from alerts.api import Desk, build_approval_router
 from alerts.api import build_router as build_actions_router
 from alerts.pipeline import Alerts
 from app.leadership import Leadership, installation_name
-from app.parts import Base, Shipping
+from app.parts import Base, Shipping, link_store
 from app.settings import Settings
 from app.watching import Watching
 from core.clock import Clock
@@ -25,11 +25,13 @@ from correlator.api import build_router as build_reports_router
 from correlator.detection.config import DetectionConfig
 from correlator.detection.engine import Detection
 from correlator.engine import Correlator
+from redirect.links.preparation import prepare_stale
 
 log = structlog.get_logger(__name__)
 
 LEADER_ROLE = "conclusions"
 HEARTBEAT_TIMEOUT_S = 5.0
+DAY_S = 86_400
 
 
 class Conclusions:
@@ -73,12 +75,19 @@ class Conclusions:
             shipped_through=shipping.shipper.shipped_through,
         )
         self.watching = Watching(base)
+        allowed = link_store(base).allowed
         self._heartbeat = Heartbeat(settings.monitor.heartbeat_url)
         alerts_interval_s = settings.alerts.interval / 1000
         self._alerts_loop = self._leading("alerts", self.alerts.tick, interval_s=alerts_interval_s, clock=clock)
         self.loops = [
             self._leading("correlator", self._correlate, interval_s=settings.correlator.tick_interval_s, clock=clock),
             self._alerts_loop,
+            self._leading(
+                "link-preparation",
+                lambda _now: prepare_stale(base.control, allowed=allowed),
+                interval_s=DAY_S,
+                clock=clock,
+            ),
             *(
                 self._leading(name, work, interval_s=interval_s, clock=clock)
                 for name, work, interval_s in self.watching.rounds()

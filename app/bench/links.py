@@ -27,7 +27,7 @@ from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 
 _STRIDE = 5000
-_SAMPLES = 1_000_000
+_MAX_SAMPLES = 1_000_000
 _CHANGES = 5
 #: Prime, so that neighbours in popularity lie far apart in the database.
 _SCATTER = 611_953
@@ -127,8 +127,12 @@ def _slug(number: int) -> str:
 
 def _draw(path: Path, *, links: int) -> None:
     weights = list(accumulate(1 / rank for rank in range(1, links + 1)))
-    ranks = Random(1).choices(range(links), cum_weights=weights, k=_SAMPLES)
+    ranks = Random(1).choices(range(links), cum_weights=weights, k=_samples(links))
     path.write_text("\n".join(_slug(rank * _SCATTER % links) for rank in ranks) + "\n")
+
+
+def _samples(links: int) -> int:
+    return min(100 * links, _MAX_SAMPLES)
 
 
 # --- a worker and its figures -------------------------------------------------------------------------------------------------
@@ -142,7 +146,7 @@ def _start(side: Side, running: ExitStack) -> None:
 
 def _hit(side: Side, *, seconds: int, connections: int, turn: int) -> Round:
     script = side.data_dir / "hit.lua"
-    script.write_text(_SCRIPT.format(slugs=side.data_dir / "slugs", start=Random(turn).randrange(_SAMPLES)))
+    script.write_text(_SCRIPT.format(slugs=side.data_dir / "slugs", start=Random(turn).randrange(_samples(side.links))))
     url = f"http://127.0.0.1:{side.port}/"
     return run_wrk(["-s", str(script), url], pid=side.pid, seconds=seconds, connections=connections)
 

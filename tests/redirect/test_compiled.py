@@ -7,11 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Engine, select, update
 
+from core.control.tables import links
 from redirect.compiled import FORMAT, REVISION, Loader, compile_link
 from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkDefinition
+from redirect.links.preparation import prepare_stale
 from redirect.links.routing import Rule, Variant, When
+from redirect.links.store import LinkStore, to_link
 from redirect.live_link import to_live
 
 ALLOWED = AllowList(["shop.example", "*.shop.example", "127.0.0.1:9000"])
@@ -62,6 +66,11 @@ def test_a_place_that_the_allow_list_no_longer_contains_is_not_believed(fields: 
     assert Loader(AllowList(["other.example"])).load_compiled(compiled, version=3) is None
 
 
+def test_a_place_that_became_the_redirects_own_is_not_believed() -> None:
+    compiled = compile_link(stored(), allowed=ALLOWED)
+    assert Loader(AllowList(["shop.example"], own=["shop.example"])).load_compiled(compiled, version=3) is None
+
+
 @pytest.mark.parametrize(
     "location",
     [
@@ -98,3 +107,22 @@ def test_whoever_prepares_links_differently_raises_the_revision() -> None:
     """What `to_live` makes of known definitions; when it changes on purpose, raise REVISION and put the new value here."""
     made = b"\n".join(msgspec.json.encode(to_live(stored(**fields), allowed=ALLOWED)) for fields in PLAIN)
     assert (REVISION, blake2b(made, digest_size=8).hexdigest()) == (1, "127741fc3430e2cd")
+
+
+def test_links_from_before_an_upgrade_are_prepared_once_without_being_changed(control: Engine) -> None:
+    store = LinkStore(control, allowed_destinations=["shop.example"])
+    store.save(new=[stored(slug=f"s{n}").definition for n in range(1100)], author="t")
+    routed = store.add(stored(slug="routed", max_clicks=5).definition, author="t")
+    with control.begin() as connection:
+        connection.execute(update(links).values(compiled=None))
+        connection.execute(update(links).where(links.c.slug == "s7").values(compiled=b"87654321 of before"))
+        before = connection.execute(select(links.c.link_id, links.c.version, links.c.change)).all()
+    assert prepare_stale(control, allowed=ALLOWED) == 1100
+    assert prepare_stale(control, allowed=ALLOWED) == 0
+    with control.connect() as connection:
+        assert connection.execute(select(links.c.link_id, links.c.version, links.c.change)).all() == before
+        rows = connection.execute(select(links)).all()
+    loader = Loader(ALLOWED)
+    for row in rows:
+        live = loader.load_compiled(row.compiled, version=row.version)
+        assert live == (None if row.link_id == routed.link_id else to_live(to_link(row), allowed=ALLOWED))
