@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._closing, self._at_rest = True, False
         if self._parser is not None:
             self._parser.forget()
+            self._parser = None
 
     def data_received(self, data: bytes) -> None:
         """Step 1 of the tick: a plain request is answered at once, anything else goes through the parser."""

@@ -6,6 +6,7 @@ does not end in `chunked`, obsolete folding, white space before a colon and a ba
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,6 +18,8 @@ from redirect import reasons
 from redirect import request as fields
 from redirect.request import EMPTY_FIELDS, SLOT_OF, Request, slot_of
 
+#: A Host header as RFC 3986 §3.2 spells it: no user, no path, no list.
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _SINGLE_HEADERS: Final = frozenset((fields.HOST, fields.ORIGIN, fields.USER_AGENT))
 
 
@@ -81,7 +84,7 @@ class Parser:
             self._check_size()
 
     def forget(self) -> None:
-        """llhttp holds bound methods of ours: without this the pair would wait for the cycle collector."""
+        """llhttp holds bound methods of ours, and we one of the connection's: all would wait for the cycle collector."""
         self._parser = None
 
     def _check_size(self) -> None:
@@ -117,6 +120,9 @@ class Parser:
         slot = SLOT_OF.get(name)
         if slot is None:
             slot = slot_of(name)
+            # Of the codings only this one frames a message; another one before it we could not undo.
+            if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
+                raise RequestError(400, reasons.MALFORMED)
         if slot:
             held = self.request.fields
             if held[slot]:
@@ -138,10 +144,17 @@ class Parser:
     def on_message_complete(self) -> None:
         self.in_request = False
         self._fed = 0
-        if not self.request.fields[fields.HOST] and self._parser.get_http_version() != "1.0":
+        version, host = self._parser.get_http_version(), self.request.fields[fields.HOST]
+        old = version == "1.0"
+        if not (old or version == "1.1") or not (host or old) or (host and not is_host(host)):
             raise RequestError(400, reasons.MALFORMED)
-        self.request.keep_alive = self._parser.should_keep_alive()
+        # Nobody speaks 1.0 to keep a connection; proxies that do get the length of an answer wrong more often than not.
+        self.request.keep_alive = self._parser.should_keep_alive() and not old
         self._take(self.request)
+
+
+def is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 def _combine(slot: int, first: bytes, second: bytes) -> bytes:

@@ -16,6 +16,7 @@ import re
 from typing import Any, Final
 
 from redirect import request as fields
+from redirect.parser import is_host
 from redirect.request import EMPTY_FIELDS, SLOT_OF, Request, slot_of
 
 _TARGET: Final = bytes(range(0x61, 0x7B)) + bytes(range(0x41, 0x5B)) + b"0123456789-._~!$&'()*+,;=:@/?%"
@@ -93,7 +94,7 @@ def _read_line(line: bytes) -> tuple[int, bytes] | None:
             slot = _CONNECTION.get(value.lower())
         if slot is None or lower in _FRAMING:
             return None
-    elif slot == fields.EXPECT or not value:
+    elif slot == fields.EXPECT or not value or (slot == fields.HOST and not is_host(value)):
         return None
     found = (slot, value)
     if slot not in _PERSONAL and len(line) <= _MAX_REMEMBERED:

@@ -177,7 +177,7 @@ class ProcessWorker(Running):
         self.process.start()
         self._processes.append(self.process)
         # The socket listens already, so the first answer marks the worker's readiness.
-        assert self.get("/healthz").status == 200
+        assert self.connect(timeout_s=20).get("/healthz").status == 200
 
     def signal(self, number: int) -> None:
         assert self.process.pid is not None

@@ -22,7 +22,7 @@ PIECES = [
     b"Content-Length: 4\r\n", b"Content-Length: 0\r\n", b"content-length : 4\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: xchunked\r\n",
     b"Transfer-Encoding:\r\n chunked\r\n", b"\r\n folded", b"Connection: close\r\n", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"Connection: close, x\r\n",
     b"Expect: 100-continue\r\n", b"Cookie: c=d\r\n", b"User-Agent: two\r\n", b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n", b"0\r\n\r\n", b"POST", b"HTTP/1.0",
-    b"HTTP/1.1", b" HTTP/1.1", b"GET ", b"#", b"%00", b"//", b"Sec-GPC: 1\r\n", b"X-Empty: \r\n", b"abcd",
+    b"HTTP/1.1", b" HTTP/1.1", b"GET ", b"#", b"%00", b"//", b"Sec-GPC: 1\r\n", b"X-Empty: \r\n", b"abcd", b"@", b"user@", b"[::1]", b"/",
 ]  # fmt: skip
 
 Read = tuple[bytes, bytes, list[bytes], bool, bytes]

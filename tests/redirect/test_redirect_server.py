@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import trustme
 
 from redirect.counters import read_all
 
@@ -261,48 +258,6 @@ def test_an_idle_connection_is_closed(start_worker: Start) -> None:
     started = time.monotonic()
     assert client.at_end()
     assert 0.9 < time.monotonic() - started < 4
-
-
-# --- TLS ----------------------------------------------------------------------------------------------------------------------
-
-
-def write_certificate(authority: trustme.CA, folder: Path, *, serial_of: str) -> int:
-    issued = authority.issue_cert("localhost", common_name=serial_of)
-    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    return 0
-
-
-def tls_client(worker: ThreadWorker, authority: trustme.CA) -> tuple[Client, bytes]:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    raw = socket.create_connection(("127.0.0.1", worker.port), timeout=5)
-    secure = context.wrap_socket(raw, server_hostname="localhost")
-    certificate = secure.getpeercert(binary_form=True)
-    assert certificate
-    return Client(secure), certificate
-
-
-def test_https_is_spoken_and_the_certificate_reloaded_without_a_restart(start_worker: Start, tmp_path: Path) -> None:
-    authority = trustme.CA()
-    write_certificate(authority, tmp_path, serial_of="first")
-    worker = start_worker(link(), tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
-    client, before = tls_client(worker, authority)
-    assert client.get("/spring").headers["set-cookie"].endswith("; Secure")
-    write_certificate(authority, tmp_path, serial_of="second")
-
-    def changed() -> bool:
-        fresh, certificate = tls_client(worker, authority)
-        status = fresh.get("/spring").status
-        fresh.sock.close()
-        return status == 302 and certificate != before
-
-    eventually(changed)
-    assert client.get("/spring").status == 302, "open connections live on"
-    (tmp_path / "key.pem").write_text("no key")
-    time.sleep(1.5)
-    assert changed(), "a broken file leaves the last good certificate in use"
-    client.sock.close()
 
 
 # --- the end of a worker ------------------------------------------------------------------------------------------------------

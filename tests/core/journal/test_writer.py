@@ -137,6 +137,48 @@ def test_dirty_data_is_synced_within_the_interval(journal_dir: Path, monkeypatch
     assert len(synced) < 20  # and one fsync is shared by the lines of an interval
 
 
+def test_a_commit_returns_after_an_fsync_that_began_after_the_write(
+    journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the sync thread took the lines first and is still busy with them."""
+    entered, go_on = threading.Event(), threading.Event()
+    finished: list[str] = []
+    real = os.fdatasync
+
+    def slow(fd: int) -> None:
+        entered.set()
+        assert go_on.wait(10)
+        real(fd)
+        finished.append("fdatasync")
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    journal.append(click(1))
+    assert entered.wait(5), "the sync thread has the line"
+    committed: list[bool] = []
+    committing = threading.Thread(target=lambda: committed.append(journal.commit()))
+    committing.start()
+    committing.join(0.2)
+    assert committed == []
+    go_on.set()
+    committing.join(10)
+    assert committed == [True]
+    assert finished == ["fdatasync"]
+
+
+def test_a_commit_says_when_an_fsync_failed_even_that_of_the_sync_thread(
+    journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", broken)
+        journal.append(click(1))
+        assert not journal.commit()
+    journal.append(click(2))
+    assert journal.commit()
+
+
 def test_an_interval_of_zero_answers_after_fsync(journal_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     real = os.fdatasync
