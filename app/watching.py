@@ -13,7 +13,7 @@ from redirect.destinations import AllowList, Destination
 from redirect.privacy import Networks
 from redirect.salts import Salts
 from redirect.watch.api import build_router
-from redirect.watch.canary import Canaries
+from redirect.watch.canary import TICK_S, Canaries
 from redirect.watch.check import Observation
 from redirect.watch.guard import Guard
 from redirect.watch.prober import Prober
@@ -55,7 +55,7 @@ class Watching:
         if config.enabled:
             yield "watch", self.prober.tick, PROBE_INTERVAL_S
         if config.enabled and config.canary_interval_s:
-            yield "canary", self.canaries.tick, config.canary_interval_s
+            yield "canary", self.canaries.tick, min(config.canary_interval_s, TICK_S)
 
     def stop(self) -> None:
         """End what is under way; may be called twice."""

@@ -2,11 +2,13 @@
 
 One round, in the order it happens:
 
-1. choose links: those whose last canary was lost, then the next ones by slug, in turn,
+1. choose links: those whose last canary was lost, then, when a round is due, the next ones by slug, in turn,
 2. click: GET the short link with the mark of a canary, take `ct_click` from its Location,
 3. touch: POST a page view with that click ID to `/ct/e`, as the snippet on the page would,
 4. wait until the store has both, at most `canary_timeout_s`,
-5. once more for whatever was lost: a restart of a worker is no loss.
+5. once more for whatever was lost, after `retry_s`: a restart of a worker is no loss.
+
+While a link is lost, its canary comes every minute, so that the end of it is seen soon.
 
 The destination itself is not visited: that is the prober's part (`redirect.watch.prober`).
 
@@ -56,6 +58,9 @@ _POLL_S: Final = 0.25
 #: Canaries of a round follow each other at this pace: they are visitors, not a load test.
 _PACE_S: Final = 0.05
 _STEPS: Final = ("click", "touch")
+#: `tick` is called this often at least; a round that is due a moment later is done now.
+TICK_S: Final = 60.0
+_EARLY_MS: Final = 1_000
 _FOUND: Final = """
 SELECT lower(hex(click_id)) AS id, groupUniqArray(step) AS steps
 FROM canary
@@ -111,6 +116,7 @@ class Canaries:
         self._clock = clock
         self._salts = Salts(engine)
         self._after = ("", "")
+        self._round_at = 0
         self._stopping = Event()
         self._pause = pause or self._stopping.wait
 
@@ -119,12 +125,16 @@ class Canaries:
         self._stopping.set()
 
     def tick(self, now: int) -> None:
-        """One round; nothing where there is no redirect."""
+        """One round, if one is due or a link is lost; nothing where there is no redirect."""
+        due = now - self._round_at >= round(self._config.canary_interval_s * 1000) - _EARLY_MS
+        if not due and not self.lost:
+            return
+        self._round_at = now if due else self._round_at
         base = self._entrance()
-        still, chosen = self._choose(now) if base else (set[str](), [])
+        still, chosen = self._choose(now, more=due) if base else (set[str](), [])
         outcomes = self._send_and_wait(base, chosen, now=now) if chosen else {}
         again = [link for link in chosen if outcomes.get(link.link_id, "reached") != "reached"]
-        if again and not self._stopping.is_set():
+        if again and not self._pause(self._config.retry_s):
             outcomes |= self._send_and_wait(base, again, now=self._clock())
         if not self._stopping.is_set():
             self._note(outcomes, still=still, ended=self._clock())
@@ -145,14 +155,18 @@ class Canaries:
                 log.warning("canary lost", link=link_name(link.definition), outcome=self.lost[link.link_id])
 
     # --- choose ------------------------------------------------------------------------------------------------------------------
-    def _choose(self, now: int) -> tuple[set[str], list[Link]]:
-        """(lost links that could still carry a canary, this round's links): lost ones take half of the places at most."""
+    def _choose(self, now: int, *, more: bool) -> tuple[set[str], list[Link]]:
+        """(lost links that could still carry a canary, this round's links): lost ones take half of the places at most.
+
+        Args:
+            more: not only lost ones.
+        """
         with self._engine.connect() as connection:
             query = select(links).where(links.c.disabled.is_(False))
             lost_rows = connection.execute(query.where(links.c.link_id.in_(list(self.lost)))).all() if self.lost else []
             lost = {row.link_id: link for row in lost_rows if may_carry((link := to_link(row)).definition, now=now)}
             first = [lost[each] for each in self.lost if each in lost][: max(self._config.canary_links // 2, 1)]
-            room = self._config.canary_links - len(first)
+            room = self._config.canary_links - len(first) if more else 0
             ordered = query.order_by(links.c.slug, links.c.domain)
             here = tuple_(links.c.slug, links.c.domain) > tuple_(*self._after)
             rows = [*connection.execute(ordered.where(here).limit(room))]

@@ -13,7 +13,9 @@ class WatchConfig(Section):
     enabled: bool = Field(True, description="Check destinations; false also stops the canaries.")
     interval_s: float = Field(600.0, ge=10, le=28_800, description="Every destination is looked at once per this span.")
     timeout_s: float = Field(10.0, gt=0, le=60, description="One look, redirects included, ends by then.")
-    retry_s: float = Field(5.0, ge=0, le=60, description="What a look found is confirmed by a second one after this.")
+    retry_s: float = Field(
+        5.0, ge=0, le=60, description="What a look or a canary found is confirmed by a second one after this."
+    )
     concurrency: int = Field(4, ge=1, le=64, description="Looks under way at once; never two at one host.")
     host_pause_s: float = Field(1.0, ge=0, description="Between two looks at one host.")
     max_destinations: int = Field(

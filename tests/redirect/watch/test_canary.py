@@ -53,7 +53,7 @@ def canaries(worker: ThreadWorker | ProcessWorker, store: Any, **settings: Any) 
         worker.control,
         store,
         entrance=lambda: f"http://127.0.0.1:{worker.port}",
-        config=WatchConfig(**{"canary_timeout_s": 0.3, **settings}),
+        config=WatchConfig(**{"canary_timeout_s": 0.3, "retry_s": 0.0, **settings}),
         host="go.example",
     )
 
@@ -103,7 +103,10 @@ def test_a_canary_of_every_link_reaches_the_store_and_its_time_is_measured(
 def test_a_redirect_that_does_not_answer_loses_the_canary(start_worker: Callable[..., ThreadWorker]) -> None:
     worker = start_worker(link())
     sender = Canaries(
-        worker.control, Whole(), entrance=lambda: "http://127.0.0.1:9", config=WatchConfig(canary_timeout_s=0.3)
+        worker.control,
+        Whole(),
+        entrance=lambda: "http://127.0.0.1:9",
+        config=WatchConfig(canary_timeout_s=0.3, retry_s=0),
     )
     sender.tick(now_ms())
     assert set(sender.lost.values()) == {"not_answered"}
@@ -122,7 +125,7 @@ def test_a_touch_that_is_refused_is_named(start_worker: Callable[..., ThreadWork
         worker.control,
         Whole(),
         entrance=lambda: f"http://127.0.0.1:{shop.port}",
-        config=WatchConfig(canary_timeout_s=0.3),
+        config=WatchConfig(canary_timeout_s=0.3, retry_s=0),
     )
     sender.tick(now_ms())
     assert set(sender.lost.values()) == {"touch_refused"}
@@ -154,9 +157,13 @@ def test_links_take_turns_and_what_was_lost_comes_first(start_worker: Callable[.
     worker = start_worker(*(link(f"l{number}") for number in range(5)))
     sender = canaries(worker, Whole(), canary_links=2)
 
-    def slugs() -> list[str]:
+    at = now_ms()
+
+    def slugs(*, after_ms: int = 300_000) -> list[str]:
+        nonlocal at
+        at += after_ms
         before = len(worker.lines("canary"))
-        sender.tick(now_ms())
+        sender.tick(at)
         return [line["slug"] for line in worker.lines("canary")[before:] if line["step"] == "click"]
 
     assert [slugs(), slugs(), slugs(), slugs()] == [["l0", "l1"], ["l2", "l3"], ["l4", "l0"], ["l1", "l2"]]
@@ -164,6 +171,10 @@ def test_links_take_turns_and_what_was_lost_comes_first(start_worker: Callable[.
     sender.lost = dict.fromkeys(lost.values(), "click_missing")
     assert slugs() == ["l0", "l3"], "what is lost leaves half of the places to the others"
     assert list(sender.lost) == [lost["l4"]], "and what had no turn is not forgotten"
+    assert slugs(after_ms=60_000) == ["l4"], "between two rounds it comes alone"
+    assert sender.lost == {}
+    assert slugs(after_ms=60_000) == [], "and then nothing is due"
+    sender.lost = {lost["l4"]: "click_missing"}
     worker.links.disable(lost["l4"], author="t")
     slugs()
     assert sender.lost == {}, "a link that was switched off has nothing to lose"

@@ -11,43 +11,34 @@ import pytest
 from redirect.destinations import AllowList
 from redirect.watch.guard import Guard, HopRefused, Target, may_connect, next_url
 
+from .shop import Names
+
 ALLOWED = AllowList(["*.shop.example", "127.0.0.1:9000", "intern.corp:8080", "[::1]:9000"])
 
 
-class Names:
-    """A name server whose answers the test writes; each name gives its answers in turn, the last one for ever."""
-
-    def __init__(self, **answers: Sequence[Sequence[str]]) -> None:
-        self._answers = {name.replace("_", "."): list(given) for name, given in answers.items()}
-        self.asked: list[str] = []
-
-    async def __call__(self, host: str, _port: int) -> Sequence[str]:
-        self.asked.append(host)
-        given = self._answers.get(host)
-        if given is None:
-            # Addresses need no name server; a name without an entry does not exist.
-            return [str(ipaddress.ip_address(host))]
-        return given.pop(0) if len(given) > 1 else given[0]
+def names(**answers: list[list[str]]) -> Names:
+    """`shop_example` is `shop.example`."""
+    return Names({name.replace("_", "."): given for name, given in answers.items()})
 
 
-def admit(url: str, names: Names | None = None) -> Target:
-    return asyncio.run(Guard(ALLOWED, resolve=names or Names()).admit(url))
+def admit(url: str, server: Names | None = None) -> Target:
+    return asyncio.run(Guard(ALLOWED, resolve=server or Names()).admit(url))
 
 
-def refusal(url: str, names: Names | None = None) -> str:
+def refusal(url: str, server: Names | None = None) -> str:
     with pytest.raises(HopRefused) as caught:
-        admit(url, names)
+        admit(url, server)
     return caught.value.reason
 
 
 def test_a_public_name_leads_to_the_address_that_was_checked() -> None:
-    target = admit("https://Shop.Example/a?b=1", Names(shop_example=[["93.184.215.14"]]))
+    target = admit("https://Shop.Example/a?b=1", names(shop_example=[["93.184.215.14"]]))
     assert target.url_at(target.addresses[0]) == "https://93.184.215.14:443/a?b=1"
     assert target.destination.authority == "shop.example"
 
 
 def test_an_ipv6_address_is_written_as_one() -> None:
-    target = admit("https://shop.example/", Names(shop_example=[["2606:2800:220:1::1"]]))
+    target = admit("https://shop.example/", names(shop_example=[["2606:2800:220:1::1"]]))
     assert target.url_at(target.addresses[0]) == "https://[2606:2800:220:1::1]:443/"
 
 
@@ -83,23 +74,23 @@ def test_an_ipv6_address_is_written_as_one() -> None:
     ],
 )
 def test_a_name_that_resolves_to_a_private_address_is_refused(address: str) -> None:
-    assert refusal("https://shop.example/", Names(shop_example=[[address]])) == "hop_address"
+    assert refusal("https://shop.example/", names(shop_example=[[address]])) == "hop_address"
 
 
 def test_one_private_address_among_public_ones_is_enough_to_refuse() -> None:
-    assert refusal("https://shop.example/", Names(shop_example=[["93.184.215.14", "10.0.0.1"]])) == "hop_address"
+    assert refusal("https://shop.example/", names(shop_example=[["93.184.215.14", "10.0.0.1"]])) == "hop_address"
 
 
 def test_a_nat64_address_of_a_public_server_is_public() -> None:
-    assert admit("https://shop.example/", Names(shop_example=[["64:ff9b::93.184.215.14"]]))
+    assert admit("https://shop.example/", names(shop_example=[["64:ff9b::93.184.215.14"]]))
 
 
 def test_a_name_that_changes_its_answer_is_asked_only_once() -> None:
-    names = Names(shop_example=[["93.184.215.14"], ["127.0.0.1"]])
-    target = admit("http://shop.example/", names)
-    assert names.asked == ["shop.example"]
+    server = names(shop_example=[["93.184.215.14"], ["127.0.0.1"]])
+    target = admit("http://shop.example/", server)
+    assert server.asked == ["shop.example"]
     assert [target.url_at(address) for address in target.addresses] == ["http://93.184.215.14:80/"]
-    assert refusal("http://shop.example/", names) == "hop_address", "and the next hop is checked anew"
+    assert refusal("http://shop.example/", server) == "hop_address", "and the next hop is checked anew"
 
 
 @pytest.mark.parametrize(
@@ -136,14 +127,14 @@ def test_an_address_in_a_redirect_is_checked_like_a_name(url: str) -> None:
     ],
 )
 def test_odd_spellings_are_refused_before_any_name_is_asked(url: str) -> None:
-    names = Names(shop_example=[["93.184.215.14"]])
-    assert refusal(url, names) == "hop_malformed"
-    assert names.asked == []
+    server = names(shop_example=[["93.184.215.14"]])
+    assert refusal(url, server) == "hop_malformed"
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("url", ["https://shop.example:8443/", "http://shop.example:22/", "http://shop.example:443/"])
 def test_other_ports_need_an_exact_entry(url: str) -> None:
-    assert refusal(url, Names(shop_example=[["93.184.215.14"]])) == "hop_port"
+    assert refusal(url, names(shop_example=[["93.184.215.14"]])) == "hop_port"
 
 
 def test_a_name_without_an_address_says_so() -> None:
@@ -162,7 +153,7 @@ def test_a_name_without_an_address_says_so() -> None:
 def test_an_exact_entry_opens_its_host_and_port_and_nothing_else() -> None:
     assert admit("http://127.0.0.1:9000/x").addresses == ("127.0.0.1",)
     assert admit("http://[::1]:9000/").addresses == ("::1",)
-    assert admit("http://intern.corp:8080/", Names(intern_corp=[["10.9.8.7"]])).addresses == ("10.9.8.7",)
+    assert admit("http://intern.corp:8080/", names(intern_corp=[["10.9.8.7"]])).addresses == ("10.9.8.7",)
     assert refusal("http://127.0.0.1:9001/") == "hop_port"
     assert refusal("http://127.0.0.2:9000/") == "hop_port"
 
@@ -171,7 +162,7 @@ def test_an_exact_entry_opens_its_host_and_port_and_nothing_else() -> None:
     "address", ["169.254.169.254", "fd00:ec2::254", "fe80::1", "0.0.0.0", "::ffff:169.254.169.254", "224.0.0.1"]
 )
 def test_not_even_an_exact_entry_opens_metadata_addresses(address: str) -> None:
-    assert refusal("http://intern.corp:8080/", Names(intern_corp=[[address]])) == "hop_address"
+    assert refusal("http://intern.corp:8080/", names(intern_corp=[[address]])) == "hop_address"
     assert not may_connect(ipaddress.ip_address(address), private=True)
 
 
