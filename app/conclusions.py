@@ -24,6 +24,7 @@ from core.vendors.registry import open_account
 from correlator.api import build_router as build_reports_router
 from correlator.detection.config import DetectionConfig
 from correlator.detection.engine import Detection
+from correlator.detection.nightly import NightlyCheck
 from correlator.engine import Correlator
 from redirect.links.preparation import prepare_stale
 
@@ -54,13 +55,14 @@ class Conclusions:
             clock=clock,
             shipped_through=shipping.shipper.shipped_through,
         )
+        nightly = NightlyCheck(self.detection.exposure_gap, Checkpoints(base.control, "detection", clock=clock))
         self.correlator = Correlator(
             base.store,
             base.journal,
             Checkpoints(base.control, "correlator", clock=clock),
             config=settings.correlator,
             clock=clock,
-            further=[("detection", self.detection.tick)],
+            further=[("detection", self.detection.tick), ("exposure_check", nightly.tick)],
             shipped_through=shipping.shipper.shipped_through,
         )
         self.alerts = Alerts(

@@ -13,6 +13,13 @@ STEP_SECONDS = Histogram(
 STEP_ROWS = Counter("clicktrace_correlator_step_rows_total", "Rows a step looked at.", ["step"])
 STEP_FAILURES = Counter("clicktrace_correlator_step_failures_total", "Runs of a step that ended in an error.", ["step"])
 LAST_TICK = Gauge("clicktrace_correlator_last_tick_timestamp_seconds", "When the correlator last completed a tick.")
+EXPOSURE_GAP = Gauge(
+    "clicktrace_exposure_gap_ratio",
+    "Share of clicks in which detection's running exposure differed from a full scan last night.",
+)
+EXPOSURE_CHECKS = Counter(
+    "clicktrace_exposure_checks_total", "Nightly comparisons of the exposure with a full scan.", ["outcome"]
+)
 REPORT_SECONDS = Histogram(
     "clicktrace_report_duration_seconds",
     "Duration of one answer of a reading route, the store's work included.",

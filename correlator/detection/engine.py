@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -144,6 +144,25 @@ class Detection:
         changed += [incident for incident in followed if incident not in changed]
         self._save(at, force=bool(changed or closed))
         return changed
+
+    def exposure_gap(self) -> float | None:
+        """How far the running exposure is from a full scan of the same rows (`exposure_differs`); None before the first tick.
+
+        Raises:
+            StoreError: the store did not answer in time.
+        """
+        if not self._started:
+            return None
+        state = self._exposure
+        scanned = scan_exposure(
+            self._store,
+            closed=state.closed,
+            through=self._feed.state.hits_through,
+            horizon_ms=self._horizon_ms,
+            types=self._config.steering_types,
+            origin=self._config.steering_origin,
+        )
+        return exposure_differs(state, scanned)
 
     # --- start and learning --------------------------------------------------------------------------------------------------
 
@@ -444,10 +463,19 @@ def scan_exposure(
 
 
 def exposure_differs(state: ExposureState, scanned: ExposureState) -> float:
-    """Largest difference in clicks of any leaf between the running state and a full scan up to the same minute, as a share."""
-    ours = dict(zip(state.leaves, state.clicks[:, state.edges < state.closed].sum(1), strict=True))
-    theirs = dict(zip(scanned.leaves, scanned.clicks[:, scanned.edges < state.closed].sum(1), strict=True))
-    gaps = [
-        abs(ours.get(k, 0.0) - theirs.get(k, 0.0)) / max(theirs.get(k, 0.0), 1.0) for k in ours.keys() | theirs.keys()
-    ]
-    return max(gaps, default=0.0)
+    """Clicks in which the running state differs from a full scan up to the same minute, summed over the leaves, as a share of the scan's.
+
+    A leaf that started afresh after an incident counts from the first whole bucket since.
+    """
+    since = dict(zip(state.leaves, state.since.tolist(), strict=True))
+    ours, theirs = _clicks_by_leaf(state, since), _clicks_by_leaf(scanned, since)
+    apart = sum(abs(ours.get(leaf, 0.0) - theirs.get(leaf, 0.0)) for leaf in ours.keys() | theirs.keys())
+    return apart / max(sum(theirs.values()), 1.0)
+
+
+def _clicks_by_leaf(state: ExposureState, since: Mapping[Leaf, int]) -> dict[Leaf, float]:
+    closed = state.edges < state.closed
+    return {
+        leaf: float(clicks[closed & (state.edges >= since.get(leaf, 0))].sum())
+        for leaf, clicks in zip(state.leaves, state.clicks, strict=True)
+    }
