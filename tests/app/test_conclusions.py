@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.conclusions import Heartbeat, detection_config
 from app.parts import client_of, traces_url
@@ -52,8 +53,10 @@ def test_a_heartbeat_is_heard_outside(watcher: Beats) -> None:
 
 def test_a_silent_watcher_never_stops_the_tick() -> None:
     heartbeat = Heartbeat("http://127.0.0.1:9/ping")
-    heartbeat.beat()
+    with capture_logs() as lines:
+        heartbeat.beat()
     heartbeat.close()
+    assert [line["event"] for line in lines] == ["heartbeat not delivered"]
 
 
 def test_detection_steers_by_the_catalogue(tmp_path: Path) -> None:

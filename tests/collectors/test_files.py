@@ -23,7 +23,7 @@ from core.errors import Invalid, JournalError
 from core.identity import derive
 from core.journal.reader import iter_lines
 from core.journal.segment import list_segments
-from core.records import AnyRecord, Click, Conversion, Gauge, Service, Spend, Touch
+from core.records import AnyRecord, Click, Conversion, Gauge, Record, Service, Spend, Touch
 
 TS = "2026-09-01T10:00:00Z"
 TS_MS = parse_rfc3339(TS)
@@ -391,4 +391,4 @@ def test_whatever_stands_in_a_line_it_is_a_record_or_an_error_of_the_decoder(noi
             body = body_of(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
-        msgspec.json.decode(body.encoded, type=AnyRecord)
+        assert isinstance(msgspec.json.decode(body.encoded, type=AnyRecord), Record)

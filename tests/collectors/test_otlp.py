@@ -730,12 +730,17 @@ def test_whatever_is_read_can_be_journaled(spans: list[dict[str, Any]]) -> None:
 
     from collectors.config import OtlpConfig
     from collectors.otlp.receiver import Receiver
+    from core.records import AnyRecord, Record
+
+    lines: list[bytes] = []
 
     class Kept:
         def append_many(self, records: Any) -> int:
-            return len([msgspec.json.encode(record) for record in records])
+            lines.extend(msgspec.json.encode(record) for record in records)
+            return len(lines)
 
     receiver = Receiver(Kept(), lambda _ids: {}, config=OtlpConfig(), clock=lambda: NOW)
     batch = json_encoding.decode_traces(as_json(traces(*[span(**fields) for fields in spans])))
-    receiver.offer(batch)
+    assert receiver.offer(batch)
     receiver.flush(NOW)
+    assert all(isinstance(msgspec.json.decode(line, type=AnyRecord), Record) for line in lines)

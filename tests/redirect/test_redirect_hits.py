@@ -273,6 +273,7 @@ def test_a_new_link_and_a_change_are_live_within_a_second(worker: ThreadWorker) 
     eventually(lambda: worker.get("/later").status == 503, within_s=1.5)
     worker.links.edit(added.link_id, {"answer": "redirect"}, author="test")
     eventually(lambda: worker.get("/later").status == 302, within_s=1.5)
+    assert [line["link_version"] for line in worker.lines() if line["slug"] == "later"][-1] == 3
 
 
 def test_health_says_how_the_journal_and_the_links_are(worker: ThreadWorker) -> None:
