@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, exists, func, insert, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, tuple_
 
 from core.control.tables import link_index, link_tags
 from core.errors import Invalid
@@ -81,15 +81,22 @@ def index_new(connection: Connection, links: list[Link]) -> None:
         connection.execute(insert(link_tags), tags)
 
 
-def index_again(connection: Connection, before: Link, after: Link) -> None:
-    """Make a changed link findable as it is now."""
-    if _index_row(before) == _index_row(after):  # tags are part of the text
+def index_again(connection: Connection, pairs: list[tuple[Link, Link]]) -> None:
+    """Make changed links (as they were, as they are) findable as they are now."""
+    moved = [(before, after) for before, after in pairs if _index_row(before) != _index_row(after)]  # tags are in it
+    if not moved:
         return
-    keys = {"slug": before.definition.slug, "domain": before.definition.domain}
-    connection.execute(delete(link_index).filter_by(**keys))
-    if before.definition.tags:
-        connection.execute(delete(link_tags).filter_by(**keys).where(link_tags.c.tag.in_(before.definition.tags)))
-    index_new(connection, [after])
+    gone = [{f"old_{name}": value for name, value in _index_row(before).items()} for before, _ in moved]
+    connection.execute(delete(link_index).where(_old(link_index, "slug"), _old(link_index, "domain")), gone)
+    tags = [{f"old_{name}": value for name, value in row.items()} for before, _ in moved for row in _tag_rows(before)]
+    if tags:
+        where = (_old(link_tags, "tag"), _old(link_tags, "slug"), _old(link_tags, "domain"))
+        connection.execute(delete(link_tags).where(*where), tags)
+    index_new(connection, [after for _, after in moved])
+
+
+def _old(table: Any, column: str) -> Any:
+    return table.c[column] == bindparam(f"old_{column}")
 
 
 def _index_row(link: Link) -> dict[str, str]:

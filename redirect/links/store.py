@@ -17,7 +17,7 @@ from core.errors import Conflict, Invalid, NotFound
 from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkChange, LinkDefinition, checked, definition_from
 from redirect.links.search import Filter, TagCount, cursor_after, page, tag_counts
-from redirect.links.writes import changed_meanwhile, insert_links, remember, replace_link
+from redirect.links.writes import changed_meanwhile, insert_links, remember, replace_links
 from redirect.live_link import LiveLink, to_live
 
 #: What makes a link the same link; changing it would orphan the clicks of the old one.
@@ -206,11 +206,18 @@ class LinkStore:
                     Link(link_id=uuid.uuid4().hex, version=1, definition=definition, updated_at=at + number)
                     for number, definition in enumerate(new)
                 ]
-                insert_links(connection, made, allowed=self.allowed)
-                made += [
-                    replace_link(connection, present, definition, at=at + number, allowed=self.allowed)
-                    for number, (present, definition) in enumerate(replaced, len(made))
+                pairs = [
+                    (
+                        before,
+                        msgspec.structs.replace(
+                            before, version=before.version + 1, definition=after, updated_at=at + n
+                        ),
+                    )
+                    for n, (before, after) in enumerate(replaced, len(made))
                 ]
+                insert_links(connection, made, allowed=self.allowed)
+                replace_links(connection, pairs, allowed=self.allowed)
+                made += [after for _, after in pairs]
                 remember(connection, made, author=author)
         except IntegrityError:
             names = ", ".join(f"{definition.domain}/{definition.slug}" for definition in new[:3])

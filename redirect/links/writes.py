@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, ScalarSelect, func, insert, select, update
+from sqlalchemy import Connection, ScalarSelect, bindparam, func, insert, select, update
 
 from core.control.tables import link_history, links
 from core.errors import Conflict
 from redirect.compiled import compile_link
 from redirect.destinations import AllowList
-from redirect.links.model import Link, LinkDefinition
+from redirect.links.model import Link
 from redirect.links.search import index_again, index_new
 
 #: Any number that nothing else locks on the same PostgreSQL database.
@@ -31,21 +31,23 @@ def insert_links(connection: Connection, made: list[Link], *, allowed: AllowList
         index_new(connection, made)
 
 
-def replace_link(
-    connection: Connection, present: Link, definition: LinkDefinition, *, at: int, allowed: AllowList
-) -> Link:
-    """The next version of a link, findable as it is now.
+def replace_links(connection: Connection, pairs: list[tuple[Link, Link]], *, allowed: AllowList) -> None:
+    """Links as they were -> as they are now, findable as they are now.
 
     Raises:
-        Conflict: `changed_meanwhile`: somebody else was faster.
+        Conflict: `changed_meanwhile`: somebody else was faster with one of them.
     """
-    link = Link(link_id=present.link_id, version=present.version + 1, definition=definition, updated_at=at)
-    where = (links.c.link_id == link.link_id) & (links.c.version == present.version)
-    values = {**_columns(link, allowed=allowed), "change": _next_change(connection)}
-    if connection.execute(update(links).where(where).values(values)).rowcount != 1:
+    if not pairs:
+        return
+    rows = [
+        {"old_id": before.link_id, "old_version": before.version, **_columns(after, allowed=allowed)}
+        for before, after in pairs
+    ]
+    same = (links.c.link_id == bindparam("old_id")) & (links.c.version == bindparam("old_version"))
+    statement = update(links).where(same).values(change=_next_change(connection))
+    if connection.execute(statement, rows).rowcount != len(pairs):
         raise changed_meanwhile("the link was changed by somebody else")
-    index_again(connection, present, link)
-    return link
+    index_again(connection, pairs)
 
 
 def remember(connection: Connection, made: list[Link], *, author: str) -> None:
