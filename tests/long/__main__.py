@@ -49,7 +49,17 @@ def loop_steps() -> list[Step]:
     return [*scenarios, kill]
 
 
-PARTS = {"loop": loop_steps}
+def redirect_steps() -> list[Step]:
+    """The links API under many generated requests, and a million links."""
+    pytest = [sys.executable, "-m", "pytest", "-q", "-s", "--show-capture=no"]
+    links = "tests/redirect/links/"
+    return [
+        Step("links API", [*pytest, f"{links}test_links_api_fuzzed.py"], {"LINKS_API_EXAMPLES": "500"}, timeout_s=1800),
+        Step("a million links", [*pytest, "-m", "long", f"{links}test_a_million_links.py"], timeout_s=3600),
+    ]
+
+
+PARTS = {"loop": loop_steps, "redirect": redirect_steps}
 
 
 def commit() -> str:
