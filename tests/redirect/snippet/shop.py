@@ -17,6 +17,7 @@ from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 
 from ..live_worker import ThreadWorker, link, listening_socket
+from .browser import Page, Visitor
 
 SHOP, PAY, GO, FOREIGN = "shop.test", "pay.test", "go.test", "foreign.test"
 #: Before any script of the page: whether the snippet has found the click, and what any script threw.
@@ -124,3 +125,10 @@ def derived(query: str) -> str:
     found = derive_from_query(query.encode())
     assert found is not None
     return found[0]
+
+
+def opened(visitor: Visitor, url: str, *, before: str = "") -> Page:
+    """A page whose snippet has found its click, or that there is none."""
+    page = visitor.page(url, before=WATCH + before)
+    page.until("window.known > 0")
+    return page

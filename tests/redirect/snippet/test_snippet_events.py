@@ -8,15 +8,9 @@ import pytest
 
 from ..live_worker import eventually
 from .browser import Page, Visitor
-from .shop import WATCH, Site, derived
+from .shop import WATCH, Site, derived, opened
 
 CLICK = "cd" * 16
-
-
-def opened(visitor: Visitor, url: str, *, before: str = "") -> Page:
-    page = visitor.page(url, before=WATCH + before)
-    page.until("window.known > 0")
-    return page
 
 
 def reported(site: Site, path: str, *names: str) -> list[dict[str, Any]]:

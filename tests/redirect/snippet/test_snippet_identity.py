@@ -13,7 +13,7 @@ from core.identity import root_span_id
 
 from ..live_worker import eventually
 from .browser import Page, Visitor
-from .shop import SHOP, WATCH, Site, derived
+from .shop import SHOP, WATCH, Site, derived, opened
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "identity.json").read_text("utf-8")
@@ -21,13 +21,6 @@ VECTORS: list[dict[str, Any]] = json.loads(
 CLICK, NEWER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 GPC = "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true});"
 DERIVE = "Promise.all(%s.map(query => new Promise(done => clicktrace.derive(query, done))))"
-
-
-def opened(visitor: Visitor, url: str, *, before: str = "") -> Page:
-    """A page whose snippet has found its click, or that there is none."""
-    page = visitor.page(url, before=WATCH + before)
-    page.until("window.known > 0")
-    return page
 
 
 def click_of(page: Page) -> str:

@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 
 from .browser import Page, Visitor
-from .shop import FOREIGN, WATCH, Site
+from .shop import FOREIGN, Site, opened
 
 CLICK = "ab" * 16
 STAY = "<script>addEventListener('click', e => e.preventDefault())</script>"
-
-
-def opened(visitor: Visitor, url: str, *, before: str = "") -> Page:
-    page = visitor.page(url, before=WATCH + before)
-    page.until("window.known > 0")
-    return page
 
 
 def arrived(page: Page, host: str) -> str:
