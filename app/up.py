@@ -4,7 +4,7 @@ It opens neither the engine nor the journal, and so has nothing to lose. Its lif
 
 1. lock the data directory, bind every port;
 2. start the children, each with the sockets it serves; write `<data_dir>/run/up.json`;
-3. wait for signals and deaths: restart with back-off, forward SIGHUP;
+3. wait for signals and deaths: restart with back-off, forward SIGHUP, replace the redirect workers on SIGUSR2 (`app.replacement`);
 4. on SIGTERM or SIGINT stop the redirect workers, then the monitor (which ships what they wrote), each within a bound.
 
 When the supervisor itself is killed, its children see the end of their standard input and stop (`app.lifecycle`).
@@ -28,16 +28,21 @@ from app.auth import KeyRing
 from app.children import Child, ChildSpec
 from app.lifecycle import CONFIG_EXIT_CODE, Assignment
 from app.listeners import Address, Listeners
+from app.replacement import Replacement
 from app.run_state import ChildState, RunState, lock, state_path, write_state
 from app.settings import Settings, with_ports
 from core.clock import now_ms
 from core.control.engine import open_control
+from redirect.counters import read_all
 
 log = structlog.get_logger(__name__)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-WATCHED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD)
+WATCHED = (*STOPPING, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 LONGEST_WAIT_S = 1.0
+_REPLACING_WAIT_S = 0.1
+#: On top of the drain: closing the journal and ending the interpreter.
+_STOP_GRACE_S = 10.0
 #: Which sockets and locks each part needs. `monitor` and `ship` both ship, and only one process may ship a journal directory.
 SOCKETS = {
     "redirect": ["redirect"],
@@ -60,6 +65,9 @@ class Supervisor:
         self._received: list[int] = []
         self._started_at = now_ms()
         self._exit_code = 0
+        self._replacement = Replacement(
+            is_ready=self._is_serving, stop_within_s=settings.redirect.drain_timeout_s + _STOP_GRACE_S
+        )
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the process's exit code.
@@ -145,9 +153,17 @@ class Supervisor:
                 return
             if signal.SIGHUP in received:
                 self._forward(signal.SIGHUP)
+            if signal.SIGUSR2 in received:
+                self._replacement.begin(
+                    [child for child in self._children if "redirect" in child.spec.assignment.sockets]
+                )
+            if self._replacement.step(self._children):
+                self._publish()
             self._mend()
 
     def _until_next_restart_s(self) -> float:
+        if self._replacement.under_way:
+            return _REPLACING_WAIT_S
         due = [child.restart_at for child in self._children if child.restart_at is not None]
         return min(LONGEST_WAIT_S, max(0.0, min(due) - time.monotonic())) if due else LONGEST_WAIT_S
 
@@ -172,6 +188,12 @@ class Supervisor:
         else:
             log.warning("ended: will be restarted", child=child.spec.name, exit_code=code, restarts=child.restarts)
 
+    def _is_serving(self, child: Child, since: int) -> bool:
+        """A worker notes in its counters when it began to serve; what stood there before is of an earlier one."""
+        index = child.spec.assignment.index
+        found = [one for one in read_all(self._settings.data_dir) if one.index == index]
+        return bool(found and found[0].values["started_ms"] >= since)
+
     def _publish(self) -> None:
         write_state(self._settings.data_dir, self.state(), role=self._role)
 
@@ -182,8 +204,9 @@ class Supervisor:
     def _stop(self) -> None:
         # Closed first: a client that connects from now on is refused at once instead of waiting for nobody.
         self._listeners.close()
-        for order in sorted({child.spec.stop_order for child in self._children}):
-            group = [child for child in self._children if child.spec.stop_order == order]
+        everybody = [*self._children, *self._replacement.others()]
+        for order in sorted({child.spec.stop_order for child in everybody}):
+            group = [child for child in everybody if child.spec.stop_order == order]
             for child in group:
                 child.signal(signal.SIGTERM)
             self._wait_for(group, time.monotonic() + self._settings.monitor.stop_timeout_s)
