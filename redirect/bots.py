@@ -22,14 +22,13 @@ _HEADLESS: Final = (b"Headless", b"PhantomJS")
 _encode = msgspec.json.Encoder().encode
 
 
-def members(agent: bytes, accept: bytes, client_hints: bytes, *, signal: str = "") -> bytes:
+def members(agent: bytes, accept: bytes, client_hints: bytes) -> bytes:
     """JSON members of the Click, with a leading comma: `user_agent` and `bot_signals`, each where there is one.
 
     Args:
         agent: the User-Agent header, b"" when missing; accept and client_hints (Sec-CH-UA) likewise.
-        signal: one more, of `redirect.reasons.PARAMETER_SIGNALS`; "" = none.
     """
-    return _members(agent[:MAX_USER_AGENT], bool(accept), b"Headless" in client_hints, signal)
+    return _members(agent[:MAX_USER_AGENT], bool(accept), b"Headless" in client_hints)
 
 
 def signals(agent: bytes, accepts: bool, hinted: bool) -> tuple[str, ...]:
@@ -47,9 +46,7 @@ def signals(agent: bytes, accepts: bool, hinted: bool) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _members(agent: bytes, accepts: bool, hinted: bool, signal: str) -> bytes:
+def _members(agent: bytes, accepts: bool, hinted: bool) -> bytes:
     named = b',"user_agent":' + _encode(agent.decode("utf-8", "replace")) if agent else b""
     found = signals(agent, accepts, hinted)
-    if signal:
-        found = (*found, signal)
     return named + (b',"bot_signals":' + _encode(found) if found else b"")

@@ -94,7 +94,6 @@ def encode(
     now: int,
     hit_id: str,
     duration_us: int,
-    signal: str = "",
 ) -> bytes:
     """The Click of one hit as its journal line begins (`core.records.Click` as JSON, without the writer's envelope).
 
@@ -111,7 +110,7 @@ def encode(
         decision.target.record,
         f',"ts":{now},"click_id":"{visit.click_id}","hit_id":"{hit_id}","duration_us":{duration_us}{visitor}'.encode(),
         network if private else network_and_hash,
-        bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS], signal=signal),
+        bots.members(header[fields.USER_AGENT], header[fields.ACCEPT], header[fields.CLIENT_HINTS]),
         _referrer(referrer[:_MAX_REFERRER]) if referrer else b"",
         _said(link, parameters, private=private) if parameters is not params.NONE else link.ids,
         _unusual(visit, request.method) if visit.consent or visit.parallel or request.method != b"GET" else b"",

@@ -211,7 +211,6 @@ def _hit(
         now=now,
         hit_id=entropy[64:80],
         duration_us=int((timer() - request.started) * 1e6),
-        signal=signal,
     )
     return Answer(wire, target.outcome, (click,), signal)
 

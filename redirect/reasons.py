@@ -74,8 +74,8 @@ NO_ACCEPT: Final = "no_accept"
 #: What `redirect.bots` may say, in the order in which it does.
 BOT_SIGNALS: Final[tuple[str, ...]] = (NO_USER_AGENT, HEADLESS, NO_ACCEPT)
 
-#: Campaign parameters of a link with `sign: "campaign"` that carry no signature, or not the one they were signed with. They stand among
-#: the `bot_signals`, too: the hit is redirected and counts.
+# --- flags that change nothing: the hit is redirected and counts; they stand in its routing trace ------------------------------------
+#: Campaign parameters of a link with `sign: "campaign"` that carry no signature, or not the one they were signed with.
 PARAMETERS_UNSIGNED: Final = "parameters_unsigned"
 PARAMETERS_TAMPERED: Final = "parameters_tampered"
 PARAMETER_SIGNALS: Final[tuple[str, ...]] = (PARAMETERS_UNSIGNED, PARAMETERS_TAMPERED)
@@ -154,5 +154,7 @@ FALLBACK: Final = "fallback"
 LOST: Final = "lost"
 #: Of a rule that an earlier step made needless; only in explanations.
 NOT_TRIED: Final = "not_tried"
+#: `signature:<word of PARAMETER_SIGNALS>`, before the end.
+SIGNATURE: Final = "signature"
 #: The destination came with the query, signed.
 SIGNED: Final = "signed"

@@ -14,7 +14,8 @@ The trace has one entry per step and ends with where the hit went:
 
     schedule:open | schedule:not_started | schedule:expired | schedule:max_clicks_reached    only for links that have a schedule
     rule:<name>:<first condition that does not hold> | rule:<name>:holds                     one per rule that was tried
-    destination | rule_destination | variant:<name> | fallback | lost                        the end
+    signature:parameters_unsigned | signature:parameters_tampered                            what `redirect.signing` flags
+    destination | rule_destination | variant:<name> | fallback | signed | lost               the end
 
 Its words are in `redirect.reasons`. A plain link, which has none of these, has no trace: it can be told from the link's version.
 """

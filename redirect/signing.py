@@ -100,7 +100,11 @@ class Signatures:
         """(where the hit goes, the word that flags it or ""): what the link wants to be signed is looked at, nothing else."""
         if signing.sign == "destination":
             return self.decide(present, values, signing, now=now), ""
-        return present, campaign_signal(query, signing, keys=self.keys)
+        signal = campaign_signal(query, signing, keys=self.keys)
+        if not signal:
+            return present, ""
+        *steps, end = present.trace
+        return Decision(present.target, (*steps, f"{reasons.SIGNATURE}:{signal}", end)), signal
 
     def decide(self, present: Decision, values: Mapping[bytes, bytes], signing: Signing, *, now: int) -> Decision:
         """Replace the link's own destination by the one that the query gives and signs; a link that is closed stays closed."""

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from typer.testing import Result
 
 from app.cli.links_sign import seconds
+from redirect.counters import SIGNAL_SLOT
 from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 from redirect.signing_keys import signing_keys
@@ -62,9 +63,10 @@ def test_signed_parameters_come_through_unflagged(api: TestClient, start_worker:
     worker.get(target.replace("news", "olds"), User_Agent="ua", Accept="*/*")
     first, second = worker.lines()
     assert first["utm"] == parameters
-    assert "bot_signals" not in first
-    assert second["bot_signals"] == ["parameters_tampered"]
-    assert worker.worker.counters.slots is not None
+    assert first["routing"] == ["destination"]
+    assert second["routing"] == ["signature:parameters_tampered", "destination"]
+    slots = worker.worker.counters.slots
+    assert (slots[SIGNAL_SLOT["parameters_tampered"]], slots[SIGNAL_SLOT["parameters_unsigned"]]) == (1, 0)
 
 
 @pytest.mark.parametrize(
