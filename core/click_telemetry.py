@@ -92,7 +92,7 @@ class ClickTelemetry:
                 sampled = self.sampled(click.click_id)
                 self._measure(line, click, trace_id=click.click_id if sampled else "", now=now)
                 if sampled and self._queue is not None:
-                    self._queue.put(list(self._spans(click)))
+                    self._export(click, queue=self._queue)
 
     def sampled(self, click_id: str) -> bool:
         """The W3C rule of TraceIdRatioBased: the low 64 bits of the trace ID against the share."""
@@ -112,17 +112,21 @@ class ClickTelemetry:
         metrics.count_signals(click.bot_signals)
         metrics.shipper_lag.add(max(now - known_at, 0) / 1000, trace_id=trace_id, at_ms=now)
 
-    def _spans(self, click: Click) -> Iterator[ReadableSpan]:
+    def _export(self, click: Click, *, queue: SpanQueue) -> None:
+        begins, hit = self._is_new(click), bool(int(click.hit_id, 16))
+        queue.put(lambda: list(self._spans(click, begins=begins, hit=hit)), count=begins + hit)
+
+    def _spans(self, click: Click, *, begins: bool, hit: bool) -> Iterator[ReadableSpan]:
         root = _context(click.click_id, root_span_id(click.click_id))
         said = _clicktrace_attributes(click)
-        if self._is_new(click):
+        if begins:
             yield self._span("click", root, parent=None, kind=SpanKind.INTERNAL, click=click, attributes=said)
-        if int(click.hit_id, 16):
-            hit = _context(click.click_id, click.hit_id)
+        if hit:
+            own = _context(click.click_id, click.hit_id)
             method = click.method or "GET"
             attributes = {**_http_attributes(click, method=method), **said}
             yield self._span(
-                f"{method} /{{slug}}", hit, parent=root, kind=SpanKind.SERVER, click=click, attributes=attributes
+                f"{method} /{{slug}}", own, parent=root, kind=SpanKind.SERVER, click=click, attributes=attributes
             )
 
     def _is_new(self, click: Click) -> bool:

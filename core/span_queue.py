@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -35,7 +35,7 @@ class SpanCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpanQueue:
-    """Takes spans from any thread without waiting. `close` may be called twice and is bounded in time."""
+    """Takes the spans of one thread without waiting for another. `close` may be called twice and is bounded in time."""
 
     def __init__(self, exporter: SpanExporter, *, max_queued: int = MAX_QUEUED, delay_s: float = 1.0) -> None:
         self._exporter = exporter
@@ -50,12 +50,17 @@ class SpanQueue:
         self._thread = threading.Thread(target=self._loop, name="spans", daemon=True)
         self._thread.start()
 
-    def put(self, spans: Sequence[ReadableSpan]) -> None:
-        """Queue spans; all of them or, when they do not fit, none: half a click explains nothing."""
+    def put(self, make: Callable[[], Sequence[ReadableSpan]], *, count: int) -> None:
+        """Queue the spans that `make` makes; all `count` of them or, when they do not fit, none: half a click explains nothing.
+
+        Making a span costs ten times what dropping it does, so those that do not fit are not made.
+        """
+        if len(self._queue) + count > self._max_queued or self._stopping.is_set():
+            with self._lock:
+                self._dropped += count
+            return
+        spans = make()
         with self._lock:
-            if len(self._queue) + len(spans) > self._max_queued or self._stopping.is_set():
-                self._dropped += len(spans)
-                return
             self._queue.extend(spans)
             if len(self._queue) >= _BATCH:
                 self._full_batch.set()

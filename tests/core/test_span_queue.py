@@ -16,6 +16,10 @@ from ..redirect.live_worker import eventually
 SPAN = ReadableSpan(name="hit")
 
 
+def put(queue: SpanQueue, count: int = 1) -> None:
+    queue.put(lambda: [SPAN] * count, count=count)
+
+
 class Receiver(SpanExporter):
     """Takes spans, refuses them, breaks, or hangs until it is released."""
 
@@ -40,7 +44,7 @@ class Receiver(SpanExporter):
 def test_spans_are_sent_soon_and_counted() -> None:
     receiver = Receiver()
     queue = SpanQueue(receiver, delay_s=0.01)
-    queue.put([SPAN, SPAN])
+    put(queue, 2)
     eventually(lambda: queue.counts() == SpanCounts(exported=2, dropped=0, failed=0, queued=0))
     queue.close()
     assert receiver.taken == 2
@@ -50,22 +54,22 @@ def test_closing_sends_what_waits_and_may_be_repeated() -> None:
     receiver = Receiver()
     queue = SpanQueue(receiver, delay_s=60)
     for _ in range(1000):
-        queue.put([SPAN])
+        put(queue)
     queue.close()
     queue.close()
     assert receiver.taken == 1000
-    queue.put([SPAN])
+    put(queue)
     assert queue.counts() == SpanCounts(exported=1000, dropped=1, failed=0, queued=0)
 
 
 def test_a_receiver_that_hangs_costs_spans_and_neither_memory_nor_time() -> None:
     receiver = Receiver(hangs=True)
     queue = SpanQueue(receiver, max_queued=100, delay_s=0.01)
-    queue.put([SPAN] * 60)
+    put(queue, 60)
     eventually(lambda: queue.counts().queued == 0)  # handed over, and held there
     started = time.monotonic()
     for _ in range(60):
-        queue.put([SPAN, SPAN])
+        put(queue, 2)
     assert time.monotonic() - started < 1
     assert queue.counts() == SpanCounts(exported=0, dropped=20, failed=0, queued=100), (
         "a click is kept whole or not at all"
@@ -79,9 +83,22 @@ def test_what_the_receiver_refuses_is_counted_and_the_next_batch_is_tried_later(
     for answer in (SpanExportResult.FAILURE, OSError("broken")):
         receiver = Receiver(answer=answer)
         queue = SpanQueue(receiver, delay_s=0.01)
-        queue.put([SPAN])
+        put(queue)
         eventually(lambda queue=queue: queue.counts().failed == 1)
         receiver.answer = SpanExportResult.SUCCESS
-        queue.put([SPAN])
+        put(queue)
         eventually(lambda queue=queue: queue.counts() == SpanCounts(exported=1, dropped=0, failed=1, queued=0))
         queue.close()
+
+
+def test_spans_that_do_not_fit_are_not_even_made() -> None:
+    queue = SpanQueue(Receiver(), max_queued=1, delay_s=60)
+    made: list[int] = []
+
+    def make() -> list[ReadableSpan]:
+        made.append(1)
+        return [SPAN, SPAN]
+
+    queue.put(make, count=2)
+    assert (made, queue.counts().dropped) == ([], 2)
+    queue.close()
