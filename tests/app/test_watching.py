@@ -85,6 +85,7 @@ def test_a_page_that_dies_is_found_told_and_found_again(tmp_path: Path, page: Pa
         "CLICKTRACE_REDIRECT__WATCH__ENABLED": "true",
         "CLICKTRACE_REDIRECT__WATCH__INTERVAL_S": "10",
         "CLICKTRACE_REDIRECT__WATCH__RETRY_S": "0",
+        "CLICKTRACE_REDIRECT__WATCH__SLOW_S": "60",
         "CLICKTRACE_REDIRECT__WATCH__CANARY_INTERVAL_S": "1",
         "CLICKTRACE_ALERTS__WEBHOOK_URL": receiver.url,
     }

@@ -42,12 +42,12 @@ class Api:
         self.base = f"http://127.0.0.1:{shop.port}"
         allowed = [f"127.0.0.1:{shop.port}"]
         self.links = LinkStore(control, allowed_destinations=allowed, clock=clock)
-        visitor = Visitor(Guard(AllowList(allowed), resolve=Names()), timeout_s=2, max_hops=3)
+        visitor = Visitor(Guard(AllowList(allowed), resolve=Names()), timeout_s=30, max_hops=3)
 
         async def look(url: str) -> Observation:
             return await visitor.look(url, click_id="0af7651916cd43dd8448eb211c80319c")
 
-        config = WatchConfig(retry_s=0, host_pause_s=0)
+        config = WatchConfig(retry_s=0, host_pause_s=0, slow_s=60)
         prober = Prober(control, journal, look, config=config, allowed=AllowList(allowed), clock=clock)
         self._ring = KeyRing(control)
         router = build_router(self.links, prober, store, authorize=KeyAuthorization(self._ring), clock=clock)
