@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,30 @@ def test_change_numbers_rise_by_one_whoever_writes(cached: Cached, control: Engi
     with control.connect() as connection:
         rows = connection.execute(select(links.c.link_id, links.c.change).order_by(links.c.change)).all()
     assert [tuple(row) for row in rows] == [(second, 2), (first, 3)]
+
+
+def test_no_change_is_missed_however_writers_and_readers_meet(cached: Cached) -> None:
+    made = cached.links.save(
+        new=[LinkDefinition(slug=f"s{n}", destination="https://shop.example/p") for n in range(4)], author="t"
+    )
+    cached.cache.refresh(NOW)
+    for link in made:
+        cached.table.find(b"x", f"/{link.definition.slug}".encode())
+
+    def write(link_id: str) -> None:
+        for number in range(10):
+            cached.links.edit(link_id, {"note": str(number)}, author="t")
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, link.link_id) for link in made]
+        while not all(writer.done() for writer in writers):
+            assert cached.cache.refresh(NOW)
+        for writer in writers:
+            writer.result()
+    cached.cache.refresh(NOW)
+    found = [cached.table.find(b"x", f"/s{n}".encode()) for n in range(4)]
+    assert [live.version for live in found if live] == [11] * 4
+    assert cached.table.reads == 4, "each was only replaced"
 
 
 def test_a_database_that_went_back_to_a_backup_is_believed(cached: Cached, control: Engine) -> None:

@@ -47,27 +47,38 @@ def test_links_from_before_are_found_by_list_search_and_tag(tmp_path: Path) -> N
     engine = open_control("", tmp_path, migrate=False)
     upgrade(engine, to="0001")
     old = {"slug": "spring", "destination": "https://shop.example/Shoes", "tags": ["sale", "b"], "note": "Ä"}
-    row = {
-        "link_id": "1",
-        "domain": "",
-        "slug": "spring",
-        "version": 1,
-        "disabled": False,
-        "client": "acme",
-        "updated_at": 5,
-    }
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO links (link_id, domain, slug, version, definition, disabled, client, updated_at) "
-                "VALUES (:link_id, :domain, :slug, :version, :definition, :disabled, :client, :updated_at)"
-            ),
-            {**row, "definition": json.dumps(old)},
-        )
+    _write_old_link(engine, link_id="1", slug="spring", updated_at=5, definition=old)
     upgrade(engine)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT slug, client, text FROM link_index")).all() == [
             ("spring", "acme", "spring\nhttps://shop.example/shoes\n\nä\nsale\nb")
         ]
-        assert connection.execute(text("SELECT tag, link_id FROM link_tags ORDER BY tag")).all() == [("b", "1"), ("sale", "1")]
+        assert connection.execute(text("SELECT tag, link_id FROM link_tags ORDER BY tag")).all() == [
+            ("b", "1"),
+            ("sale", "1"),
+        ]
     engine.dispose()
+
+
+def test_links_from_before_are_numbered_in_the_order_of_their_changes(tmp_path: Path) -> None:
+    engine = open_control("", tmp_path, migrate=False)
+    upgrade(engine, to="0001")
+    for link_id, updated_at in (("a", 30), ("b", 10), ("c", 20), ("d", 10)):
+        _write_old_link(engine, link_id=link_id, slug=link_id, updated_at=updated_at, definition={"slug": link_id})
+    upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT link_id, change, compiled FROM links ORDER BY change")).all()
+    assert [tuple(row) for row in rows] == [("b", 1, None), ("d", 2, None), ("c", 3, None), ("a", 4, None)]
+    engine.dispose()
+
+
+def _write_old_link(engine: Engine, *, link_id: str, slug: str, updated_at: int, definition: dict[str, object]) -> None:
+    """A link as the first release wrote it."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO links (link_id, domain, slug, version, definition, disabled, client, updated_at) "
+                "VALUES (:link_id, '', :slug, 1, :definition, false, 'acme', :updated_at)"
+            ),
+            {"link_id": link_id, "slug": slug, "updated_at": updated_at, "definition": json.dumps(definition)},
+        )
