@@ -150,6 +150,12 @@ def test_a_name_without_an_address_says_so() -> None:
         assert caught.value.reason == "hop_unresolved"
 
 
+def test_the_systems_own_resolver_is_checked_like_any() -> None:
+    with pytest.raises(HopRefused) as caught:
+        asyncio.run(Guard(ALLOWED).admit("http://localhost/"))
+    assert caught.value.reason == "hop_address"
+
+
 def test_an_exact_entry_opens_its_host_and_port_and_nothing_else() -> None:
     assert admit("http://127.0.0.1:9000/x").addresses == ("127.0.0.1",)
     assert admit("http://[::1]:9000/").addresses == ("::1",)
