@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from alembic import command
@@ -72,7 +73,9 @@ def test_links_from_before_are_numbered_in_the_order_of_their_changes(tmp_path: 
     engine.dispose()
 
 
-def _write_old_link(engine: Engine, *, link_id: str, slug: str, updated_at: int, definition: dict[str, object]) -> None:
+def _write_old_link(
+    engine: Engine, *, link_id: str, slug: str, updated_at: int, definition: Mapping[str, object]
+) -> None:
     """A link as the first release wrote it."""
     with engine.begin() as connection:
         connection.execute(
