@@ -31,6 +31,7 @@ from core.control.engine import open_control
 from core.errors import ClicktraceError, SourceError
 from core.vendors.config import AccountConfig
 from core.vendors.registry import open_account
+from correlator.traffic_report import ListState, list_states
 from redirect.pages import load_pages
 from redirect.watch.memory import Memory
 
@@ -255,6 +256,24 @@ def _destinations(settings: Settings, _state: RunState | None) -> list[Finding]:
     return [Finding(check="destinations", state=state, text=text, mend="clicktrace links check SLUG says more")]
 
 
+def _traffic_lists(settings: Settings, _state: RunState | None) -> list[Finding]:
+    return [_traffic_list(state) for state in list_states(settings.correlator.traffic)]
+
+
+def _traffic_list(state: ListState) -> Finding:
+    setting = "correlator.traffic.datacenter_networks"
+    if state.state == "not_set":
+        text = "no list of data-centre networks: clicks from there are not flagged"
+        mend = f"name files in {setting}: AWS, Google and Azure publish theirs, or an ASN database (.mmdb)"
+        return Finding(check="traffic lists", state="warning", text=text, mend=mend)
+    if state.state == "ok":
+        return Finding(check="traffic lists", state="ok", text=f"{state.path}: {state.entries} entries")
+    text = f"{state.path} is {state.state}. {state.problem}".rstrip()
+    return Finding(
+        check="traffic lists", state="problem", text=text, mend=f"mend the file, or take it out of {setting}"
+    )
+
+
 def _shares_domain(cookie_domain: str, sites: tuple[str, ...]) -> bool:
     domain = cookie_domain.lstrip(".").lower()
     return any(site.lower() == domain or site.lower().endswith("." + domain) for site in sites)
@@ -354,6 +373,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _refusals,
     _country_database,
     _destinations,
+    _traffic_lists,
     _exposure,
     _certificates,
     _accounts,

@@ -26,3 +26,13 @@ REPORT_SECONDS = Histogram(
     ["report"],
     buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
 )
+FLAGGED_RATIO = Gauge(
+    "clicktrace_traffic_flagged_ratio",
+    "Share of the last judged hour's hits that a word of traffic quality flags; `any` = at least one word (docs/redirect.md).",
+    ["flag"],
+)
+FLAGGED_CONVERSIONS_RATIO = Gauge(
+    "clicktrace_traffic_flagged_conversions_ratio",
+    "Share of the last judged hour's conversions that a word of traffic quality flags; `any` = at least one word.",
+    ["flag"],
+)

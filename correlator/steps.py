@@ -16,7 +16,7 @@ from core.store.client import Store
 from correlator.config import CorrelatorConfig
 from correlator.enrichment import collect_repeated_clicks, look_up_networks, parse_user_agents
 from correlator.matching import match_new
-from correlator.traffic_quality import judge_new
+from correlator.traffic_tick import judge_and_show
 
 
 class Journal(Protocol):
@@ -81,7 +81,7 @@ STEPS: tuple[Step, ...] = (
         inputs=("click", "touch", "conversion", "conversion_match", "repeated_click", "traffic_window"),
         output="hit_flag",
         grain="hit",
-        run=lambda work: judge_new(work.store, config=work.config.traffic, now=work.now),
+        run=lambda work: judge_and_show(work.store, config=work.config.traffic, now=work.now),
         timed=True,
     ),
 )

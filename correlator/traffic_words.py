@@ -52,10 +52,15 @@ CONVERSIONS: Final[tuple[Word, ...]] = (
     Word("form_too_fast", "the form was sent sooner than a person fills it in", "seconds", "the limit"),
     Word("network_spike", "conversions of one network, far more than usual", "conversions in the window", "a window"),
     Word("repeated_identity", "the same person or order number again and again", "conversions in the window", "one"),
-    Word("repeated_value", "the same value from the same network again and again", "conversions in the window", "one"),
+    Word(
+        "repeated_value",
+        "the same value from the same network again and again",
+        "conversions in the window",
+        "expected",
+    ),
 )
 
-#: Flags that alone do not make a hit's conversion suspicious: apps of real people, people who share a link.
-WEAK: Final[tuple[str, ...]] = ("no_accept", "reused_id")
+#: Flags that alone do not make a hit's conversion suspicious: apps of real people, people who share a link or a carrier's network.
+WEAK: Final[tuple[str, ...]] = ("no_accept", "reused_id", "network_burst")
 HIT_WORDS: Final[tuple[str, ...]] = tuple(word.word for word in (*SIGNALS, *LISTED, *BEHAVIOUR))
 CONVERSION_WORDS: Final[tuple[str, ...]] = tuple(word.word for word in CONVERSIONS)

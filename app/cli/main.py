@@ -67,6 +67,9 @@ COMMANDS: dict[str, Command] = {
     "freshness": Command(
         module="app.cli.reports", pick="freshness", sentence="How complete every source is.", panel=LOOK
     ),
+    "traffic": Command(
+        module="app.cli.traffic", pick="traffic", sentence="Bots and fraud: what is flagged, and why.", panel=LOOK
+    ),
     "links": Command(module="app.cli.links", sentence="The short links that campaigns use.", panel=ACT),
     "rules": Command(module="app.cli.rules", sentence="Check and test the rules.", panel=ACT),
     "actions": Command(module="app.cli.actions", sentence="Pauses and other actions: list, approve, undo.", panel=ACT),

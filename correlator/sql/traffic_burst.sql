@@ -2,7 +2,7 @@
 -- Columns: window, segment, o, ts, flag, observed (clicks of the source in the window), usual (clicks a window, see below).
 -- Of the sources in traffic_loud, those with {burst_clicks} clicks and {burst_factor} times the usual, the larger of two means: of the
 -- campaign's other sources in this window, and of this source in the windows of the 24 hours before in which it clicked, of which it is granted
--- 36 (a carrier's or an office's network is always busy, a first burst makes no second one usual; addresses are hashed anew every day and have
+-- 12 (a carrier's or an office's network is always busy, a first burst makes no second one usual; addresses are hashed anew every day and have
 -- at most that day's past). Repeated hits of one click are one click.
 WITH
     loud_hit AS MATERIALIZED
@@ -14,7 +14,7 @@ WITH
     ),
     past AS
     (
-        SELECT window, campaign, flag, source, uniqExact(click_id) / greatest(uniqExact(intDiv(toUnixTimestamp(before.ts), {window_s:Int64})), 36) AS clicks
+        SELECT window, campaign, flag, source, uniqExact(click_id) / greatest(uniqExact(intDiv(toUnixTimestamp(before.ts), {window_s:Int64})), 12) AS clicks
         FROM traffic_loud
         INNER JOIN
         (

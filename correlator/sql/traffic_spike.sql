@@ -20,7 +20,7 @@ WITH
     ),
     past AS
     (
-        SELECT window, campaign, origin, network, uniqExact(fact_id) / greatest(uniqExact(intDiv(toUnixTimestamp(before.ts), {window_s:Int64})), 36) AS conversions
+        SELECT window, campaign, origin, network, uniqExact(fact_id) / greatest(uniqExact(intDiv(toUnixTimestamp(before.ts), {window_s:Int64})), 12) AS conversions
         FROM busy
         INNER JOIN
         (

@@ -158,3 +158,14 @@ def test_a_page_that_cannot_be_read_and_limits_behind_an_unknown_proxy_are_found
     assert (
         doctor._refusals(configured(tmp_path, f"redirect: {{{limits}, trusted_proxies: [10.0.0.0/8]}}\n"), None) == []
     )
+
+
+def test_lists_of_data_centre_networks_are_said_to_be_missing_broken_or_read(tmp_path: Path) -> None:
+    assert finding(doctor._traffic_lists(configured(tmp_path), None), "traffic lists").state == "warning"
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_text("198.51.100.0/24\n")
+    bad.write_text("nothing\n")
+    text = f"correlator: {{traffic: {{datacenter_networks: [{good}, {bad}, {tmp_path}/gone.txt]}}}}\n"
+    found = doctor._traffic_lists(configured(tmp_path, text), None)
+    assert [one.state for one in found] == ["ok", "problem", "problem"]
+    assert ["unreadable" in found[1].text, "missing" in found[2].text] == [True, True]

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from typer.testing import CliRunner
 
 from app.cli.main import load_command
 from app.cli.reports import app
+from app.cli.traffic import app as traffic_app
+from app.cli.traffic import list_sentence
 from core.errors import NotFound, Transient
 
 TODAY = ["--from", "2026-09-21T00:00:00Z", "--to", "2026-09-22T00:00:00Z"]
@@ -30,13 +33,14 @@ def served(world: Any) -> Iterator[Any]:
         time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
 
-    def run(*arguments: str, code: int = 0) -> str:
+    def run(*arguments: str, code: int = 0, of: Any = app) -> str:
         environ = {"CLICKTRACE_URL": f"http://127.0.0.1:{port}", "CLICKTRACE_KEY": world.key, "COLUMNS": "200"}
-        result = CliRunner().invoke(app, list(arguments), env=environ, catch_exceptions=code != 0)
+        result = CliRunner().invoke(of, list(arguments), env=environ, catch_exceptions=code != 0)
         assert result.exit_code == code, result.output
         return result.output
 
     world.run = run
+    world.run_traffic = partial(run, of=traffic_app)
     yield world
     server.should_exit = True
     thread.join(10)
@@ -97,6 +101,36 @@ def test_trace_tells_the_journey_in_order(sold: Any) -> None:
     assert json.loads(sold.run("trace", sold.bought, "--json"))["click_id"] == sold.bought
 
 
+def test_traffic_shows_who_is_flagged_by_which_word_and_what_it_rests_on(served: Any) -> None:
+    served.click("09:00")
+    served.click("09:01", user_agent="curl/8.4.0", bot_signals=["no_accept"])
+    served.conversion("09:01:30", click_id=served.click("09:01", user_agent="curl/8.4.0"))
+    served.settle("12:00")
+    shown = served.run_traffic(*TODAY)
+    assert "66.7 %" in shown
+    assert "crawler 2, no_accept 1" in shown
+    assert "flagged_click 1" in shown
+    assert "Behaviour is judged through 2026-09-21 11:50." in shown
+    assert "correlator.traffic.datacenter_networks" in shown
+    [row] = json.loads(served.run_traffic(*TODAY, "--json"))["rows"]
+    assert (row["clicks"], row["flagged_clicks"], row["unflagged_clicks"]) == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (
+            {"state": "ok", "entries": 3, "changed": "2026-09-21T09:00:00.000Z"},
+            "datacenter: a.txt, 3 entries, of 2026-09-21 09:00.",
+        ),
+        ({"state": "missing"}, "datacenter: a.txt is missing."),
+        ({"state": "unreadable", "problem": "no list"}, "datacenter: a.txt is unreadable. no list"),
+    ],
+)
+def test_the_state_of_a_list_is_a_sentence(state: dict[str, Any], sentence: str) -> None:
+    assert list_sentence({"word": "datacenter", "path": "a.txt", "problem": "", **state}) == sentence
+
+
 def test_what_did_not_happen_is_said(served: Any) -> None:
     served.settle("12:00")
     assert "Nothing happened in this period." in served.run("roi", *TODAY)
@@ -123,6 +157,6 @@ def test_a_monitor_that_is_not_there_is_said_with_what_to_do() -> None:
         CliRunner().invoke(app, ["roi", "--url", "http://127.0.0.1:1", "--key", "x"], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("name", ["trace", "roi", "attribution", "reconcile", "freshness"])
+@pytest.mark.parametrize("name", ["trace", "roi", "attribution", "reconcile", "freshness", "traffic"])
 def test_the_commands_are_where_the_root_looks_for_them(name: str) -> None:
     assert load_command(name).name == name

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from core.records import Touch
 from correlator.config import CorrelatorConfig, TrafficConfig
 from correlator.traffic_quality import judge_new
 from correlator.traffic_words import CONVERSION_WORDS, HIT_WORDS
 from tests.correlator.conftest import CAMPAIGN, moment
+from tests.correlator.crowd import Crowd
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
 CURL = "curl/8.4.0"
@@ -267,6 +269,13 @@ def test_the_figures_a_flag_rests_on_stand_beside_it(world: Any) -> None:
     world.settle("10:00")
     [flag] = world.store.rows("SELECT DISTINCT flags, observed, usual FROM hit_flag FINAL")
     assert flag == {"flags": ["network_burst"], "observed": [30.0], "usual": [1.0]}
+    shares = {word: shown("clicktrace_traffic_flagged_ratio", word) for word in (*HIT_WORDS, "any")}
+    assert {word: share for word, share in shares.items() if share} == {"network_burst": 1 / 3, "any": 1 / 3}
+    assert {shown("clicktrace_traffic_flagged_conversions_ratio", word) for word in (*CONVERSION_WORDS, "any")} == {0.0}
+
+
+def shown(metric: str, word: str) -> float | None:
+    return REGISTRY.get_sample_value(metric, {"flag": word})
 
 
 def test_a_missing_accept_header_alone_makes_no_bot(world: Any) -> None:
@@ -321,6 +330,21 @@ def test_changed_lists_hold_for_what_was_there_before(world: Any, config: Correl
     assert state_and_flags("09:03") == ("unreadable", {})
     file.unlink()
     assert state_and_flags("09:04") == ("missing", {})
+
+
+def test_an_ordinary_day_is_hardly_ever_flagged(world: Any, clock: Any) -> None:
+    """The simulated visitors of the detector's tests, with addresses as people have them: homes, offices, two carriers' few exits."""
+    clock.now = moment("00:00")
+    crowd = Crowd(world, world.journal, clock)
+    crowd.day(clicks=20_000)
+    world.settle("2026-09-22T00:30:00Z")
+    rows = world.get("/traffic", since="00:00", until="2026-09-22T00:00:00Z")["rows"]
+    hits, flagged = sum(row["hits"] for row in rows), sum(row["flagged_hits"] for row in rows)
+    sold, doubted = sum(row["conversions"] for row in rows), sum(row["flagged_conversions"] for row in rows)
+    assert hits > 19_000
+    assert sold > 1_000
+    assert flagged < 0.01 * hits, [row["hits_by_flag"] for row in rows]
+    assert doubted < 0.01 * sold, [row["conversions_by_flag"] for row in rows]
 
 
 def test_the_report_goes_by_grain_campaign_and_tenant(world: Any) -> None:
