@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,24 @@ def test_a_destination_that_is_no_longer_allowed_is_refused_although_it_was_prep
     assert live
     assert live.decision.target.outcome == "destination_not_allowed"
     assert live.decision.target.location == b""
+
+
+def test_reads_of_one_tick_see_one_state_and_leave_the_log_free_afterwards(cached: Cached) -> None:
+    ends: list[Callable[[], None]] = []
+    cached.source.at_end_of_tick = ends.append
+    cached.add("a")
+    cached.add("b")
+    assert cached.outcome("/a") == "redirected"
+    cached.add("c")
+    assert [cached.outcome("/b"), cached.outcome("/c")] == ["redirected", ""]
+    assert len(ends) == 1, "one transaction for the tick"
+    ends.pop()()
+    assert cached.outcome("/c") == "redirected"
+    with sqlite3.connect(cached.source.path, timeout=0) as connection:
+        assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 1, "a reader holds the log"
+    ends.pop()()
+    with sqlite3.connect(cached.source.path, timeout=0) as connection:
+        assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
 
 
 def test_links_in_memory_are_served_on_while_the_database_is_away(cached: Cached, control: Engine) -> None:
