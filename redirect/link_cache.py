@@ -83,7 +83,7 @@ class LinkCache:
             self._salts.refresh(now)
             if self._signing is not None:
                 self._signing.refresh(now)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, OSError):
             self.failures += 1
             return False
         finally:

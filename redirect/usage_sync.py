@@ -35,18 +35,26 @@ class Identity:
     """Who writes which rows; `name` is nobody else's while `release` was not called and the process lives."""
 
     def __init__(self, data_dir: Path, *, index: int) -> None:
-        folder = data_dir / "usage"
+        self._lock = -1
+        try:
+            self.name = self._take_place(data_dir / "usage", index)
+        except OSError:
+            # A full disk must not keep a worker from starting: its rows are new ones then, and the old ones still count.
+            self.name = f"{uuid.uuid4().hex[:16]}-{index}"
+
+    def _take_place(self, folder: Path, index: int) -> str:
         folder.mkdir(parents=True, exist_ok=True)
+        node = _node(folder)
         for place in count():
             lock = os.open(folder / f"redirect-{index}.{place}.lock", os.O_CREAT | os.O_RDWR, 0o644)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 os.close(lock)
                 continue
-            self.name = f"{_node(folder)}-{index}-{place}"
             self._lock = lock
-            return
+            return f"{node}-{index}-{place}"
+        raise AssertionError("counting never ends")
 
     def release(self) -> None:
         if self._lock >= 0:

@@ -174,6 +174,13 @@ def test_no_two_living_workers_write_the_same_rows_and_a_successor_finds_its_own
         identity.release()
 
 
+def test_a_worker_counts_even_where_it_can_write_no_file(tmp_path: Path) -> None:
+    (tmp_path / "usage").write_text("in the way")
+    first, second = Identity(tmp_path, index=0), Identity(tmp_path, index=0)
+    assert first.name != second.name
+    first.release()
+
+
 def test_counting_and_exchanging_at_the_same_time_loses_nothing(table: Engine) -> None:
     worker = Counting(table, "a")
     worker.sync = UsageSync(table, worker.usage, worker="a", interval_s=0.001)
