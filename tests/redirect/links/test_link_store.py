@@ -152,3 +152,34 @@ def test_a_definition_survives_storage_unchanged(links: LinkStore) -> None:
     added = links.add(full, author="eva")
     assert links.get(added.link_id).definition == full
     assert msgspec.to_builtins(links.history(added.link_id)[0].definition) == msgspec.to_builtins(full)
+
+
+class Racing(LinkStore):
+    """Somebody else changes the link after it was read and before it is written."""
+
+    other: LinkStore
+
+    def checked(self, wanted: LinkDefinition) -> LinkDefinition:
+        self.other.edit(self.other.find("spring").link_id, {"note": "theirs"}, author="kim")
+        return super().checked(wanted)
+
+
+def test_of_two_changes_at_the_same_moment_one_is_refused_and_leaves_nothing(control: Engine, links: LinkStore) -> None:
+    racing = Racing(control, allowed_destinations=["shop.example"])
+    racing.other = links
+    link = links.add(definition(tags=("a",)), author="eva")
+    with pytest.raises(Conflict, match="changed_meanwhile"):
+        racing.edit(link.link_id, {"tags": ["b"]}, author="eva")
+    assert [entry.author for entry in links.history(link.link_id)] == ["eva", "kim"]
+    assert [tag.tag for tag in links.tags()] == ["a"]
+    assert links.get(link.link_id).definition.note == "theirs"
+
+
+def test_many_changes_are_written_all_or_none(links: LinkStore) -> None:
+    first, second = (links.add(definition(slug=slug), author="eva") for slug in ("a", "b"))
+    links.edit(second.link_id, {"note": "theirs"}, author="kim")
+    pairs = [(link, msgspec.structs.replace(link.definition, note="ours")) for link in (first, second)]
+    with pytest.raises(Conflict, match="changed_meanwhile"):
+        links.save(new=[definition(slug="c")], replaced=pairs, author="eva")
+    assert [link.definition.slug for link in links.list()] == ["a", "b"]
+    assert links.get(first.link_id) == first
