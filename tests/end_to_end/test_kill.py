@@ -1,4 +1,4 @@
-"""SIGKILL under traffic: every click answered with a 302 is in the store exactly once, by the load generator's own log."""
+"""SIGKILL under traffic on two workers: every click answered with a 302 is in the store exactly once, by the load generator's own log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from .load import Load
 
 #: `make test-long` sets it to 50.
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "5"))
-VICTIMS = {"redirect": ["redirect-0"], "monitor": ["monitor"], "both": ["redirect-0", "monitor"]}
+WORKERS = ("redirect-0", "redirect-1")
+TWO_WORKERS = {"CLICKTRACE_REDIRECT__WORKERS": "2"}
+#: Who is killed in a round; of `one of` one at random.
+VICTIMS = {
+    "one worker": ("one of", WORKERS),
+    "monitor": ("all of", ("monitor",)),
+    "everyone": ("all of", (*WORKERS, "monitor")),
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 60 * ROUNDS)]
 
@@ -52,21 +59,23 @@ def back(system: System, former: dict[str, int]) -> bool:
 @pytest.mark.parametrize("victims", VICTIMS)
 def test_no_answered_click_is_lost_or_doubled_by_a_kill(tmp_path: Path, victims: str) -> None:
     chance = random.Random()
-    with running(tmp_path / "data") as system:
+    how, names = VICTIMS[victims]
+    with running(tmp_path / "data", environ=TWO_WORKERS) as system:
         system.add_link("spring")
         with Load(system.url("redirect", "/spring")) as load:
             for _ in range(ROUNDS):
                 before = len(load.answered)
                 eventually(lambda: len(load.answered) > before + 100, within_s=40, what="traffic")  # noqa: B023
                 time.sleep(chance.uniform(0.0, 0.7))
-                former = {name: system.kill(name) for name in VICTIMS[victims]}
+                chosen = [chance.choice(names)] if how == "one of" else names
+                former = {name: system.kill(name) for name in chosen}
                 eventually(lambda: back(system, former), within_s=60, what="restarted")  # noqa: B023
         assert len(load.answered) > 100 * ROUNDS
         assert_exactly_once(system, load.answered)
 
 
 def test_a_kill_of_everything_at_once_loses_nothing(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as system:
+    with running(tmp_path / "data", environ=TWO_WORKERS) as system:
         system.add_link("spring")
         with Load(system.url("redirect", "/spring")) as load:
             eventually(lambda: len(load.answered) > 300, within_s=40, what="traffic")

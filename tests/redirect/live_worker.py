@@ -18,6 +18,7 @@ from typing import Any
 import uvloop
 from sqlalchemy import Engine
 
+from core.clock import Clock, now_ms
 from redirect.config import RedirectConfig
 from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
@@ -116,11 +117,13 @@ class Running:
 class ThreadWorker(Running):
     """`redirect.worker.Worker` on uvloop in a thread."""
 
-    def __init__(self, config: RedirectConfig, *, data_dir: Path, control: Engine, sock: socket.socket) -> None:
+    def __init__(
+        self, config: RedirectConfig, *, data_dir: Path, control: Engine, sock: socket.socket, clock: Clock = now_ms
+    ) -> None:
         super().__init__(
             port=sock.getsockname()[1], data_dir=data_dir, control=control, allowed=config.allowed_destinations
         )
-        self.worker = Worker(config, data_dir=data_dir, control_url="", index=0)
+        self.worker = Worker(config, data_dir=data_dir, control_url="", index=0, clock=clock)
         self._ready = threading.Event()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
