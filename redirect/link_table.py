@@ -161,7 +161,7 @@ class LinkTable:
         if _PATH.fullmatch(path) is None or path in _RESERVED:
             return None
         self.reads += 1
-        domain = self._domain_of(host)
+        domain = self._domain_of(host) if self._has_domains else b""
         link = self._source.read(path[1:].decode(), domain.decode())
         if link is not None and (not self._was_full or self._was_here(path)):
             self._take_in(domain, path, link)

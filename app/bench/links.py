@@ -54,7 +54,7 @@ class Side(msgspec.Struct, kw_only=True):
 
 
 def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, warm_s: int) -> dict[str, object]:
-    """Medians of both sides, their ratio, and what the many links cost.
+    """Medians of both sides, their ratio, and what the many links cost; `least_cpu_us` is each side's least disturbed round.
 
     Raises:
         ClicktraceError: wrk is missing, or an answer was something other than a redirect.
@@ -82,6 +82,7 @@ def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, wa
             },
             **medians,
             "ratio": round(medians["many"]["per_second"] / medians["few"]["per_second"], 3),
+            "least_cpu_us": {name: round(min(one.cpu_us for one in found), 2) for name, found in measured.items()},
             "cpu_ratio": round(medians["many"]["cpu_us"] / medians["few"]["cpu_us"], 2),
             "in_memory": round(1 - (_reads(sides["many"]) - reads) / answered, 3),
             "memory_above_empty_mb": round(rss - empty_rss, 1),
