@@ -1,4 +1,4 @@
-"""One tick of the correlator: the steps in order, then whatever works on their results (detection)."""
+"""One tick of the correlator: the steps in order, whatever works on their results (detection), then the steps that can wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.store.client import Store
 from correlator import metrics
 from correlator.arrivals import Arrivals, Front
 from correlator.config import CorrelatorConfig
-from correlator.steps import STEPS, Journal, Step, Work
+from correlator.steps import LATER_STEPS, STEPS, Journal, Step, Work
 
 #: A step of another module that runs after ours on the same tick, by name.
 Further = tuple[str, Callable[[int], object]]
@@ -30,6 +30,7 @@ class Correlator:
         config: CorrelatorConfig,
         clock: Clock = now_ms,
         steps: Sequence[Step] = STEPS,
+        later: Sequence[Step] = LATER_STEPS,
         further: Sequence[Further] = (),
         shipped_through: Callable[[int], int] = lambda now: now,
     ) -> None:
@@ -37,7 +38,7 @@ class Correlator:
         self._journal = journal
         self._config = config
         self._clock = clock
-        self._steps = steps
+        self._steps, self._later = steps, later
         self._further = further
         self._shipped_through = shipped_through
         self._worked_through = 0
@@ -57,6 +58,7 @@ class Correlator:
             with _measured(name) as took:
                 work(at)
             seconds[name] = took()
+        seconds.update({step.name: self._run(step, front, now=at) for step in self._later})
         metrics.LAST_TICK.set(at / 1000)
         return seconds
 

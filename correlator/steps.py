@@ -76,6 +76,10 @@ STEPS: tuple[Step, ...] = (
         grain="conversion (fact_id)",
         run=lambda work: match_new(work.store, config=work.config, since=work.since, now=work.now),
     ),
+)
+
+#: What can wait: runs after detection.
+LATER_STEPS: tuple[Step, ...] = (
     Step(
         name="traffic",
         inputs=("click", "touch", "conversion", "conversion_match", "repeated_click", "traffic_window"),

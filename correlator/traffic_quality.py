@@ -17,8 +17,10 @@ from correlator.config import TrafficConfig
 WINDOW_S: Final = 600
 #: How long after a hit its page view may come.
 GRACE_S: Final = 300
-#: What one tick judges at most; an import of history takes several.
-MOST_HITS: Final = 2_000_000
+#: A window that is loaded this long after it ended belongs to an import.
+IMPORT_S: Final = 3 * 3600
+#: What one tick judges at most, so that the next tick is not kept waiting; an import of history takes many.
+MOST_HITS: Final = 250_000
 
 HIT_RULES: Final = ("traffic_no_landing", "traffic_fast_landing", "traffic_no_cookies")
 #: Rules that look at a source's past, only when a source stands out at all: the day before is a lot to read.
@@ -68,6 +70,7 @@ def rule_params(config: TrafficConfig) -> dict[str, object]:
     return {
         "window_s": WINDOW_S,
         "grace_s": GRACE_S,
+        "import_s": IMPORT_S,
         "most_hits": MOST_HITS,
         "overlap_ms": OVERLAP_MS,
         "burst_clicks": config.burst_clicks,

@@ -1,7 +1,8 @@
 -- Windows that are over and have not been judged with everything loaded so far, oldest first, {most_hits} hits at most (always one window).
 -- Grain: (kind, window). Columns: kind, window.
 -- A window waits {grace_s} s for its touches. What counts in it also belongs to what is usual in the 24 hours after it. A row is stamped
--- before it can be read, so a window judged within {overlap_ms} of its newest row is judged once more.
+-- before it can be read, so a window judged within {overlap_ms} of its newest row is judged once more. A window of long ago is being
+-- imported: it waits until its rows have stopped coming for as long, and is judged once.
 WITH
     stamped AS
     (
@@ -20,7 +21,7 @@ WITH
         SELECT kind, window
         FROM stamped
         WHERE toInt64(window) + {window_s:Int64} + {grace_s:Int64} <= intDiv({now:Int64}, 1000)
-            AND (judged < seen
+            AND ((judged < seen AND toInt64(window) + {import_s:Int64} > intDiv({now:Int64}, 1000))
                 OR (judged < seen + toIntervalMillisecond({overlap_ms:Int64}) AND seen + toIntervalMillisecond({overlap_ms:Int64}) <= now64(3)))
         ORDER BY window, kind
         LIMIT 2000

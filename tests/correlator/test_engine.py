@@ -14,19 +14,21 @@ from core.store.client import Store
 from correlator.arrivals import OVERLAP_MS, Front, Looked
 from correlator.config import CorrelatorConfig
 from correlator.engine import Correlator
-from correlator.steps import STEPS, Step, Work
+from correlator.steps import LATER_STEPS, STEPS, Step, Work
+
+ALL = (*STEPS, *LATER_STEPS)
 
 
 def test_the_steps_are_listed_in_the_order_in_which_they_feed_each_other() -> None:
-    outputs = [step.output for step in STEPS]
-    for step in STEPS:
+    outputs = [step.output for step in ALL]
+    for step in ALL:
         earlier = set(outputs[: outputs.index(step.output)])
         assert {table for table in step.inputs if table in outputs} <= earlier
 
 
 def test_every_output_is_a_table_of_the_schema(store: Store) -> None:
     tables = {row["name"] for row in store.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
-    assert {step.output for step in STEPS} | {name for step in STEPS for name in step.inputs} <= tables
+    assert {step.output for step in ALL} | {name for step in ALL for name in step.inputs} <= tables
 
 
 def test_each_distinct_user_agent_is_parsed_once(world: Any) -> None:
@@ -49,7 +51,7 @@ def test_further_steps_run_after_ours_and_everything_is_timed(world: Any, store:
         further=[("detection", lambda now: order.append(f"detection at {now}"))],
     )  # fmt: skip
     seconds = correlator.tick(5)
-    assert list(seconds) == [*(step.name for step in STEPS), "detection"]
+    assert list(seconds) == [*(step.name for step in STEPS), "detection", *(step.name for step in LATER_STEPS)]
     assert order == ["detection at 5"]
     assert REGISTRY.get_sample_value("clicktrace_correlator_step_duration_seconds_count", {"step": "detection"})
 
