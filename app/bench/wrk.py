@@ -90,10 +90,10 @@ def rss_mb(pid: int) -> float:
 
 def count_lines(journal: Path) -> int:
     """Whole lines in the segments of a journal that were not compressed."""
-    return sum(_count(path) for path in journal.glob("*.ndjson"))
+    return sum(lines_in(path) for path in journal.glob("*.ndjson"))
 
 
-def _count(path: Path) -> int:
+def lines_in(path: Path) -> int:
     with path.open("rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 

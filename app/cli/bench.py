@@ -50,6 +50,17 @@ def links(
 
 
 @app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long.")] = 10.0,
+    json: Json = False,
+) -> None:
+    """Redirects at half the maximum rate for minutes: memory and latency at the beginning and at the end (needs wrk)."""
+    from app.bench.soak import run
+
+    _print(run(seconds=round(minutes * 60)), json=json)
+
+
+@app.command()
 def ingest(
     lines: Annotated[int, typer.Option(help="Journal lines that each side loads in each round.")] = 200_000,
     rounds: Annotated[int, typer.Option(help="Rounds of each side, interleaved; medians are shown.")] = 5,

@@ -30,30 +30,39 @@ class Step:
     timeout_s: int = 900
 
 
+CLICKTRACE = str(Path(sys.executable).parent / "clicktrace")
+KILL = Step(
+    "50 rounds of SIGKILL under traffic",
+    [sys.executable, "-m", "pytest", "-q", "tests/end_to_end/test_kill.py", "--timeout=3600"],
+    {"KILL_ROUNDS": "50"},
+    timeout_s=3600,
+)
+
+
 def loop_steps() -> list[Step]:
     """Each scenario with a fresh seed, then 50 rounds of SIGKILL."""
-    clicktrace = str(Path(sys.executable).parent / "clicktrace")
     scenarios = [
         Step(
             f"scenario {name}",
-            [clicktrace, "demo", "--check", "--scenario", name, "--seed", str(secrets.randbelow(1_000_000))],
+            [CLICKTRACE, "demo", "--check", "--scenario", name, "--seed", str(secrets.randbelow(1_000_000))],
         )
         for name in SCENARIOS
     ]
-    kill = Step(
-        "50 rounds of SIGKILL under traffic",
-        [sys.executable, "-m", "pytest", "-q", "tests/end_to_end/test_kill.py", "--timeout=1800"],
-        {"KILL_ROUNDS": "50"},
-        timeout_s=1800,
-    )
-    return [*scenarios, kill]
+    return [*scenarios, KILL]
 
 
 def redirect_steps() -> list[Step]:
-    """The links API under many generated requests, and a million links."""
+    """SIGKILL on two workers, a long soak, the speed beside nginx; the links API under many generated requests, and a million links."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-s", "--show-capture=no"]
     links = "tests/redirect/links/"
     return [
+        KILL,
+        Step(
+            "10 minutes at half the maximum rate",
+            [*pytest, "-m", "long", "tests/redirect/test_soak.py"],
+            timeout_s=1500,
+        ),
+        Step("speed beside nginx", [CLICKTRACE, "bench", "redirect", "--json", "--rounds", "5"], timeout_s=1200),
         Step("links API", [*pytest, f"{links}test_links_api_fuzzed.py"], {"LINKS_API_EXAMPLES": "500"}, timeout_s=1800),
         Step("a million links", [*pytest, "-m", "long", f"{links}test_a_million_links.py"], timeout_s=3600),
     ]

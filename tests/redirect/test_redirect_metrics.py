@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from redirect.counters import BUCKETS, Counters, bucket_of, read_all
+from redirect.counters import BUCKETS, FIRST_BUCKET, SLOT, Counters, bucket_of, read_all
 from redirect.metrics import RedirectCollector
 from redirect.reasons import OUTCOMES
 
@@ -51,6 +52,26 @@ def test_a_duration_falls_into_the_smallest_bucket_that_holds_it(duration_us: in
         assert duration_us <= 2**bucket
     if bucket > 0:
         assert duration_us > 2 ** (bucket - 1)
+
+
+@given(st.lists(st.floats(min_value=0.0, max_value=100.0), min_size=1, max_size=50))
+def test_durations_of_a_tick_are_counted_as_one_by_one(starts: list[float]) -> None:
+    end = 100.0
+    with TemporaryDirectory() as folder:
+        counters = Counters(Path(folder), index=0)
+        counters.observe(list(starts), end=end)
+        counted = [counters.slots[FIRST_BUCKET + bucket] for bucket in range(BUCKETS)]
+        total_us = counters.slots[SLOT["duration_us_sum"]]
+        counters.close()
+    expected = [0] * BUCKETS
+    for start in starts:
+        expected[bucket_of(int((end - start) * 1e6))] += 1
+    # A duration within a microsecond of a bucket's bound may fall on either side of it.
+    off = [abs(sum(counted[: bucket + 1]) - sum(expected[: bucket + 1])) for bucket in range(BUCKETS)]
+    near = [sum(abs((end - start) * 1e6 - 2**bucket) < 2 for start in starts) for bucket in range(BUCKETS)]
+    assert sum(counted) == len(starts)
+    assert all(difference <= close for difference, close in zip(off, near, strict=True))
+    assert abs(total_us - sum((end - start) * 1e6 for start in starts)) <= 2
 
 
 def scrape(data_dir: Path) -> dict[tuple[str, ...], float]:
