@@ -26,6 +26,7 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.config import DetectionConfig
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
+from correlator.explanation.evidence import hits_a_second
 from correlator.explanation.explain import Alarm, Case, Located, build_payload, locate, relocate, route_changes
 from correlator.explanation.recovery import (
     Watched,
@@ -35,6 +36,7 @@ from correlator.explanation.recovery import (
     judge,
     redirect_witness,
     service_witness,
+    traffic_witness,
 )
 from correlator.explanation.service_health import Change, worst_of
 from correlator.explanation.timing import Onset
@@ -76,6 +78,8 @@ class IncidentRun(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     lost_usual: float = 0.0
     lost_failing: float = 0.0
+    hits_usual: float = 0.0  # a second
+    hits_failing: float = 0.0
     kept: float = 1.0
     recovered_at: int = 0
     journaled_at: int = 0
@@ -179,6 +183,8 @@ class IncidentBook:
         lost, hits = window.lost[inside].sum(0), window.hits[inside].sum(0)
         run_.lost_usual = float(lost[:first].sum() / max(hits[:first].sum(), 1))
         run_.lost_failing = float(lost[first:].sum() / max(hits[first:].sum(), 1))
+        usual, failing = hits_a_second(window, inside, first)
+        run_.hits_usual, run_.hits_failing = usual, max(run_.hits_failing, failing)
 
     def _refresh(self, run_: IncidentRun, facts: Facts) -> None:
         """One tick of one incident.
@@ -224,6 +230,9 @@ class IncidentBook:
         if p.verdict in (Verdict.SITE_FAILING.value, Verdict.SITE_SLOW.value) and run_.changes:
             residual = _residual(window, inside, p.onset)
             direct = service_witness(window.service, run_.changes, not_before=since, residual=residual)
+        elif p.verdict == Verdict.TRAFFIC_CHANGED.value and run_.hits_failing > 2 * run_.hits_usual:
+            watched = Watched(run_.hits_usual, run_.hits_failing)
+            direct = traffic_witness(window, inside, watched, not_before=since)
         elif run_.lost_failing - run_.lost_usual >= 0.05:
             watched = Watched(run_.lost_usual, run_.lost_failing)
             direct = redirect_witness(window, inside, watched, not_before=since)

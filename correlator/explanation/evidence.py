@@ -208,6 +208,14 @@ def _usual_growth(counts: Array, first: int, lead: int) -> float:
     return float(growth[order][np.searchsorted(weight, weight[-1] / 2)])
 
 
+def hits_a_second(w: Window, inside: Mask, first: int) -> tuple[float, float]:
+    """Hits of the scope in the minute before the onset and since."""
+    hits, lead = w.hits[inside].sum(0), max(1, LEVEL_MS // w.bucket_ms)
+    before, after = hits[max(0, first - 1 - lead) : max(1, first - 1)], hits[first:]
+    seconds = w.bucket_ms / 1000
+    return float(before.mean()) / seconds, float(after.mean() if after.size else 0.0) / seconds
+
+
 def _growth(counts: Array, first: int, lead: int) -> float:
     """Mean since the onset / mean of the `lead` buckets before it; the one just before may already hold some of the change."""
     before = counts[max(0, first - 1 - lead) : max(1, first - 1)]

@@ -1,7 +1,7 @@
 """Is the fault gone? Tested on what still flows through the scope, so that it works while the affected campaigns are paused.
 
-Two witnesses: the shares that failed (requests of the changed routes, organic visitors included; hits at the redirect) and the
-conversions of clicks in scope, other campaigns included. Each weighs "back to normal since tau" against "still failing half as badly as
+Two witnesses: what failed directly (shares of requests of the changed routes, organic visitors included, or of hits at the redirect; the
+number of hits when visitors were added who do not buy) and the conversions of clicks in scope, other campaigns included. Each weighs "back to normal since tau" against "still failing half as badly as
 it did"; the likelihood ratio of one tau is an e-value, so with the maximum over few taus kept at 100 a wrong return is rarer than one
 in a hundred per tau (theory.md 2.5).
 """
@@ -28,6 +28,9 @@ ENTER_NATS = math.log(100)
 STAY_NATS = math.log(5)
 CONTRADICTION_NATS = -3.0
 SHARE_DISPERSION = 1.5
+#: Robots come in bursts, and a day's traffic drifts.
+TRAFFIC_DISPERSION = 5.0
+TRAFFIC_TOLERANCE = 1.5
 #: Buckets before tau that show how badly it still failed just then.
 LATELY = 2
 #: Organic visitors of the scope keep coming even when every campaign is paused.
@@ -127,6 +130,22 @@ def redirect_witness(window: Window, inside: Mask, watched: Watched, *, not_befo
         name="the redirect fails",
     )
     return None if found is None else found._replace(text=found.text.replace("requests", "hits"))
+
+
+def traffic_witness(window: Window, inside: Mask, watched: Watched, *, not_before: int) -> Witness | None:
+    """Hits of the scope are as many as before the flood; `watched` is in hits a second. The bucket that is still filling says nothing."""
+    first = window.bucket_of(not_before)
+    hits = window.hits[inside].sum(0)[first:-1]
+    if hits.size == 0:
+        return None
+    seconds = window.bucket_ms / 1000
+    normal = watched.usual * seconds * TRAFFIC_TOLERANCE + 1
+    middle = max((watched.usual + watched.failing) / 2 * seconds, normal * 1.2)
+    step = (hits * math.log(normal / middle) + middle - normal) / TRAFFIC_DISPERSION
+    since = np.cumsum(step[::-1])[::-1]
+    tau = int(since.argmax())
+    text = f"{hits[tau:].mean() / seconds:.1f} hits a second, {watched.usual:.1f} before"
+    return Witness(float(since[tau]), int(window.starts[first:][tau]), text)
 
 
 def conversion_witness(

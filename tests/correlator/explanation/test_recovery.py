@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 
+from correlator.explanation.evidence import hits_a_second
 from correlator.explanation.recovery import (
     ENTER_NATS,
     Watched,
@@ -11,6 +12,7 @@ from correlator.explanation.recovery import (
     service_witness,
     share_witness,
     still_failing,
+    traffic_witness,
 )
 from correlator.explanation.service_health import Change
 from correlator.explanation.window import ServiceMinute
@@ -104,3 +106,23 @@ def test_both_witnesses_add_up() -> None:
     route, bought = Witness(3.0, START, "route"), Witness(2.0, START, "conversions")
     assert judge(route, None, recovered=False) is None
     assert judge(route, bought, recovered=False) is route
+
+
+def test_a_flood_is_over_when_the_hits_are_as_many_as_before_not_when_enough_was_bought(window: Any) -> None:
+    flooded = window(growth=lambda c: 40.0, growth_ends=66, buckets=80, per_bucket=2.0)
+    inside = np.ones(len(flooded.cells), dtype=bool)
+    usual, failing = hits_a_second(flooded, inside, 60)
+    assert failing > 5 * usual
+    watched = Watched(usual, failing)
+    found = traffic_witness(flooded, inside, watched, not_before=int(flooded.starts[60]))
+    assert found is not None
+    assert found.log_ratio > ENTER_NATS
+    assert abs(found.since - int(flooded.starts[66])) <= 10_000
+
+
+def test_a_flood_that_goes_on_at_half_its_size_is_not_over(window: Any) -> None:
+    flooded = window(growth=lambda c: 20.0, buckets=80, per_bucket=2.0)
+    inside = np.ones(len(flooded.cells), dtype=bool)
+    usual, failing = hits_a_second(flooded, inside, 60)
+    found = traffic_witness(flooded, inside, Watched(usual, 2 * failing), not_before=int(flooded.starts[60]))
+    assert found is None or found.log_ratio <= 0
