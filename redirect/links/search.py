@@ -7,12 +7,13 @@ ended, so page 9,000 costs what page 1 costs. A search reads the index's text: a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, tuple_
 
-from core.control.tables import link_index, link_tags
+from core.control.tables import link_index, link_tags, links
 from core.errors import Invalid
 from redirect.links.model import Link, LinkDefinition
 
@@ -72,11 +73,20 @@ def tag_counts(wanted: Filter, *, after: str = "", limit: int) -> Select[str, in
     return query
 
 
-def index_new(connection: Connection, links: list[Link]) -> None:
+def by_address(names: Iterable[tuple[str, str]]) -> Iterator[Select[Any]]:
+    """Links of (slug, domain), a query a domain: SQLite reads a list of pairs past every index."""
+    slugs: dict[str, list[str]] = {}
+    for slug, domain in names:
+        slugs.setdefault(domain, []).append(slug)
+    for domain, some in slugs.items():
+        yield select(links).where(links.c.domain == domain, links.c.slug.in_(some))
+
+
+def index_new(connection: Connection, made: list[Link]) -> None:
     """Make new links findable."""
-    if links:
-        connection.execute(insert(link_index), [_index_row(link) for link in links])
-    tags = [row for link in links for row in _tag_rows(link)]
+    if made:
+        connection.execute(insert(link_index), [_index_row(link) for link in made])
+    tags = [row for link in made for row in _tag_rows(link)]
     if tags:
         connection.execute(insert(link_tags), tags)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, func, select, tuple_
+from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import Clock, now_ms
@@ -16,7 +16,7 @@ from core.control.tables import link_history, links
 from core.errors import Conflict, Invalid, NotFound
 from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkChange, LinkDefinition, checked, definition_from
-from redirect.links.search import Filter, TagCount, cursor_after, page, tag_counts
+from redirect.links.search import Filter, TagCount, by_address, cursor_after, page, tag_counts
 from redirect.links.writes import changed_meanwhile, insert_links, remember, replace_links
 from redirect.live_link import LiveLink, to_live
 
@@ -73,12 +73,11 @@ class LinkStore:
 
     def find_all(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Link]:
         """Those links of (slug, domain) that there are."""
-        if not names:
-            return {}
-        keys = [(domain, slug) for slug, domain in names]
-        query = select(links).where(tuple_(links.c.domain, links.c.slug).in_(keys))
+        found: dict[tuple[str, str], Link] = {}
         with self._engine.connect() as connection:
-            return {(row.slug, row.domain): to_link(row) for row in connection.execute(query)}
+            for query in by_address(names):
+                found |= {(row.slug, row.domain): to_link(row) for row in connection.execute(query)}
+        return found
 
     def list(self, wanted: Filter = EVERYTHING, *, after: str = "", limit: int = 100) -> builtins.list[Link]:
         """Links by (slug, domain), at most `limit`, after the cursor of the last page's last link (`cursor_after`).

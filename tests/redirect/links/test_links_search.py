@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from core.errors import Invalid
 from redirect.links.model import LinkDefinition
-from redirect.links.search import Filter, page
+from redirect.links.search import Filter, by_address, page
 from redirect.links.store import LinkStore
 
 from .conftest import Keys
@@ -150,6 +150,16 @@ def test_a_page_is_read_along_an_index_and_never_sorted(control: Engine, wanted:
         plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {statement}".replace(":", r"\:")))]
     assert not any("TEMP B-TREE" in step for step in plan), plan
     assert not any(" links" in step for step in plan), "no definition is read"
+
+
+def test_links_are_looked_up_by_their_addresses_along_an_index(control: Engine) -> None:
+    queries = list(by_address([("a", ""), ("b", ""), ("a", "k.example")]))
+    assert len(queries) == 2
+    for query in queries:
+        statement = query.compile(control, compile_kwargs={"literal_binds": True})
+        with control.connect() as connection:
+            plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
+        assert all(step.startswith("SEARCH") for step in plan), plan
 
 
 _words = st.sampled_from(("a", "b", "ab"))
