@@ -99,7 +99,8 @@ class Counters:
 
         Sorted, those of one bucket are neighbours: one addition in shared memory for each bucket, not for each request.
         """
-        starts.sort()
+        if len(starts) > 1:
+            starts.sort()
         self.slots[_DURATION_SUM] += int((end * len(starts) - sum(starts)) * 1e6)
         at = 0
         while at < len(starts):

@@ -59,7 +59,7 @@ def _read_block(block: bytes) -> _Block | None:
     if block[-4:] != b"\r\n\r\n":
         return None
     held = EMPTY_FIELDS.copy()
-    keep_alive = lasting = True
+    keep_alive = True
     for line in block[:-4].split(b"\r\n"):
         known = _LINES.get(line) or _read_line(line)
         if known is None:
@@ -69,13 +69,13 @@ def _read_block(block: bytes) -> _Block | None:
             if held[slot]:
                 return None
             held[slot] = value
-            lasting = lasting and slot not in _PERSONAL
         elif slot == _CLOSE_SLOT:
             keep_alive = False
     if not held[fields.HOST]:
         return None
     found = (held, keep_alive)
-    if lasting and len(block) <= _MAX_REMEMBERED:
+    personal = held[fields.COOKIE] or held[fields.FORWARDED_FOR] or held[fields.CANARY]
+    if not personal and len(block) <= _MAX_REMEMBERED:
         _remember(_BLOCKS, block, found)
     return found
 

@@ -17,7 +17,7 @@ REFUSED_BY_BROWSER: Final = "gpc"
 
 CONSENT_NAME: Final = b"ct_consent"
 VISITOR_COOKIE: Final = b"ct_vid"
-_HEX: Final = frozenset(b"0123456789abcdef")
+_HEX: Final = b"0123456789abcdef"
 _ID_CHARS: Final = 32
 _MEMO_SIZE: Final = 65_536
 
@@ -38,6 +38,8 @@ def refused(consent: str) -> bool:
 
 def cookie_value(cookie: bytes, name: bytes) -> bytes:
     """The first value of a cookie in a Cookie header, b"" when it is not there."""
+    if name not in cookie:
+        return b""
     for part in cookie.split(b";"):
         key, _, value = part.strip().partition(b"=")
         if key == name:
@@ -47,10 +49,8 @@ def cookie_value(cookie: bytes, name: bytes) -> bytes:
 
 def visitor_from_cookie(cookie: bytes) -> str:
     """The visitor ID of a well-formed `ct_vid` cookie, else ""."""
-    if VISITOR_COOKIE not in cookie:
-        return ""
     value = cookie_value(cookie, VISITOR_COOKIE)
-    return value.decode() if len(value) == _ID_CHARS and all(c in _HEX for c in value) else ""
+    return value.decode() if len(value) == _ID_CHARS and not value.translate(None, _HEX) else ""
 
 
 def truncate(address: str) -> str:

@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 _ENTROPY_BYTES: Final = 64 * ENTROPY_CHARS
 _SWEEP_S: Final = 1.0
+_BYTES_SENT: Final = SLOT["bytes_sent"]
+_JOURNAL_WRITES: Final = SLOT["journal_writes"]
 
 
 class Journal(Protocol):
@@ -139,14 +141,14 @@ class Server:
         sent = 0
         for connection in waiting:
             sent += connection.send(connection.collect())
-        self.counters.slots[SLOT["bytes_sent"]] += sent
+        self.counters.slots[_BYTES_SENT] += sent
         self._observe(starts)
 
     def _journal_or_count(self, bodies: list[bytes]) -> None:
         slots = self.counters.slots
         try:
             self._journal.append_encoded(bodies)
-            slots[SLOT["journal_writes"]] += 1
+            slots[_JOURNAL_WRITES] += 1
         except (JournalError, OSError):
             # The writer keeps what a sick disk refuses; an error here means that it can keep nothing. The 302 still leaves.
             slots[SLOT["journal_errors"]] += 1

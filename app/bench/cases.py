@@ -136,7 +136,7 @@ def script(case: Case, path: Path) -> Path:
 
 def _different(case: Case, chance: random.Random) -> str:
     system = chance.choice(("Windows NT 10.0; Win64; x64", "Linux; Android 10; K", "Macintosh; Intel Mac OS X 10_15_7"))
-    version = f"{chance.randrange(100, 130)}.0.{chance.randrange(100)}.0"
+    version = f"{chance.randrange(100, 130)}.0.0.0"  # browsers no longer say more
     headers = {
         **case.headers,
         "Host": "go.example",

@@ -131,8 +131,10 @@ class JournalWriter:
 
         `known_at` claims one per record (imports of history).
         """
-        claims: Iterable[int | None] = repeat(None) if known_at is None else known_at
-        self._append(list(zip(bodies, claims, strict=known_at is not None)))
+        if known_at is None:
+            self._append([(body, None) for body in bodies])
+        else:
+            self._append(list(zip(bodies, known_at, strict=True)))
 
     def _append(self, bodies: list[_Body]) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -54,6 +54,7 @@ def test_a_duration_falls_into_the_smallest_bucket_that_holds_it(duration_us: in
         assert duration_us > 2 ** (bucket - 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(min_value=0.0, max_value=100.0), min_size=1, max_size=50))
 def test_durations_of_a_tick_are_counted_as_one_by_one(starts: list[float]) -> None:
     end = 100.0
