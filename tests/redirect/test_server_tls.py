@@ -81,10 +81,10 @@ def test_a_certificate_renewed_under_traffic_fails_no_request(start_worker: Star
     for visitor in visitors:
         visitor.start()
     for name in ("second", "third"):
-        time.sleep(0.3)
+        eventually(lambda: bool(seen), within_s=20)
         known = len(seen)
         write_certificate(authority, tmp_path, serial_of=name)
-        eventually(lambda: len(seen) > known)  # noqa: B023 - called before `known` changes
+        eventually(lambda: len(seen) > known, within_s=20)  # noqa: B023 - called before `known` changes
     stop.set()
     for visitor in visitors:
         visitor.join(10)
