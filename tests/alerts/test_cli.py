@@ -44,7 +44,14 @@ def test_the_shipped_rules_are_right_and_pass_their_tests() -> None:
     code, out = run(rules.app, "check", "--json")
     assert code == 0
     assert json.loads(out) == {
-        "rules": ["conversion_incident", "pause_failing_campaigns", "pause_fixed_threshold", "redirect_latency"],
+        "rules": [
+            "conversion_incident",
+            "destination_changed",
+            "destination_failing",
+            "pause_failing_campaigns",
+            "pause_fixed_threshold",
+            "redirect_latency",
+        ],
         "problems": [],
     }
     code, out = run(rules.app, "test", "--json")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.destinations import HostView
 from alerts.rules.evaluate import evaluate
 from alerts.rules.facts import CATALOGUE, campaign_facts, incident_facts
 from alerts.rules.schema import Condition
@@ -61,7 +62,8 @@ def test_the_reason_names_the_comparison_that_decided() -> None:
 
 def test_every_fact_of_the_catalogue_is_given_with_its_type() -> None:
     payload = incident_payload(now=NOW)
-    facts = {**incident_facts(payload, state="open", now=NOW), **campaign_facts(affected(), payload)}
+    host = HostView(host="shop.example")
+    facts = {**incident_facts(payload, state="open", now=NOW), **campaign_facts(affected(), payload), **host.facts}
     named = {name for name in CATALOGUE if not name.startswith("redirect.")}
     assert set(facts) == named
     assert all(isinstance(facts[name], CATALOGUE[name][0]) for name in named)
