@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import Engine, select
@@ -33,16 +34,20 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own on a socket in a folder, as an ordinary user."""
+    # Directly below the system's folder: pytest's own are closed to others, and a socket's path is short.
+    with TemporaryDirectory(prefix="pg-") as folder:
+        yield from _serve(Path(folder))
+
+
+def _serve(folder: Path) -> Iterator[str]:
     home = _programs()
-    if home is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("pg")
+    assert home is not None, (
+        "PostgreSQL is not installed: scripts/test-tools installs it, or apt-get install postgresql"
+    )
     user: dict[str, object] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        for above in (folder, *folder.parents[:2]):
-            above.chmod(0o755)
         shutil.chown(folder, "nobody")
         user = {"user": "nobody"}
     run = {"check": True, "capture_output": True, "timeout": 60, "cwd": "/", **user}
