@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import httpx
 import structlog
+from fastapi import APIRouter
 
 from alerts.api import Desk, build_approval_router
 from alerts.api import build_router as build_actions_router
@@ -103,19 +104,7 @@ class Conclusions:
             clock=clock,
             on_change=self._alerts_loop.poke,
         )
-        self.routers = [
-            build_reports_router(
-                base.store,
-                authorize=base.authorize,
-                shipped_through=shipping.shipper.shipped_through,
-                worked_through=self.correlator.worked_through,
-                config=settings.correlator,
-                clock=clock,
-            ),
-            build_actions_router(self.desk, authorize=base.authorize),
-            build_approval_router(self.desk),
-            self.watching.router,
-        ]
+        self.routers = self._routers(base, shipping)
 
     def start(self) -> None:
         for loop in self.loops:
@@ -130,6 +119,23 @@ class Conclusions:
             self.leadership.release()
         self.alerts.close()
         self._heartbeat.close()
+
+    def _routers(self, base: Base, shipping: Shipping) -> list[APIRouter]:
+        """What people read and decide about it."""
+        settings, clock = base.settings, base.clock
+        return [
+            build_reports_router(
+                base.store,
+                authorize=base.authorize,
+                shipped_through=shipping.shipper.shipped_through,
+                worked_through=self.correlator.worked_through,
+                config=settings.correlator,
+                clock=clock,
+            ),
+            build_actions_router(self.desk, authorize=base.authorize),
+            build_approval_router(self.desk),
+            self.watching.router,
+        ]
 
     def _leading(self, name: str, work: Callable[[int], object], *, interval_s: float, clock: Clock) -> Periodic:
         def when_leading(now: int) -> None:
