@@ -33,7 +33,7 @@ from redirect.links.store import LinkStore
 
 from .conftest import MAX_BODY, SIGNING_KEY, Keys
 
-EXAMPLES = int(os.environ.get("LINKS_API_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("LINKS_API_EXAMPLES", "8"))
 CHECKED = [
     not_a_server_error,
     status_code_conformance,
