@@ -73,7 +73,11 @@ def action_sentence(campaign: AffectedCampaign, incident: IncidentPayload) -> st
     return f"{campaign.name or campaign.campaign} converts at {rate} and wastes about {wasted} an hour ({verdict_words(incident.verdict)})."
 
 
-def summary(incident: IncidentPayload) -> str:
+def summary(incident: IncidentPayload, *, state: str = "open") -> str:
+    """One line; of what is closed in the past tense, because its alert is read again when it resolves."""
+    if state == "closed":
+        lost = incident.cost.wasted_micros
+        return f"Over: {incident.title}" + (f", {spoken(lost, incident.cost.currency)} wasted" if lost > 0 else "")
     if incident.verdict in (Verdict.TRACKING_BROKEN, Verdict.PLATFORM_DATA_LATE):
         return f"{incident.title}: sales go on, but cannot be measured. Do not pause"
     if incident.cost.wasted_per_hour_micros <= 0:

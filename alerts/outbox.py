@@ -156,7 +156,7 @@ class Writer:
         ]
         console = f"{self._public_url}/incidents/{view.incident_id}"
         annotations = {
-            "summary": summary or message.summary(payload),
+            "summary": summary or message.summary(payload, state=view.state),
             "description": message.description(payload, actions=actions, held=held, links=links, state=view.state),
             "engineer": message.engineer(payload),
             "severity": severity,

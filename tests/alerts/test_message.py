@@ -47,6 +47,13 @@ def test_a_buyer_on_a_phone_reads_what_happened_what_it_costs_and_what_to_press(
     assert message.summary(incident_payload(now=NOW)) == "Mobile checkout is failing: wasting about $90 an hour"
 
 
+def test_what_is_over_is_not_told_as_if_it_went_on() -> None:
+    told = message.summary(incident_payload(now=NOW), state="closed")
+    assert told.startswith("Over: Mobile checkout is failing, $")
+    assert told.endswith(" wasted")
+    assert "an hour" not in told
+
+
 @pytest.mark.parametrize("verdict", ["tracking_broken", "platform_data_late"])
 def test_the_headline_of_lost_tracking_claims_no_waste(verdict: str) -> None:
     text = message.summary(incident_payload(now=NOW, verdict=verdict))
