@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import msgspec
 
 from app.bench.cases import CASES, DESTINATION, LINKS, Case, Required, country_database, script
 from app.bench.wrk import Round, count_lines, find, run_wrk, wait_for_answer, wait_until_gone, worker_process
+from app.ports import free_port
 from core.control.engine import open_control
 from core.errors import ClicktraceError
 from redirect.counters import read_all
@@ -124,7 +124,7 @@ def _worker(data_dir: Path, case: Case) -> Iterator[tuple[int, int]]:
 
 def _measure_nginx(case: Case, *, seconds: int, connections: int) -> Round:
     with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as folder:
-        port = _free_port()
+        port = free_port()
         config = Path(folder) / "nginx.conf"
         config.write_text(_nginx_config(Path(folder), port))
         process = subprocess.Popen([find("nginx"), "-p", folder, "-c", str(config)], stderr=subprocess.DEVNULL)
@@ -159,9 +159,3 @@ def _load(case: Case, folder: Path, *, port: int, pid: int, seconds: int, connec
     else:
         arguments = [part for name, value in case.headers.items() for part in ("-H", f"{name}: {value}")] + [url]
     return run_wrk(arguments, pid=pid, seconds=seconds, connections=connections)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from app.demo import world as w
-from app.demo.processes import free_port
+from app.ports import free_port
 
 #: A platform is read this often; the real ones allow less, the demo has ten minutes.
 PULL_INTERVAL_S = 30.0

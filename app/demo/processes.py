@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,19 +22,6 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 class ChildFailed(Exception):
     """A child ended although it should not have; carries the end of its log."""
-
-
-def free_port(preferred: int = 0) -> int:
-    """`preferred` when nobody listens there, else any free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port on the loopback address")
 
 
 def _die_with_parent() -> None:

@@ -13,6 +13,7 @@ import asyncio
 import math
 import random
 import secrets
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -175,7 +176,10 @@ def main() -> None:
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ShopConfig)
     app = build_app(Shop(config))
     # A failing order would print its traceback here; the monitor gets it as a span, which is the point.
-    uvicorn.run(app, host="127.0.0.1", port=config.port, log_level="critical", access_log=False, lifespan="on")
+    # Our own socket: a port that is taken says so in the log, which at this level uvicorn does not.
+    with socket.create_server(("127.0.0.1", config.port), backlog=1024) as sock:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on"))
+        server.run(sockets=[sock])
 
 
 if __name__ == "__main__":

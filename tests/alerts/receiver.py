@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -16,6 +15,8 @@ from typing import Any
 
 import httpx
 import yaml
+
+from app.ports import free_port
 
 EXAMPLE = Path(__file__).parents[2] / "alerts" / "notify" / "alertmanager.yaml"
 
@@ -55,12 +56,6 @@ class Receiver:
             for alert in body["alerts"]
             if alert["labels"]["alertname"] == alertname and alert["status"] == status
         ]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float = 20.0) -> None:

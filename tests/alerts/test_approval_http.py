@@ -21,8 +21,9 @@ from alerts.message import action_sentence, pause_cost
 from alerts.state import ActionState
 from app.auth import KeyAuthorization, KeyRing
 from app.http import build_app
+from app.ports import free_port
 from core.clock import HOUR_MS
-from tests.alerts.receiver import free_port, wait_for
+from tests.alerts.receiver import wait_for
 from tests.alerts.test_stages import action
 from tests.alerts.world import PUBLIC_URL, Clock, FaultyPlatform, World, affected, incident_payload
 

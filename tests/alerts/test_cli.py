@@ -20,8 +20,9 @@ from alerts.state import ActionState
 from app.auth import KeyAuthorization, KeyRing
 from app.cli import actions, rules
 from app.http import build_app
+from app.ports import free_port
 from core.errors import Conflict, Invalid, NotFound, Transient, Unauthorized
-from tests.alerts.receiver import free_port, wait_for
+from tests.alerts.receiver import wait_for
 from tests.alerts.test_stages import action
 from tests.alerts.world import Clock
 

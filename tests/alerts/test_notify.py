@@ -11,8 +11,9 @@ from alerts.notify.alertmanager import AlertmanagerNotifier
 from alerts.notify.apprise import AppriseNotifier
 from alerts.notify.base import Notification
 from alerts.notify.webhook import WebhookNotifier
+from app.ports import free_port
 from core.errors import Permanent, QuotaExceeded, Transient
-from tests.alerts.receiver import Receiver, free_port
+from tests.alerts.receiver import Receiver
 from tests.alerts.world import World, affected
 
 NOW = 1_790_000_000_000

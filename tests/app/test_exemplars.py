@@ -17,8 +17,9 @@ import yaml
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from app.demo.processes import Child, free_port
+from app.demo.processes import Child
 from app.metrics import build_router
+from app.ports import free_port
 from core.click_telemetry import ClickTelemetry
 from core.clock import now_ms
 from core.records import Click, Envelope, Line

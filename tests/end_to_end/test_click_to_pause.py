@@ -21,12 +21,13 @@ from app.demo.alert_receiver import AlertReceiver
 from app.demo.checker import differences
 from app.demo.director import BUYER, Director
 from app.demo.outcome import Outcome, outcome_of
-from app.demo.processes import Child, clicktrace, free_port
+from app.demo.processes import Child, clicktrace
 from app.demo.scenarios import Expectation, draw_plan
 from app.demo.stage import Stage, StageOptions
 from app.demo.story import Story
 from app.demo.truth import Truth, read_truth
 from app.demo.watch import Observed, SeenAction, SeenIncident
+from app.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -26,10 +26,11 @@ from app.demo.ad_account import Behaviour as PlatformBehaviour
 from app.demo.ad_control import ControlServer, control_routes
 from app.demo.ad_delivery import Delivery, DeliveryConfig
 from app.demo.browser import Browser, Visit
-from app.demo.processes import Child, free_port, python
+from app.demo.processes import Child, python
 from app.demo.shop import Behaviour, Deployment, ShopConfig
 from app.demo.user_agents import BROWSERS, DeviceName
 from app.demo.wire import Wire
+from app.ports import free_port
 from core.clock import now_ms
 from core.control.engine import open_control
 from core.journal.reader import iter_lines, list_segments
