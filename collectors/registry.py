@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from collectors.ad_platform import AdPlatformSource
 from collectors.base import Source
@@ -16,6 +16,9 @@ from core.vendors.registry import open_account
 
 OpenAccount = Callable[[AccountConfig], AdPlatform | None]
 
+#: Section of `collectors` -> source. Each entry of the section's `connections` becomes one: `Source(connection, config=section)`.
+SOURCES: Final[dict[str, str]] = {}
+
 #: Platform of an account -> (section of the settings, source). A platform without an entry is not read.
 AD_PLATFORMS: Final[dict[str, tuple[str, str]]] = {
     "google": ("google_ads", "collectors.google_ads.collector:GoogleAdsSource"),
@@ -26,8 +29,8 @@ AD_PLATFORMS: Final[dict[str, tuple[str, str]]] = {
 def build_sources(
     config: CollectorsConfig, accounts: Sequence[AccountConfig], *, open_account: OpenAccount = open_account
 ) -> list[Source]:
-    """A source for every account whose platform we can read; nothing is called yet."""
-    sources: list[Source] = []
+    """A source for every connection, and for every account whose platform we can read; nothing is called yet."""
+    sources = [source for section in SOURCES for source in _connected(config, section)]
     for account in accounts:
         if account.platform not in AD_PLATFORMS:
             continue
@@ -35,11 +38,19 @@ def build_sources(
         schedule: SourceConfig = getattr(config, section)
         client = open_account(account) if schedule.enabled else None
         if client is not None:
-            sources.append(_load(where)(client, account_config=account, config=schedule))
+            ad_source: type[AdPlatformSource] = _load(where)
+            sources.append(ad_source(client, account_config=account, config=schedule))
     return sources
 
 
-def _load(where: str) -> type[AdPlatformSource]:
+def _connected(config: CollectorsConfig, section: str) -> list[Source]:
+    schedule = getattr(config, section)
+    if not schedule.enabled or not schedule.connections:
+        return []
+    source = _load(SOURCES[section])
+    return [source(connection, config=schedule) for connection in schedule.connections]
+
+
+def _load(where: str) -> Any:
     module, _, name = where.partition(":")
-    source: type[AdPlatformSource] = getattr(importlib.import_module(module), name)
-    return source
+    return getattr(importlib.import_module(module), name)

@@ -7,6 +7,14 @@ from pydantic import Field
 from core.settings import Section
 
 
+class ConnectionConfig(Section):
+    """What one source reads, besides ad accounts: a property, a portal, a server. A source's own `config.py` adds its fields."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="Names it in freshness, metrics and logs.")
+    client: str = Field("", description="Tenant that owns what is read here.")
+    endpoint: str = Field("", description="Another address than the vendor's (tests, proxies).")
+
+
 class SourceConfig(Section):
     """When a source is read, how far back, and how patiently."""
 
