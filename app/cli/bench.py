@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from app.bench.ingest import CASES
 from app.cli.output import Json, print_json, print_table
 
 Cases = dict[str, dict[str, Any]]
@@ -62,14 +63,22 @@ def soak(
 
 @app.command()
 def ingest(
-    lines: Annotated[int, typer.Option(help="Journal lines that each side loads in each round.")] = 200_000,
-    rounds: Annotated[int, typer.Option(help="Rounds of each side, interleaved; medians are shown.")] = 5,
+    case: Annotated[str, typer.Option(help=f"What is brought in: {', '.join(CASES)}.")] = "store",
+    size: Annotated[
+        int, typer.Option("--size", "--lines", help="How much in each round, in the case's unit; 0 = its own.")
+    ] = 0,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are shown. 0 = the case's own.")] = 0,
     json: Json = False,
 ) -> None:
-    """Journal bytes to queryable rows, beside a bare engine insert of the same bytes."""
+    """How fast facts come in, by way; fails when a bound is missed."""
     from app.bench.ingest import run
 
-    _print(run(lines=lines, rounds=rounds), json=json)
+    if case not in CASES:
+        raise typer.BadParameter(f"there is no case {case}; there are: {', '.join(CASES)}", param_hint="--case")
+    result = run(case, size=size, rounds=rounds)
+    _print(result, json=json)
+    if result["missed"]:
+        raise typer.Exit(1)
 
 
 def _print_cases(result: Mapping[str, Any]) -> None:

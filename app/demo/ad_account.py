@@ -71,6 +71,10 @@ class Behaviour(msgspec.Struct, kw_only=True):
     server_errors: int = 0
     #: Answer every call as if the service were down.
     outage: bool = False
+    #: Leave this many of the next calls without an answer.
+    hangs: int = 0
+    #: Cut this many of the next answers in the middle.
+    garbage: int = 0
     page_size: int = 1_000
 
 

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
-from app.bench.ingest import run
+from app.bench import ingest
+from app.bench.ingest_store import run
 
 
 def test_one_round_reports_figures_and_the_parameters_that_made_them(engine_dir: Path) -> None:
-    result = run(lines=3_000, rounds=2, directory=engine_dir)
+    result = run(size=3_000, rounds=2, directory=engine_dir)
     assert json.loads(json.dumps(result)) == result
     assert (result["lines"], result["rounds"]) == (3_000, 2)
     assert isinstance(result["ratio"], float)
     # What 0.8 is asked of is figures of an idle machine (docs/benchmarks.md); here it is only not absurd.
     assert 0.02 < result["ratio"] < 50
     assert len(str(result["shipper_seconds"]).split(",")) == 2
+
+
+def test_every_case_can_be_loaded_and_says_what_it_measures() -> None:
+    for name, case in ingest.CASES.items():
+        module, _, function = case.where.partition(":")
+        assert callable(getattr(importlib.import_module(module), function)), name
+        assert case.about
+        assert case.size > 0
+
+
+def test_a_bound_that_is_not_kept_is_named() -> None:
+    case = ingest.IngestCase(
+        where="", about="", unit="rows", size=1, rounds=1, at_least={"rows_per_s": 80_000}, at_most={"share": 0.02}
+    )
+    assert ingest.missed(case, {"rows_per_s": 80_000, "share": 0.02}) == []
+    assert ingest.missed(case, {"rows_per_s": 79_999, "share": 0.03}) == ["rows_per_s under 80000", "share over 0.02"]

@@ -1,0 +1,88 @@
+"""The table of sources for the suite over all of them (tests/collectors/test_every_source.py).
+
+A source gets a `Case`: its sandbox, its settings, how something happens at the vendor, and how that shows in the journal. Then the
+whole suite runs over it. A source in `collectors.registry` without a case fails the suite.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from app.demo.ad_account import Behaviour
+from core.records import Record
+from core.vendors.config import AccountConfig
+
+
+class Case:
+    """A source as the suite drives it. Built once a test; `start` before the first read, `stop` at the end."""
+
+    #: The section of `collectors` in the settings.
+    section = ""
+    #: Seconds by which the sandbox shows data late; the schedule's documented lag.
+    lag_s = 0
+    #: The source can be asked about the past. False for one that sees the present only, such as a synthetic check.
+    history = True
+    #: The vendor changes figures later: after `restate` the same fact comes with another value.
+    restates = False
+
+    def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
+        """`directory` is empty and the case's own; `clock` is the test's, in ms."""
+        self.directory = directory
+        self.clock = clock
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The sandbox's switches."""
+        raise NotImplementedError
+
+    @property
+    def endpoint(self) -> str:
+        """`http://host:port` or `host:port` of the sandbox, to put something silent in its place."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """What stands in the section besides the schedule: `{"connections": [{…}]}`."""
+        return {}
+
+    def accounts(self) -> list[AccountConfig]:
+        """For ad platforms."""
+        return []
+
+    def add(self, number: int, *, ts: int) -> None:
+        """Something happens at `ts` (ms) that the source reports, told apart by its number (1 to 9,999)."""
+        raise NotImplementedError
+
+    def seen(self, records: Sequence[Record]) -> list[int]:
+        """The numbers that arrived, in the journal's order, once for each version."""
+        raise NotImplementedError
+
+    def restate(self, number: int) -> None:
+        """The vendor changes its figure (only with `restates`); ad platforms do it by themselves after a day."""
+
+    def lock_out(self) -> None:
+        """From now on our credentials are wrong."""
+        raise NotImplementedError
+
+    def let_in(self) -> None:
+        """The credentials are mended, as a person would do it: in the file."""
+        raise NotImplementedError
+
+
+#: Section -> its case.
+CASES: Final[dict[str, str]] = {}
+
+
+def build_case(section: str, directory: Path, clock: Callable[[], int]) -> Case:
+    module, _, name = CASES[section].partition(":")
+    directory.mkdir(parents=True, exist_ok=True)
+    case: Case = getattr(importlib.import_module(module), name)(directory, clock)
+    return case
