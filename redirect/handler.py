@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 from core.errors import Invalid
+from core.rate_limit import RateLimit
 from redirect import bots, canary_mark, clicks, events, params, previews, privacy, reasons
 from redirect import request as fields
 from redirect.country import Countries
@@ -30,7 +31,7 @@ from redirect.live_link import LiveLink
 from redirect.pages import Pages
 from redirect.plan import Decision, Plan, Target, limited
 from redirect.privacy import Networks
-from redirect.rate_limit import HitLimit, RateLimit
+from redirect.rate_limit import HitLimit
 from redirect.request import Request
 from redirect.resolve import resolve
 from redirect.signing import Signatures

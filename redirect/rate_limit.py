@@ -1,4 +1,4 @@
-"""Token buckets in memory: how many requests a visitor's address, and its network, may send."""
+"""How many hits a visitor's address, and its network, may send."""
 
 from __future__ import annotations
 
@@ -6,41 +6,10 @@ import ipaddress
 from functools import lru_cache
 from typing import Final
 
+from core.rate_limit import MAX_BUCKETS, RateLimit
 from redirect.privacy import truncate
 
-#: Seconds' worth of requests that may come at once.
-BURST_S: Final = 10
-_MAX_BUCKETS: Final = 65_536
 _IPV6_BITS: Final = 64
-
-
-class RateLimit:
-    """`per_second` requests a key may send on average, ten seconds' worth at once. 0 = no limit.
-
-    Memory stays bounded: buckets live in two generations, and when the younger one is full the older is forgotten. Who keeps sending is
-    always in one of them, so a flood of new keys does not wash away what is known of a busy one.
-    """
-
-    def __init__(self, *, per_second: float) -> None:
-        self._per_ms = per_second / 1000
-        self._burst = max(per_second * BURST_S, 1.0)
-        self._young: dict[str, tuple[float, int]] = {}
-        self._old: dict[str, tuple[float, int]] = {}
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def allows(self, key: str, *, now: int) -> bool:
-        """Take one token of the key's bucket at `now` (ms); False when it is empty."""
-        if not self._per_ms:
-            return True
-        bucket = self._young.get(key) or self._old.get(key) or (self._burst, now)
-        tokens = min(self._burst, bucket[0] + max(0, now - bucket[1]) * self._per_ms)
-        allowed = tokens >= 1
-        if len(self._young) >= _MAX_BUCKETS // 2 and key not in self._young:
-            self._old, self._young = self._young, {}
-        self._young[key] = (tokens - 1 if allowed else tokens, now)
-        return allowed
 
 
 class HitLimit:
@@ -69,7 +38,7 @@ class HitLimit:
         return self._journals and self._journaled.allows("", now=now)
 
 
-@lru_cache(maxsize=_MAX_BUCKETS)
+@lru_cache(maxsize=MAX_BUCKETS)
 def _keys(address: str) -> tuple[str, str]:
     """(whose address, network), ("", "") for what is no address."""
     network = truncate(address)

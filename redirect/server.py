@@ -23,6 +23,7 @@ import structlog
 
 from core.clock import Clock, now_ms
 from core.errors import JournalError
+from core.proxies import TrustedProxies
 from redirect import reasons
 from redirect.clicks import ENTROPY_CHARS
 from redirect.commits import Commits
@@ -30,7 +31,6 @@ from redirect.connection import Connection
 from redirect.counters import OUTCOME_SLOT, SIGNAL_SLOT, SLOT, Counters
 from redirect.handler import World, handle, plain
 from redirect.parser import Limits
-from redirect.proxies import TrustedProxies
 from redirect.request import Request
 
 log = structlog.get_logger(__name__)

@@ -20,6 +20,8 @@ import uvloop
 from core.clock import Clock, now_ms
 from core.control.engine import open_control
 from core.journal.writer import JournalWriter
+from core.proxies import TrustedProxies
+from core.rate_limit import RateLimit
 from core.settings import JournalConfig
 from redirect import previews
 from redirect.config import RedirectConfig
@@ -29,8 +31,7 @@ from redirect.handler import World
 from redirect.pages import load_pages
 from redirect.parser import Limits
 from redirect.privacy import Networks
-from redirect.proxies import TrustedProxies
-from redirect.rate_limit import HitLimit, RateLimit
+from redirect.rate_limit import HitLimit
 from redirect.server import Server, connection_factory
 from redirect.snippet.load import load_snippet
 from redirect.tls import Certificate

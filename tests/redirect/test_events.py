@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Invalid
+from core.rate_limit import RateLimit
 from redirect import events
-from redirect.rate_limit import RateLimit
 from redirect.reasons import OUTCOMES
 
 from .live_worker import Reply, ThreadWorker, link

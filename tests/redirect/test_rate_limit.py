@@ -7,9 +7,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from core.rate_limit import RateLimit
 from core.records import Click
 from redirect.handler import Answer, World, handle
-from redirect.rate_limit import HitLimit, RateLimit
+from redirect.rate_limit import HitLimit
 from redirect.request import EMPTY_FIELDS, PURPOSE, Request
 
 from .live_worker import ThreadWorker, link

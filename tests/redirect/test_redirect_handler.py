@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.destinations import AllowList
+from core.rate_limit import RateLimit
 from core.records import Click
 from redirect import request as fields
-from redirect.destinations import AllowList
 from redirect.handler import Answer, Snippet, World, handle
 from redirect.link_table import LinkTable
 from redirect.links.model import Link, LinkDefinition
 from redirect.live_link import to_live
 from redirect.privacy import Networks
-from redirect.rate_limit import RateLimit
 from redirect.request import SLOT_OF, Request
 
 NOW = 1_790_000_000_000
