@@ -253,3 +253,27 @@ watched_destinations = Table(
     Column("baseline", JSON),
     Column("checked_at", BigInteger, nullable=False),
 )
+
+# --- doors that face the Internet --------------------------------------------------------------------------------------------
+#: Deliveries of webhooks that were taken, kept until the same bytes would be refused for their age (collectors.hooks.deliveries).
+hook_deliveries = Table(
+    "hook_deliveries",
+    metadata,
+    Column("connection", String(64), primary_key=True),
+    Column("delivery_sha256", String(64), primary_key=True),
+    Column("claimed_at", BigInteger, nullable=False),
+    Column("done", Boolean, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("hook_deliveries_expires_at", "expires_at"),
+)
+
+#: Where the life of a conversion that came by postback stands: what its next postback is compared with (collectors.postback.lives).
+postback_lives = Table(
+    "postback_lives",
+    metadata,
+    Column("key_sha256", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("life", LargeBinary, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("postback_lives_updated_at", "updated_at"),
+)
