@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from app.parts import Base, link_store
+from core.destinations import AllowList, Destination
+from core.visits.guard import Guard
 from redirect.canary_mark import HEADER, mark
 from redirect.counters import read_all
-from redirect.destinations import AllowList, Destination
 from redirect.privacy import Networks
 from redirect.salts import Salts
 from redirect.watch.api import build_router
 from redirect.watch.canary import TICK_S, Canaries
 from redirect.watch.check import Observation
-from redirect.watch.guard import Guard
 from redirect.watch.prober import Prober
 from redirect.watch.visit import Visitor
 

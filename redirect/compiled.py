@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
+from core.destinations import AllowList, normalise
 from core.errors import Invalid
 from redirect import reasons
-from redirect.destinations import AllowList, normalise
 from redirect.links.model import Link
 from redirect.live_link import LiveLink, to_live
 from redirect.plan import Decision, Target

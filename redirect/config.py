@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from core.destinations import AllowList
 from core.errors import Invalid
 from core.settings import Section
-from redirect.destinations import AllowList
 from redirect.watch.config import WatchConfig
 
 #: A key shorter than the digest it makes would be the weak end of it.

@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.clock import Clock, now_ms
 from core.control.tables import links
+from core.destinations import AllowList
 from core.schedule import Periodic
 from redirect.compiled import Loader
-from redirect.destinations import AllowList
 from redirect.link_replica import LinkReplica
 from redirect.link_table import Change, LinkTable
 from redirect.links.store import to_link

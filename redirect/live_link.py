@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from core.destinations import AllowList
 from redirect import reasons
-from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkDefinition
 from redirect.plan import Decision, Plan, has_routing, lost_target, to_plan, to_target
 

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from core.clock import parse_rfc3339
+from core.destinations import AllowList, normalise, parameter_names
 from core.errors import Invalid
 from core.pages import normalise_page
 from redirect import reasons
 from redirect.conditions import Condition, compile_conditions
-from redirect.destinations import AllowList, normalise, parameter_names
 from redirect.links.model import Link, LinkDefinition, Sign
 from redirect.links.routing import Rule, Variant
 from redirect.weights import Split

@@ -22,10 +22,10 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 
+from core.destinations import MAX_URL_CHARS, normalise
 from core.errors import Invalid
 from core.identity import percent_decode
 from redirect import reasons
-from redirect.destinations import MAX_URL_CHARS, normalise
 from redirect.params import UTM_PARAMETERS, repair_question_marks
 from redirect.plan import Decision, Signing, Target
 

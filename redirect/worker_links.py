@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from core.clock import Clock, now_ms
+from core.destinations import AllowList
 from redirect.compiled import Loader
 from redirect.config import RedirectConfig
-from redirect.destinations import AllowList
 from redirect.link_cache import Deliver, LinkCache
 from redirect.link_replica import LinkReplica
 from redirect.link_source import SqliteLinks

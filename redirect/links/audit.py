@@ -12,8 +12,8 @@ import idna
 import msgspec
 
 from core.clock import DAY_MS, parse_rfc3339
+from core.destinations import AllowList, Destination, is_private, normalise
 from core.errors import Invalid
-from redirect.destinations import AllowList, Destination, is_private, normalise
 from redirect.links.model import Link, LinkDefinition, every_destination
 from redirect.links.templates import MACROS, tracking_template
 

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from core.clock import parse_rfc3339
+from core.destinations import MAX_URL_CHARS, AllowList
 from core.errors import Invalid
 from core.identity import is_qualified
-from redirect.destinations import MAX_URL_CHARS, AllowList
 from redirect.links.routing import Rule, Variant, checked_destination, checked_rules, checked_variants
 
 Answer = Literal["redirect", "unavailable"]

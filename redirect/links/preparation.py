@@ -11,8 +11,8 @@ import structlog
 from sqlalchemy import Engine, Select, bindparam, func, or_, select, update
 
 from core.control.tables import links
+from core.destinations import AllowList
 from redirect.compiled import FORMAT, compile_link
-from redirect.destinations import AllowList
 from redirect.links.store import to_link
 
 log = structlog.get_logger(__name__)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from core.clock import parse_rfc3339
+from core.destinations import AllowList, normalise
 from core.errors import Invalid
-from redirect.destinations import AllowList, normalise
 from redirect.links.countries import COUNTRIES
 
 DEVICES: Final = ("desktop", "mobile", "tablet", "bot", "other")

@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.clock import Clock, now_ms, to_rfc3339
+from core.destinations import MAX_URL_CHARS
 from core.errors import Conflict, Invalid
 from core.principal import Principal
-from redirect.destinations import MAX_URL_CHARS
 from redirect.links.answers import refusals
 from redirect.links.desk import LinkDesk
 from redirect.links.model import Link

@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from core.clock import Clock, now_ms
 from core.control.tables import link_history, links
+from core.destinations import AllowList
 from core.errors import Conflict, Invalid, NotFound
-from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkChange, LinkDefinition, checked, definition_from
 from redirect.links.search import Filter, TagCount, by_address, cursor_after, page, tag_counts
 from redirect.links.writes import changed_meanwhile, insert_links, remember, replace_links

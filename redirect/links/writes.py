@@ -13,9 +13,9 @@ import msgspec
 from sqlalchemy import Connection, ScalarSelect, bindparam, func, insert, select, update
 
 from core.control.tables import link_history, links
+from core.destinations import AllowList
 from core.errors import Conflict
 from redirect.compiled import compile_link
-from redirect.destinations import AllowList
 from redirect.links.model import Link
 from redirect.links.search import index_again, index_new
 

@@ -7,7 +7,7 @@
 | failing | `http_error` | 4xx or 5xx at the end of the way |
 | failing | `too_many_hops` | more redirects than the limit, or a circle |
 | failing | `certificate_invalid` | a browser would refuse the certificate |
-| failing | `unsafe_hop` | a redirect to where we do not go: a private address, another scheme or port (`redirect.watch.guard`) |
+| failing | `unsafe_hop` | a redirect to where we do not go: a private address, another scheme or port (`core.visits.guard`) |
 | changed | `final_url_changed` | another host or path at the end of the way than remembered |
 | changed | `title_changed` | the page calls itself otherwise than remembered, digits apart |
 | care | `certificate_expires_soon` | a certificate on the way ends within the limit |

@@ -25,9 +25,9 @@ import structlog
 from sqlalchemy import Engine
 
 from core.clock import DAY_MS, MINUTE_MS, Clock, now_ms
+from core.destinations import AllowList
 from core.errors import Conflict
 from core.records import Check
-from redirect.destinations import AllowList
 from redirect.watch import metrics, targets
 from redirect.watch.check import (
     KIND_OF,

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, func, select
 
 from core.clock import parse_rfc3339
 from core.control.tables import links
+from core.destinations import AllowList, normalise
 from core.errors import Invalid
-from redirect.destinations import AllowList, normalise
 from redirect.links.model import LinkDefinition
 
 #: So many links, campaigns and clients are named with a URL; a shop's front page may have thousands.

@@ -21,9 +21,9 @@ from app.parts import Base
 from app.settings import Settings
 from app.watching import Watching
 from core.clock import now_ms
+from core.destinations import normalise
 from core.errors import Conflict
 from redirect.counters import Counters
-from redirect.destinations import normalise
 from tests.alerts.receiver import Receiver
 
 from .running_system import System, eventually, running

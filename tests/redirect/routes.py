@@ -8,7 +8,7 @@ from typing import Any
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from redirect.destinations import AllowList
+from core.destinations import AllowList
 from redirect.explain import StatedVisitor as Stated
 from redirect.links.model import Link, LinkDefinition, checked
 from redirect.links.routing import Rule, Variant, When

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from core.control.tables import links
+from core.destinations import AllowList
 from redirect.compiled import FORMAT, REVISION, Loader, compile_link
-from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkDefinition
 from redirect.links.preparation import prepare_stale
 from redirect.links.routing import Rule, Variant, When

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, delete, select, text
 from core.clock import DAY_MS
 from core.control.engine import open_control
 from core.control.tables import links, salts
+from core.destinations import AllowList
 from redirect.compiled import Loader
-from redirect.destinations import AllowList
 from redirect.link_cache import LinkCache
 from redirect.link_source import PAUSE_S, SqliteLinks
 from redirect.link_table import LinksUnavailable, LinkTable

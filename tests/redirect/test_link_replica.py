@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, delete, text
 
 from core.control.tables import links
+from core.destinations import AllowList
 from redirect.compiled import Loader
-from redirect.destinations import AllowList
 from redirect.link_cache import LinkCache
 from redirect.link_replica import LinkReplica
 from redirect.link_source import SqliteLinks

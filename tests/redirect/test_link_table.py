@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from redirect.destinations import AllowList
+from core.destinations import AllowList
 from redirect.link_size import Sharing, size_of
 from redirect.link_table import Change, LinkTable
 from redirect.links.model import Link, LinkDefinition

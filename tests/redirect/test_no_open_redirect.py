@@ -18,9 +18,9 @@ from redirect.live_link import to_live
 from redirect.rate_limit import HitLimit
 from redirect.request import EMPTY_FIELDS, Request
 from redirect.signing import Signatures, sign_destination
+from tests.core.spellings import ALLOWED, read_spellings
 
 from .live_worker import ThreadWorker, link
-from .spellings import ALLOWED, read_spellings
 from .test_redirect_handler import ENTROPY, NOW, world
 
 _PCHAR = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})"

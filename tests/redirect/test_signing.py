@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.destinations import AllowList
 from core.records import Click
-from redirect.destinations import AllowList
 from redirect.handler import Answer, handle
 from redirect.links.model import Link, LinkDefinition
 from redirect.live_link import to_live

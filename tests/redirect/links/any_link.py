@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from redirect.destinations import AllowList
+from core.destinations import AllowList
 from redirect.links.model import LinkDefinition, checked
 from redirect.links.routing import Rule, Variant, When
 

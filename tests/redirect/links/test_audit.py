@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import Result
 
+from core.destinations import AllowList
 from core.errors import StoreError
-from redirect.destinations import AllowList
 from redirect.links.audit import NEED_USE, RISKS, Settings, Use, audit
 from redirect.links.audit_api import _use
 from redirect.links.model import Link, LinkDefinition

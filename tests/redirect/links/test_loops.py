@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
+from core.destinations import AllowList
 from core.errors import Invalid
 from redirect.config import RedirectConfig
-from redirect.destinations import AllowList
 from redirect.links.model import Link, LinkDefinition
 from redirect.links.routing import Rule, Variant, When
 from redirect.links.store import LinkStore

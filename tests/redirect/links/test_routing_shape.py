@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from core.destinations import AllowList
 from core.errors import Invalid
-from redirect.destinations import AllowList
 from redirect.links.model import LinkDefinition, checked
 from redirect.links.routing import Rule, Variant, When, parse_hours
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Engine
 
+from core.destinations import AllowList
 from core.errors import Conflict
 from core.journal.writer import JournalWriter
 from core.records import Check
 from core.store.client import Store
-from redirect.destinations import AllowList
+from core.visits.guard import Guard
 from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 from redirect.watch.check import Observation
 from redirect.watch.config import WatchConfig
-from redirect.watch.guard import Guard
 from redirect.watch.memory import Memory, Remembered
 from redirect.watch.prober import Prober
 from redirect.watch.visit import Visitor

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redirect.destinations import AllowList
+from core.destinations import AllowList
 from redirect.links.model import LinkDefinition
 from redirect.links.routing import Rule, Variant, When
 from redirect.watch.pace import FIRST_WITHIN_MS, due_at, first_at

@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from core.clock import DAY_MS
-from redirect.destinations import AllowList
+from core.destinations import AllowList
+from core.visits.guard import Guard
 from redirect.watch.check import Observation
-from redirect.watch.guard import Guard
 from redirect.watch.visit import Visitor, title_of, with_click, without_click
 
 from .shop import Names, Shop

@@ -11,15 +11,15 @@ from sqlalchemy import Engine
 
 from app.auth import KeyAuthorization, KeyRing
 from app.http import build_app
+from core.destinations import AllowList
 from core.journal.writer import JournalWriter
 from core.store.client import Store
-from redirect.destinations import AllowList
+from core.visits.guard import Guard
 from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 from redirect.watch.api import build_router
 from redirect.watch.check import Observation
 from redirect.watch.config import WatchConfig
-from redirect.watch.guard import Guard
 from redirect.watch.prober import Prober
 from redirect.watch.visit import Visitor
 

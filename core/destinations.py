@@ -135,9 +135,13 @@ class AllowList:
     Args:
         own: the redirect's own hosts, written like entries: no destination, whatever the list says, because a link that leads to the
             redirect again can be made to go round in circles.
+        setting: where the entries were written, for the refusals' sentences.
     """
 
-    def __init__(self, entries: Iterable[str], *, own: Iterable[str] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[str], *, own: Iterable[str] = (), setting: str = "redirect.allowed_destinations"
+    ) -> None:
+        self.setting = setting
         self._hosts: set[str] = set()
         self._suffixes: set[str] = set()
         self._exact: set[tuple[str, int]] = set()
@@ -162,11 +166,11 @@ class AllowList:
         if reason == "destination_private":
             raise _invalid(
                 reason,
-                f"{destination.host} is private: allow it as {destination.host}:{destination.port} in redirect.allowed_destinations",
+                f"{destination.host} is private: allow it as {destination.host}:{destination.port} in {self.setting}",
             )
         if reason == "destination_not_allowed":
             allowed = ", ".join(self._entries) or "empty"
-            raise _invalid(reason, f"{destination.authority} is not in redirect.allowed_destinations (now: {allowed})")
+            raise _invalid(reason, f"{destination.authority} is not in {self.setting} (now: {allowed})")
         if reason == "destination_loop":
             raise _invalid(
                 reason, f"{destination.authority} is the redirect itself: name the page at the end of the way"

@@ -1,13 +1,13 @@
-"""Keeps the destination watch out of private networks (SSRF): where it may connect, decided before every hop.
+"""Keeps our visits of pages out of private networks (SSRF): where they may connect, decided before every hop.
 
 A destination is written by people and redirects are written by strangers, so neither may choose what this machine talks to:
 
-1. the URL is brought to the normal form of `redirect.destinations`: http(s), no credentials, no numeric or mapped spelling of an address;
-2. the port is the scheme's own, unless `host:port` stands exactly so in `redirect.allowed_destinations`;
+1. the URL is brought to the normal form of `core.destinations`: http(s), no credentials, no numeric or mapped spelling of an address;
+2. the port is the scheme's own, unless `host:port` stands exactly so on the allow-list;
 3. the name is resolved once, and *all* its addresses must be public; with an exact entry private ones may be, never link-local or metadata ones;
 4. the connection goes to the address that was checked, not to the name: a second answer of the name server cannot lead elsewhere.
 
-No proxy, credential or certificate setting of the environment is used (`redirect.watch.visit`).
+No proxy, credential or certificate setting of the environment is used (`core.visits.visit`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
+from core.destinations import DEFAULT_PORTS, AllowList, Destination, is_private, normalise
 from core.errors import Invalid, Refusal
-from redirect.destinations import DEFAULT_PORTS, AllowList, Destination, is_private, normalise
 
 GuardReason = Literal["hop_malformed", "hop_port", "hop_address", "hop_unresolved"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,7 +35,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 MAX_HOP_CHARS: Final = 8_192
 #: A thread for each look there may be: a name server that hangs must not keep other names waiting. Not the event loop's own threads,
 #: for which a round would wait at its end.
-_RESOLVING: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="watch-resolve")
+_RESOLVING: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="visit-resolve")
 #: What an exact entry may open besides public addresses. Link-local ones are not among them: clouds hand out credentials there.
 _OWN_NETWORKS: Final = tuple(
     ipaddress.ip_network(network)
@@ -77,7 +77,7 @@ class Guard:
     """Admits hops.
 
     Args:
-        allowed: entries of `redirect.allowed_destinations`.
+        allowed: entries of the setting that allows visits.
         resolve: another resolver than the system's.
     """
 
@@ -95,7 +95,7 @@ class Guard:
         exact = self._allowed.names(destination)
         if not exact and destination.port != DEFAULT_PORTS[destination.scheme]:
             raise _refused(
-                "hop_port", f"port {destination.port} of {destination.host} is not in redirect.allowed_destinations"
+                "hop_port", f"port {destination.port} of {destination.host} is not in {self._allowed.setting}"
             )
         addresses = await self._addresses(destination)
         for address in addresses:
@@ -119,7 +119,7 @@ def parse_hop(url: str) -> Destination:
     """A hop's URL in normal form.
 
     Raises:
-        HopRefused: `hop_malformed`, with what `redirect.destinations` says of it.
+        HopRefused: `hop_malformed`, with what `core.destinations` says of it.
     """
     try:
         return normalise(url, reserved=(), max_chars=MAX_HOP_CHARS)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from redirect.destinations import AllowList
-from redirect.watch.guard import Guard, HopRefused, Target, may_connect, next_url
-
-from .shop import Names
+from core.destinations import AllowList
+from core.visits.guard import Guard, HopRefused, Target, may_connect, next_url
+from tests.redirect.watch.shop import Names
 
 ALLOWED = AllowList(["*.shop.example", "127.0.0.1:9000", "intern.corp:8080", "[::1]:9000"])
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core.destinations import AllowList, is_private, normalise
 from core.errors import Invalid
-from redirect.destinations import AllowList, is_private, normalise
 
 from .spellings import ALLOWED, read_spellings, verdict
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from core.destinations import AllowList, normalise
 from core.errors import Invalid
-from redirect.destinations import AllowList, normalise
 
 ALLOWED = AllowList(
     ["shop.example", "*.wide.example", "127.0.0.1:9000", "[::1]:9000", "localhost:9000", "münchen.example"]
