@@ -238,6 +238,43 @@ class Decision(Record, frozen=True, kw_only=True, omit_defaults=True, tag="decis
     payload: dict[str, object] = {}
 
 
+class Tally(Record, frozen=True, kw_only=True, omit_defaults=True, tag="tally"):
+    """How much of something another system counted in [ts, ts + bucket_s): sessions, key events, a platform's conversions.
+
+    A total, never a person, and never added to our own facts: it stands beside them, so that the difference shows.
+    """
+
+    fact_id: str
+    origin: Origin
+    #: Who counted, within its origin: `ga4:<property>`, `google:<account>`.
+    account: str
+    #: "session", or a conversion type of the catalogue.
+    name: str
+    bucket_s: int
+    count: float
+    value_micros: int = 0
+    currency: str = ""
+    campaign: str = ""
+    device: str = ""
+    client: str = ""
+    #: What the other system calls it, where that is another word.
+    reported_as: str = ""
+
+
+class PlatformClick(Record, frozen=True, kw_only=True, omit_defaults=True, tag="platform_click"):
+    """What a platform says one of its clicks belongs to. `ts` is the begin of the day it reports; the platform's own ID is not kept,
+    because the click ID derived from it (design §4) is enough to find our click."""
+
+    fact_id: str
+    click_id: str
+    platform: str
+    account: str
+    campaign: str
+    ad_group: str = ""
+    creative: str = ""
+    keyword: str = ""
+
+
 class Watermark(Record, frozen=True, kw_only=True, omit_defaults=True, tag="watermark"):
     """`source` is complete for event times up to `complete_through`."""
 
@@ -282,6 +319,28 @@ class Canary(Record, frozen=True, kw_only=True, omit_defaults=True, tag="canary"
     duration_us: int = 0
 
 
+class Upload(Record, frozen=True, kw_only=True, omit_defaults=True, tag="upload"):
+    """What became of one conversion on its way to one conversion action of an ad platform; `source` is the kind of destination.
+
+    It holds no identifier of a person: those are read anew from the conversion and its click whenever something is sent.
+    """
+
+    fact_id: str
+    destination: str
+    target: str
+    #: The conversion's own `fact_id`.
+    conversion: str
+    event_id: str
+    #: pending, sending, accepted, sent, skipped, dead (`uploads.states` says what they mean).
+    state: str
+    reason: str = ""
+    client: str = ""
+    value_micros: int = 0
+    currency: str = ""
+    attempts: int = 0
+    request_id: str = ""
+
+
 AnyRecord = (
     Click
     | Touch
@@ -296,9 +355,12 @@ AnyRecord = (
     | Incident
     | Baseline
     | Decision
+    | Tally
+    | PlatformClick
     | Watermark
     | Check
     | Canary
+    | Upload
 )
 
 
@@ -319,9 +381,12 @@ class Kinds:
         "incident": Incident,
         "baseline": Baseline,
         "decision": Decision,
+        "tally": Tally,
+        "platform_click": PlatformClick,
         "watermark": Watermark,
         "check": Check,
         "canary": Canary,
+        "upload": Upload,
     }
 
 

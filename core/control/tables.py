@@ -277,3 +277,39 @@ postback_lives = Table(
     Column("updated_at", BigInteger, nullable=False),
     Index("postback_lives_updated_at", "updated_at"),
 )
+
+# --- conversions out -----------------------------------------------------------------------------------------------------------
+#: Every conversion that was to go to an ad platform, once for each destination and target: what keeps it from going twice.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", String(32), primary_key=True),
+    Column("destination", String(64), nullable=False),
+    Column("target", String(255), nullable=False),
+    Column("conversion", Text, nullable=False),  # the conversion's fact_id
+    Column("event_id", String(255), nullable=False),
+    #: Of what is or may be at the platform: one event ID goes to one target once. Empty for what is left out.
+    Column("event_key", String(64), unique=True),
+    Column("client", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # uploads.states
+    Column("reason", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("event_ts", BigInteger, nullable=False),
+    Column("value_micros", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    #: Since when it may have arrived without our knowing.
+    Column("uncertain_since", BigInteger),
+    Column("next_attempt", BigInteger, nullable=False),
+    #: The largest request it may share, 0 = the destination's: a request that was refused in part is cut in halves.
+    Column("batch_limit", Integer, nullable=False),
+    Column("batch_id", String(32), nullable=False),
+    Column("request_id", String(255), nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    #: Its newest state does not stand in the journal yet.
+    Column("unpublished", Boolean, nullable=False),
+    Index("uploads_due", "destination", "state", "next_attempt"),
+    Index("uploads_request", "request_id"),
+    Index("uploads_unpublished", "unpublished"),
+)
