@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -280,19 +280,21 @@ class GoogleSandbox:
         start = parse_rfc3339(datetime.fromisoformat(since).replace(tzinfo=self._zone).isoformat())
         end_day = datetime.fromisoformat(until).replace(hour=23, minute=59, second=59, tzinfo=self._zone)
         wanted = {campaign.id for campaign in self._wanted(query)}
+        # The clock may show an hour twice; a report by hour has one row for both.
+        rows: dict[tuple[str, datetime, str], list[int]] = {}
         for report in self.account.reports(start, parse_rfc3339(end_day.isoformat()) + 1000):
             if report.campaign not in wanted:
                 continue
-            hour = to_datetime(report.hour).astimezone(UTC).astimezone(self._zone)
+            hour = to_datetime(report.hour).astimezone(self._zone).replace(minute=0, tzinfo=None, fold=0)
+            sums = rows.setdefault((report.campaign, hour, report.device), [0, 0, 0])
+            for at, number in enumerate((report.cost_micros, report.clicks, report.impressions)):
+                sums[at] += number
+        for (campaign, hour, device), (cost_micros, clicks, impressions) in rows.items():
             yield GoogleAdsRow(
-                campaign={"resource_name": self.resource_name(report.campaign), "id": int(report.campaign)},
-                segments={"date": hour.date().isoformat(), "hour": hour.hour, "device": report.device.upper()},
+                campaign={"resource_name": self.resource_name(campaign), "id": int(campaign)},
+                segments={"date": hour.date().isoformat(), "hour": hour.hour, "device": device.upper()},
                 customer={"currency_code": self.account.currency},
-                metrics={
-                    "cost_micros": report.cost_micros,
-                    "clicks": report.clicks,
-                    "impressions": report.impressions,
-                },
+                metrics={"cost_micros": cost_micros, "clicks": clicks, "impressions": impressions},
             )
 
     def mutate(self, request: MutateCampaignsRequest) -> MutateCampaignsResponse:

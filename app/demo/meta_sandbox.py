@@ -187,15 +187,18 @@ class MetaSandbox:
         span = json.loads(params["time_range"])
         since = datetime.fromisoformat(span["since"]).replace(tzinfo=self._zone)
         until = datetime.fromisoformat(span["until"]).replace(tzinfo=self._zone) + timedelta(days=1)
-        hours: dict[tuple[str, int], list[int]] = {}
+        # The clock may show an hour twice; the breakdown has one row for both.
+        hours: dict[tuple[str, datetime], list[int]] = {}
         for report in self.account.reports(round(since.timestamp() * 1000), round(until.timestamp() * 1000)):
-            sums = hours.setdefault((report.campaign, report.hour), [0, 0, 0])
+            local = to_datetime(report.hour).astimezone(self._zone).replace(minute=0, tzinfo=None, fold=0)
+            sums = hours.setdefault((report.campaign, local), [0, 0, 0])
             for at, number in enumerate((report.cost_micros, report.clicks, report.impressions)):
                 sums[at] += number
         return [self._insight(campaign, hour, *sums) for (campaign, hour), sums in sorted(hours.items())]
 
-    def _insight(self, campaign: str, hour: int, cost_micros: int, clicks: int, impressions: int) -> dict[str, Any]:
-        local = to_datetime(hour).astimezone(self._zone)
+    def _insight(
+        self, campaign: str, local: datetime, cost_micros: int, clicks: int, impressions: int
+    ) -> dict[str, Any]:
         return {
             "campaign_id": campaign,
             "account_currency": self.account.currency,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from core.settings import Section
+from core.zones import zone
 
 
 class AccountConfig(Section):
@@ -21,3 +22,9 @@ class AccountConfig(Section):
     endpoint: str = Field("", description="Another address than the vendor's, e.g. localhost:7001 (tests, proxies).")
     credentials_file: str = Field("", description="Google: service-account JSON. Meta: file with the access token.")
     login_account: str = Field("", description="Google: manager account that the credentials belong to.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        zone(value)
+        return value

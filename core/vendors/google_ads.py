@@ -10,7 +10,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,15 +25,14 @@ from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from core.clock import to_datetime
 from core.errors import Permanent, QuotaExceeded, SourceError, Transient
 from core.identity import qualified, split_qualified
 from core.vendors.base import CampaignState, DeliveryStatus, SpendRow
 from core.vendors.config import AccountConfig
+from core.zones import hour_bucket, local_day
 
 VERSION: Final = "v26"
 SCOPE: Final = "https://www.googleapis.com/auth/adwords"
-HOUR_S: Final = 3600
 #: A token call may take this long; it is made at most once an hour.
 TOKEN_TIMEOUT_S: Final = 10.0
 
@@ -124,11 +123,11 @@ class GoogleAdsAccount:
         )
 
     def _spend_row(self, row: Any) -> SpendRow:
-        hour = datetime.fromisoformat(row.segments.date).replace(hour=row.segments.hour, tzinfo=self._zone)
+        hour = hour_bucket(date.fromisoformat(row.segments.date), row.segments.hour, zone=self._zone)
         return SpendRow(
             campaign=self._qualified(row.campaign.id),
-            bucket_ms=round(hour.astimezone(UTC).timestamp() * 1000),
-            bucket_s=HOUR_S,
+            bucket_ms=hour.start,
+            bucket_s=hour.length_s,
             cost_micros=row.metrics.cost_micros,
             currency=row.customer.currency_code,
             clicks=row.metrics.clicks,
@@ -277,7 +276,7 @@ class GoogleAdsAccount:
         return identifier
 
     def _day(self, ms: int) -> str:
-        return to_datetime(ms).astimezone(self._zone).date().isoformat()
+        return local_day(ms, zone=self._zone).isoformat()
 
 
 def _with_timeout(request: Request, timeout_s: float) -> Callable[..., Any]:

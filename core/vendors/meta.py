@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,17 +19,16 @@ from zoneinfo import ZoneInfo
 import httpx
 import msgspec
 
-from core.clock import to_datetime
 from core.errors import Permanent, QuotaExceeded, SourceError, Transient
 from core.http_client import HttpClient, redact
 from core.identity import qualified, split_qualified
 from core.money import MICROS, to_micros
 from core.vendors.base import CampaignState, DeliveryStatus, SpendRow
 from core.vendors.config import AccountConfig
+from core.zones import hour_bucket, local_day
 
 ENDPOINT: Final = "https://graph.facebook.com"
 VERSION: Final = "v25.0"
-HOUR_S: Final = 3600
 PAGE_SIZE: Final = 500
 MAX_PAGES: Final = 1_000
 HOURLY: Final = "hourly_stats_aggregated_by_advertiser_time_zone"
@@ -126,11 +125,11 @@ class MetaAccount:
     def _spend_row(self, row: _Row) -> SpendRow:
         try:
             # "13:00:00 - 13:59:59"
-            hour = datetime.fromisoformat(row.date_start).replace(hour=int(row.hour[:2]), tzinfo=self._zone)
+            hour = hour_bucket(date.fromisoformat(row.date_start), int(row.hour[:2]), zone=self._zone)
             return SpendRow(
                 campaign=qualified(self.platform, self.account, row.campaign_id),
-                bucket_ms=round(hour.astimezone(UTC).timestamp() * 1000),
-                bucket_s=HOUR_S,
+                bucket_ms=hour.start,
+                bucket_s=hour.length_s,
                 cost_micros=to_micros(row.spend),
                 currency=row.account_currency,
                 clicks=int(row.inline_link_clicks),
@@ -242,7 +241,7 @@ class MetaAccount:
         return identifier
 
     def _day(self, ms: int) -> str:
-        return to_datetime(ms).astimezone(self._zone).date().isoformat()
+        return local_day(ms, zone=self._zone).isoformat()
 
 
 def regain_access_s(headers: httpx.Headers) -> float | None:

@@ -121,6 +121,28 @@ def test_hours_are_the_accounts_own(connect: Callable[..., AdPlatform], sandbox:
     assert abs(row.bucket_ms - happened) == HOUR_MS // 2
 
 
+def test_the_hour_that_exists_twice_keeps_the_money_of_both(
+    connect: Callable[..., AdPlatform], sandbox: Sandbox
+) -> None:
+    from zoneinfo import ZoneInfo
+
+    sandbox._zone = ZoneInfo("Europe/Berlin")
+    first = 1_792_886_400_000  # 2026-10-25T00:00:00Z: two o'clock in Berlin, and an hour later two o'clock again
+    sandbox.account.behaviour.restate_share = 0.0
+    sandbox.account.clock.now = first
+    sandbox.account.add_clicks(
+        [Clicks(campaign="12", clicks=3, ts=first + at) for at in (-HOUR_MS, 0, HOUR_MS, 2 * HOUR_MS)]
+    )
+    sandbox.account.clock.now = first + 12 * HOUR_MS
+    rows = connect(timezone="Europe/Berlin").spend(first - HOUR_MS, first + 3 * HOUR_MS, deadline_s=10)
+    found = sorted((row.bucket_ms, row.bucket_s, row.clicks) for row in rows)
+    assert found == [
+        (first - HOUR_MS, 3600, 3),
+        (first, 7200, 6),
+        (first + 2 * HOUR_MS, 3600, 3),
+    ]
+
+
 def test_quota_is_told_apart_with_its_wait(client: AdPlatform, sandbox: Sandbox) -> None:
     sandbox.account.behaviour.quota_errors = 10
     sandbox.account.behaviour.retry_after_s = 120
