@@ -5,6 +5,8 @@
     impression   impression:<campaign>:<impression_id>, or impression:<campaign>:<ts>:<visitor_id or hashed_id>
     campaign     campaign:<campaign>:<source>
     deploy       deploy:<service>:<version>:<change>:<ts>
+    tally        tally:<origin>:<account>:<name>:<bucket start, ms>:<bucket_s>:<device>:<campaign>
+    platform_click   platform_click:<platform>:<account>:<click_id>
 
 A part that holds ``:`` or ``%`` is percent-escaped there, so that two different facts never share a key; only the qualified
 campaign ID keeps its two colons. A campaign's key ends with who says it, because the platform knows its state and budget and a
@@ -47,3 +49,11 @@ def campaign(*, campaign: str, source: str) -> str:
 
 def deploy(*, service: str, version: str, change: str, ts: int) -> str:
     return f"deploy:{escape(service)}:{escape(version)}:{change}:{ts}"
+
+
+def tally(*, origin: str, account: str, name: str, ts: int, bucket_s: int, device: str = "", campaign: str = "") -> str:
+    return f"tally:{origin}:{escape(account)}:{escape(name)}:{ts}:{bucket_s}:{escape(device)}:{campaign}"
+
+
+def platform_click(*, platform: str, account: str, click_id: str) -> str:
+    return f"platform_click:{platform}:{escape(account)}:{click_id}"

@@ -19,12 +19,12 @@ import structlog
 
 from core.clock import Clock, now_ms
 from core.errors import StoreError
-from core.records import Campaign, Conversion, Deploy, Impression, Kinds, Record, Spend
+from core.records import Campaign, Conversion, Deploy, Impression, Kinds, PlatformClick, Record, Spend, Tally
 
 log = structlog.get_logger(__name__)
 
 #: Kinds that carry a natural key and are re-read or re-sent by collectors.
-Fact = Conversion | Spend | Campaign | Deploy | Impression
+Fact = Conversion | Spend | Campaign | Deploy | Impression | Tally | PlatformClick
 
 #: Long enough for any line to be shipped, short enough that a version of another process is not shadowed for long.
 RECENT_MS = 120_000
@@ -33,7 +33,7 @@ RECENT_MAX = 200_000
 LOOKUP_BATCH = 2_000
 
 #: The event time is part of these kinds' keys, so a lookup may be pruned by it.
-_KEYED_BY_TIME = frozenset({"spend", "deploy"})
+_KEYED_BY_TIME = frozenset({"spend", "deploy", "tally", "platform_click"})
 #: A campaign's description holds from when it was read; a later reading of the same is no change.
 _TIMELESS = frozenset({"campaign"})
 #: Where the store keeps another type than the record.
