@@ -275,12 +275,41 @@ class PlatformClick(Record, frozen=True, kw_only=True, omit_defaults=True, tag="
     keyword: str = ""
 
 
+class Rate(Record, frozen=True, kw_only=True, omit_defaults=True, tag="rate"):
+    """One unit of `base` was worth `rate` units of `currency` on the day that begins at `ts` (UTC)."""
+
+    fact_id: str
+    base: str
+    currency: str
+    rate: float
+
+
 class Watermark(Record, frozen=True, kw_only=True, omit_defaults=True, tag="watermark"):
     """`source` is complete for event times up to `complete_through`."""
 
     complete_through: int
     #: What the source documents as its usual lag, in seconds, so that freshness can say "late" instead of "behind".
     documented_lag_s: int = 0
+
+
+class Reading(Record, frozen=True, kw_only=True, omit_defaults=True, tag="reading"):
+    """How a source does, as its reader saw it; written when that changes, and at least every hour. Times in ms, 0 = never or unknown."""
+
+    #: removed = it is no longer in the settings; what it brought stays.
+    state: Literal["waiting", "complete", "partial", "behind", "quota", "stopped", "removed"]
+    #: What is wrong, in words, without secrets and personal data.
+    detail: str = ""
+    #: Words of `collectors.shape_watch.FINDINGS`, and a sentence for each.
+    findings: list[str] = []
+    details: list[str] = []
+    last_success: int = 0
+    next_attempt: int = 0
+    interval_s: int = 0
+    documented_lag_s: int = 0
+    quota_unit: str = ""
+    quota_used: float = 0.0
+    quota_limit: float = 0.0
+    quota_resets_at: int = 0
 
 
 class Check(Record, frozen=True, kw_only=True, omit_defaults=True, tag="check"):
@@ -358,9 +387,11 @@ AnyRecord = (
     | Tally
     | PlatformClick
     | Watermark
+    | Reading
     | Check
     | Canary
     | Upload
+    | Rate
 )
 
 
@@ -384,9 +415,11 @@ class Kinds:
         "tally": Tally,
         "platform_click": PlatformClick,
         "watermark": Watermark,
+        "reading": Reading,
         "check": Check,
         "canary": Canary,
         "upload": Upload,
+        "rate": Rate,
     }
 
 

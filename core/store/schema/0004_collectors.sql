@@ -252,3 +252,186 @@ FROM
     FROM upload
     GROUP BY fact_id
 );
+
+-- rate: One version per row of what one unit of base was worth in another currency on a day. Sources: ecb, own.
+CREATE TABLE IF NOT EXISTS rate
+(
+    segment LowCardinality(String),
+    o UInt64,
+    known_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    claimed Bool,
+    ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    source LowCardinality(String),
+    fact_id String,
+    base LowCardinality(String),
+    currency LowCardinality(String),
+    rate Float64,
+    INDEX by_segment segment TYPE set(64) GRANULARITY 1,
+    INDEX by_known_at known_at TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+-- By year: the central bank's file begins in 1999 and comes in one piece, and an insert may touch a hundred partitions.
+PARTITION BY toYear(ts)
+ORDER BY (ts, base, currency)
+SETTINGS non_replicated_deduplication_window = 10000, deduplicate_merge_projection_mode = 'rebuild';
+
+CREATE TABLE IF NOT EXISTS inbox_rate
+(
+    o UInt64,
+    known_at Int64,
+    claimed Bool,
+    ts Int64,
+    source String,
+    fact_id String,
+    base String,
+    currency String,
+    rate Float64
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS rate_from_journal TO rate AS
+SELECT
+    getSetting('log_comment') AS segment,
+    o,
+    fromUnixTimestamp64Milli(known_at, 'UTC') AS known_at,
+    claimed,
+    fromUnixTimestamp64Milli(ts, 'UTC') AS ts,
+    source,
+    fact_id,
+    base,
+    currency,
+    rate
+FROM inbox_rate;
+
+-- factor_of_day: what one unit of a currency is worth in {reporting} on each day (UTC) that touches [{since}, {until}), as known at {as_of}.
+-- Grain: (currency, day); a day without a rate that is at most {rate_age_days} days old has no row, so nothing is mixed by mistake.
+-- Columns: currency, day, factor, quoted (day of the older of the rates used).
+-- A rate holds from its day on until the next one, so a weekend has Friday's. An own rate goes before the central bank's. Where no rate
+-- leads straight to {reporting}, the way goes over one other currency (the central bank quotes everything against the euro).
+CREATE VIEW IF NOT EXISTS factor_of_day AS
+WITH
+    toDate(fromUnixTimestamp64Milli({since:Int64}, 'UTC')) AS first_day,
+    toDate(fromUnixTimestamp64Milli({until:Int64} - 1, 'UTC')) AS last_day,
+    newest AS
+    (
+        SELECT
+            toString(base) AS base, toString(currency) AS currency, toDate(ts) AS day, source = 'own' AS own,
+            argMax(rate, (known_at, toString(segment), o)) AS rate
+        FROM rate
+        WHERE {reporting:String} != ''
+            AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+            AND ts >= toDateTime64(first_day, 3, 'UTC') - toIntervalDay({rate_age_days:Int64})
+            AND ts <= toDateTime64(last_day, 3, 'UTC')
+        GROUP BY fact_id, base, currency, day, own
+    ),
+    quote AS
+    (
+        SELECT sold, bought, day, argMax((price, said_on), (own, said_on)) AS best, best.1 AS price, best.2 AS said_on
+        FROM
+        (
+            SELECT
+                pair.1 AS sold, pair.2 AS bought, pair.3 AS price, own, newest.day AS said_on,
+                arrayJoin(range(toUInt64({rate_age_days:Int64}) + 1)) AS age,
+                newest.day + toIntervalDay(age) AS day
+            FROM newest
+            ARRAY JOIN [(base, currency, rate), (currency, base, 1 / rate)] AS pair
+            WHERE day BETWEEN first_day AND last_day
+        )
+        GROUP BY sold, bought, day
+    ),
+    straight AS (SELECT sold, day, price, said_on FROM quote WHERE bought = {reporting:String})
+SELECT
+    currency,
+    day,
+    argMin(price, (steps, -toInt32(said_on), middle)) AS factor,
+    argMin(said_on, (steps, -toInt32(said_on), middle)) AS quoted
+FROM
+(
+    SELECT sold AS currency, day, price, said_on, 1 AS steps, '' AS middle FROM straight
+    UNION ALL
+    SELECT
+        quote.sold AS currency, quote.day AS day, quote.price * straight.price AS price,
+        least(quote.said_on, straight.said_on) AS said_on, 2 AS steps, quote.bought AS middle
+    FROM quote
+    INNER JOIN straight ON straight.sold = quote.bought AND straight.day = quote.day
+    WHERE quote.sold != {reporting:String}
+    UNION ALL
+    SELECT
+        {reporting:String} AS currency, first_day + toIntervalDay(number) AS day, 1. AS price, day AS said_on, 0 AS steps, '' AS middle
+    FROM numbers(toUInt64(last_day - first_day) + 1)
+    WHERE {reporting:String} != ''
+)
+GROUP BY currency, day;
+
+-- reading: One row per change of how a source does (and one an hour), as its reader saw it.
+CREATE TABLE IF NOT EXISTS reading
+(
+    segment LowCardinality(String),
+    o UInt64,
+    known_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    claimed Bool,
+    ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    source LowCardinality(String),
+    state LowCardinality(String),
+    detail String CODEC(ZSTD),
+    findings Array(LowCardinality(String)),
+    details Array(String),
+    last_success DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    next_attempt DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    interval_s UInt32,
+    documented_lag_s UInt32,
+    quota_unit LowCardinality(String),
+    quota_used Float64,
+    quota_limit Float64,
+    quota_resets_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    INDEX by_segment segment TYPE set(64) GRANULARITY 1,
+    INDEX by_known_at known_at TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ts)
+ORDER BY (source, ts)
+SETTINGS non_replicated_deduplication_window = 10000, deduplicate_merge_projection_mode = 'rebuild';
+
+CREATE TABLE IF NOT EXISTS inbox_reading
+(
+    o UInt64,
+    known_at Int64,
+    claimed Bool,
+    ts Int64,
+    source String,
+    state String,
+    detail String,
+    findings Array(String),
+    details Array(String),
+    last_success Int64,
+    next_attempt Int64,
+    interval_s UInt32,
+    documented_lag_s UInt32,
+    quota_unit String,
+    quota_used Float64,
+    quota_limit Float64,
+    quota_resets_at Int64
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS reading_from_journal TO reading AS
+SELECT
+    getSetting('log_comment') AS segment,
+    o,
+    fromUnixTimestamp64Milli(known_at, 'UTC') AS known_at,
+    claimed,
+    fromUnixTimestamp64Milli(ts, 'UTC') AS ts,
+    source,
+    state,
+    detail,
+    findings,
+    details,
+    fromUnixTimestamp64Milli(last_success, 'UTC') AS last_success,
+    fromUnixTimestamp64Milli(next_attempt, 'UTC') AS next_attempt,
+    interval_s,
+    documented_lag_s,
+    quota_unit,
+    quota_used,
+    quota_limit,
+    fromUnixTimestamp64Milli(quota_resets_at, 'UTC') AS quota_resets_at
+FROM inbox_reading;
