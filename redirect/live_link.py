@@ -10,7 +10,7 @@ from redirect.links.model import Link, LinkDefinition
 from redirect.plan import Decision, Plan, has_routing, lost_target, to_plan, to_target
 
 
-class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A link prepared. `plan` is None where every hit ends the same way: for a plain, disabled or unavailable link.
 
     `ids` goes on with a comma: the part of its Click records, as JSON, that says campaign, ad group and creative.

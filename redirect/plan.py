@@ -34,7 +34,7 @@ LOST_STATUS: Final[dict[str, int]] = {
 }
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One place a hit can end at. `location` + passed parameters + `ct_click=<id>` + `tail` is the Location header's value.
 
     `location` ends with ``?`` or ``&``; `tail` is the fragment with its mark, or empty. `record` opens the JSON of the Click records
@@ -51,7 +51,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     own: frozenset[bytes] = frozenset()
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
+class Decision(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Where a hit goes, and why: one entry per step (`redirect.resolve`)."""
 
     target: Target

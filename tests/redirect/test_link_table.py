@@ -10,7 +10,7 @@ import pytest
 
 from core.destinations import AllowList
 from redirect.link_size import Sharing, size_of
-from redirect.link_table import Change, LinkTable
+from redirect.link_table import OFTEN, Change, LinkTable
 from redirect.links.model import Link, LinkDefinition
 from redirect.links.routing import Variant
 from redirect.live_link import LiveLink, to_live
@@ -40,8 +40,57 @@ def test_memory_stays_below_its_bound_whatever_is_hit() -> None:
     for number in range(5000):
         assert table.find(b"x", b"/s%d" % (number % 700))
         assert table.bytes <= 200_000
-    assert 50 < len(table) < 200
+    assert 100 < len(table) < 500
     assert table.bytes > 150_000
+
+
+def test_the_table_counts_what_it_takes_in_memory() -> None:
+    source = Everything()
+    paths = [b"/s%d" % number for number in range(4000)]
+    tracemalloc.start()
+    table = LinkTable(source, max_bytes=10_000_000)
+    for path in paths:
+        table.find(b"x", path)
+    source.asked.clear()
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(table) == len(paths)
+    assert 0.9 < table.bytes / taken < 1.6, f"{table.bytes} counted, {taken} taken"
+
+
+def test_a_link_is_the_same_whether_prepared_or_packed() -> None:
+    table = LinkTable(Everything(), max_bytes=100_000)
+    for turn in range(40):
+        for number in range(100):
+            found = table.find(b"x", b"/s%d" % number)
+            assert found == live(f"s{number}"), (turn, number)
+
+
+def test_a_packed_link_that_is_hit_often_is_prepared_and_one_that_is_no_more_is_packed_again() -> None:
+    table = LinkTable(Everything(), max_bytes=100_000)
+    for number in range(1000):
+        table.find(b"x", b"/s%d" % number)
+        table.find(b"x", b"/s%d" % number)
+    for _ in range(3 * OFTEN):
+        table.find(b"x", b"/sale")
+        prepared = table.find(b"x", b"/sale") is table.find(b"x", b"/sale")
+    assert not prepared, "the first ones hold the room for prepared links until they are looked at"
+    for number in range(20_000):
+        table.find(b"x", b"/s%d" % (1000 + number // 2))
+        table.find(b"x", b"/sale")
+    assert table.find(b"x", b"/sale") is table.find(b"x", b"/sale")
+
+
+def test_links_with_rules_are_never_packed() -> None:
+    class WithVariants(Everything):
+        def read(self, slug: str, domain: str) -> LiveLink | None:
+            return live(slug, variants=(Variant(name="a", destination="https://shop.example/a"),))
+
+    table = LinkTable(WithVariants(), max_bytes=200_000)
+    for number in range(500):
+        table.find(b"x", b"/s%d" % (number % 60))
+        assert table.bytes <= 200_000
+    assert table.find(b"x", b"/s1") is not None
 
 
 def test_a_link_that_is_hit_often_stays_while_thousands_pass_by() -> None:
