@@ -7,6 +7,7 @@
     deploy       deploy:<service>:<version>:<change>:<ts>
     tally        tally:<origin>:<account>:<name>:<bucket start, ms>:<bucket_s>:<device>:<campaign>
     platform_click   platform_click:<platform>:<account>:<click_id>
+    rate         rate:<source>:<base>:<currency>:<day start, ms>
 
 A part that holds ``:`` or ``%`` is percent-escaped there, so that two different facts never share a key; only the qualified
 campaign ID keeps its two colons. A campaign's key ends with who says it, because the platform knows its state and budget and a
@@ -57,3 +58,7 @@ def tally(*, origin: str, account: str, name: str, ts: int, bucket_s: int, devic
 
 def platform_click(*, platform: str, account: str, click_id: str) -> str:
     return f"platform_click:{platform}:{escape(account)}:{click_id}"
+
+
+def rate(*, source: str, base: str, currency: str, ts: int) -> str:
+    return f"rate:{source}:{base}:{currency}:{ts}"

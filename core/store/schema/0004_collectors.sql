@@ -270,8 +270,7 @@ CREATE TABLE IF NOT EXISTS rate
     INDEX by_known_at known_at TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
--- By year: the central bank's file begins in 1999 and comes in one piece, and an insert may touch a hundred partitions.
-PARTITION BY toYear(ts)
+-- Not by month: the central bank's file begins in 1999 and comes in one piece, and an insert may touch a hundred partitions.
 ORDER BY (ts, base, currency)
 SETTINGS non_replicated_deduplication_window = 10000, deduplicate_merge_projection_mode = 'rebuild';
 
@@ -326,17 +325,16 @@ WITH
     ),
     quote AS
     (
-        SELECT sold, bought, day, argMax((price, said_on), (own, said_on)) AS best, best.1 AS price, best.2 AS said_on
+        SELECT sold, bought, day, argMax(told, (own, asked)) AS price, argMax(asked, (own, asked)) AS said_on
         FROM
         (
             SELECT
-                pair.1 AS sold, pair.2 AS bought, pair.3 AS price, own, newest.day AS said_on,
-                arrayJoin(range(toUInt64({rate_age_days:Int64}) + 1)) AS age,
-                newest.day + toIntervalDay(age) AS day
+                pair.1 AS sold, pair.2 AS bought, pair.3 AS told, own, newest.day AS asked,
+                arrayJoin(arrayMap(age -> newest.day + age, range(toUInt64({rate_age_days:Int64}) + 1))) AS day
             FROM newest
             ARRAY JOIN [(base, currency, rate), (currency, base, 1 / rate)] AS pair
-            WHERE day BETWEEN first_day AND last_day
         )
+        WHERE day >= first_day AND day <= last_day
         GROUP BY sold, bought, day
     ),
     straight AS (SELECT sold, day, price, said_on FROM quote WHERE bought = {reporting:String})
