@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from collectors.base import SourceStatus
+from collectors.shape_watch import FINDINGS
+
 PUSH_ITEMS = Counter(
     "clicktrace_push_items_total",
     "Items sent to the push endpoints, by what became of them.",
     ["collection", "outcome"],
+)
+HOOK_CALLS = Counter(
+    "clicktrace_hook_calls_total",
+    "Calls of webhooks, by connection and what became of them.",
+    ["hook", "outcome"],
+)
+POSTBACKS = Counter(
+    "clicktrace_postbacks_total", "Postbacks, by sender and what became of them.", ["sender", "outcome"]
 )
 OTLP_REQUESTS = Counter(
     "clicktrace_otlp_requests_total", "OTLP requests, by what became of them.", ["signal", "outcome"]
@@ -30,3 +41,41 @@ SOURCE_WATERMARK = Gauge(
     "clicktrace_source_complete_through_seconds", "Event time up to which the source is complete.", ["source"]
 )
 SOURCE_STOPPED = Gauge("clicktrace_source_stopped", "1 after a permanent error, until a read succeeds.", ["source"])
+SOURCE_LAST_SUCCESS = Gauge(
+    "clicktrace_source_last_success_timestamp_seconds",
+    "When the source was last read completely; before the first time, when it was first tried.",
+    ["source"],
+)
+SOURCE_OVERDUE = Gauge(
+    "clicktrace_source_overdue_after_seconds", "Without a complete read for so long the source is silent.", ["source"]
+)
+SOURCE_FINDING = Gauge(
+    "clicktrace_source_finding", "1 while what the source answers is not as it used to be.", ["source", "finding"]
+)
+SOURCE_QUOTA = Gauge(
+    "clicktrace_source_quota_used_ratio", "Share of the vendor's quota that is used, by the vendor's count.", ["source"]
+)
+
+#: A source is silent after this many intervals without a complete read, and not before an hour.
+MISSED_INTERVALS = 3
+SILENT_S = 3600.0
+
+
+class SourceGauges:
+    """The gauges of one source, all set from its status."""
+
+    def __init__(self, source: str, *, interval_s: float) -> None:
+        self._source = source
+        self._first_attempt = 0
+        SOURCE_OVERDUE.labels(source).set(max(SILENT_S, MISSED_INTERVALS * interval_s))
+
+    def show(self, status: SourceStatus) -> None:
+        self._first_attempt = self._first_attempt or status.last_attempt
+        SOURCE_WATERMARK.labels(self._source).set(status.complete_through / 1000)
+        SOURCE_STOPPED.labels(self._source).set(status.state == "stopped")
+        SOURCE_LAST_SUCCESS.labels(self._source).set((status.last_success or self._first_attempt) / 1000)
+        found = {finding.word for finding in status.findings}
+        for word in FINDINGS:
+            SOURCE_FINDING.labels(self._source, word).set(word in found)
+        if status.quota is not None and status.quota.limit:
+            SOURCE_QUOTA.labels(self._source).set(status.quota.used / status.quota.limit)
