@@ -15,7 +15,7 @@ from app.sign_in import ConsoleGuard
 from core.version import VERSION
 
 #: All that the public listener exposes; the rest of the API stays on the monitor's own address.
-PUBLIC_PATHS = ("/api/v1/postback", "/api/v1/hooks/", "/approve/")
+PUBLIC_PATHS = ("/api/v1/postback", "/api/v1/postback/", "/api/v1/hooks/", "/approve/")
 DESCRIPTION = "Watches advertising money the way an observability stack watches servers."
 
 

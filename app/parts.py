@@ -15,9 +15,15 @@ from fastapi import APIRouter
 
 from app.auth import KeyAuthorization, KeyRing
 from app.settings import Settings
+from collectors.door import Door
+from collectors.hooks import api as hooks_api
+from collectors.hooks.deliveries import Deliveries
+from collectors.hooks.registry import build_hooks
 from collectors.otlp import api as otlp_api
 from collectors.otlp.click_lookup import StoreClicks
 from collectors.otlp.receiver import Receiver
+from collectors.postback import api as postback_api
+from collectors.postback.lives import Lives
 from collectors.push import api as push_api
 from collectors.registry import build_sources
 from collectors.runner import Runner
@@ -154,7 +160,7 @@ class Ingestion:
             config=settings.collectors.push,
             clock=base.clock,
         )
-
+        self.internet_routers = internet_routers(base, versions=self.versions)
         self.runner = Runner(
             build_sources(settings.collectors, settings.accounts),
             base.journal,
@@ -167,7 +173,7 @@ class Ingestion:
 
     @property
     def routers(self) -> list[APIRouter]:
-        return [self.push_router, self.otlp_router]
+        return [self.push_router, self.otlp_router, *self.internet_routers]
 
     def start(self) -> None:
         self.receiver.start()
@@ -176,6 +182,31 @@ class Ingestion:
     def stop(self) -> None:
         self.runner.stop()
         self.receiver.stop()
+
+
+def internet_routers(base: Base, *, versions: Versions) -> list[APIRouter]:
+    """Hooks and postbacks: the doors that the public listener shows, too."""
+    collectors = base.settings.collectors
+    door = Door(collectors.door, clock=base.clock)
+    hooks = hooks_api.build_router(
+        build_hooks(collectors),
+        base.journal,
+        door=door,
+        versions=versions,
+        deliveries=Deliveries(base.control, remember_s=collectors.hooks.remember_s),
+        public_url=base.settings.public_url,
+        config=collectors.hooks,
+        clock=base.clock,
+    )
+    postbacks = postback_api.build_router(
+        base.journal,
+        door=door,
+        check_key=base.keys.check,
+        lives=Lives(base.control, remember_days=collectors.postback.remember_days),
+        config=collectors.postback,
+        clock=base.clock,
+    )
+    return [hooks, postbacks]
 
 
 def traces_url(endpoint: str) -> str:

@@ -16,6 +16,7 @@ from core.errors import JournalError, QuotaExceeded, Refusal, SourceError, Store
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+POSTBACK_PATH = "/api/v1/postback/"
 #: Reason word of statuses that the framework itself answers with.
 _FRAMEWORK_REASONS = {
     400: "malformed",
@@ -23,6 +24,13 @@ _FRAMEWORK_REASONS = {
     405: "method_not_allowed",
     413: "body_too_large",
     415: "unsupported_media_type",
+}
+
+#: What a refusal's status asks for beside the body (RFC 9110; 429 RFC 6585).
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="clicktrace"'},
+    429: {"Retry-After": "10"},
+    503: {"Retry-After": "2"},
 }
 
 
@@ -52,21 +60,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def shown_path(request: Request) -> str:
+    """The path for a log line; the key in a postback's address stays out of it."""
+    path = request.url.path
+    return POSTBACK_PATH + "***" if path.startswith(POSTBACK_PATH) else path
+
+
 def _refusal(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refusal)
-    headers = {"WWW-Authenticate": 'Bearer realm="clicktrace"'} if error.status == 401 else None
+    headers = _HEADERS.get(error.status)
     return problem(error.status, error.reason, error.detail, headers=headers)
 
 
 def _unavailable(request: Request, error: Exception) -> JSONResponse:
-    log.warning("request failed", path=request.url.path, error=str(error))
+    log.warning("request failed", path=shown_path(request), error=str(error))
     reason = "store_unavailable" if isinstance(error, StoreError) else "journal_unavailable"
     return problem(503, reason, str(error), headers={"Retry-After": "1"})
 
 
 def _locked(request: Request, error: Exception) -> JSONResponse:
     """The control database is locked, full or away: nothing was changed."""
-    log.warning("control database", path=request.url.path, error=str(error))
+    log.warning("control database", path=shown_path(request), error=str(error))
     detail = "the control database does not answer: nothing was changed, try again"
     return problem(503, "control_unavailable", detail, headers={"Retry-After": "1"})
 
@@ -94,5 +108,5 @@ def _framework(_request: Request, error: Exception) -> JSONResponse:
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     # The server logs the traceback itself; this line says to which request it belongs.
-    log.error("unexpected error", path=request.url.path, error=repr(error))
+    log.error("unexpected error", path=shown_path(request), error=repr(error))
     return problem(500, "internal_error", "something went wrong here; the log of the monitor says what")

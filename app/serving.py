@@ -81,6 +81,8 @@ def _config(site: Site) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Else whoever calls through a proxy on this machine could choose the address that allow-lists and limits see.
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
         timeout_keep_alive=75,
         ssl_certfile=site.tls_cert or None,

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, field_validator, model_validator
+
+from collectors.github.config import GithubConfig
 from collectors.google_ads.config import GoogleAdsConfig
+from collectors.hooks.config import GenericConfig, HooksConfig
+from collectors.hubspot.config import HubspotConfig
 from collectors.meta_ads.config import MetaAdsConfig
+from collectors.postback.config import PostbackConfig
+from collectors.source_config import check_networks
+from collectors.stripe.config import StripeConfig
 from core.settings import Section
 
 
@@ -60,12 +68,47 @@ class OtlpConfig(Section):
     )
 
 
+class DoorConfig(Section):
+    """What hooks and postbacks have in common: they face the Internet."""
+
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="Networks whose X-Forwarded-For is believed; name the proxy before the public listener."
+    )
+    address_requests_per_second: float = Field(
+        default=100.0, ge=0, description="Calls one address may make, ten seconds' worth at once; 0 = no limit."
+    )
+    body_timeout_s: float = Field(default=10.0, gt=0, description="A body must have come by then.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_networks(value)
+
+
 class CollectorsConfig(Section):
     """Everything that brings facts in."""
 
     push: PushConfig = Field(default=PushConfig(), description="Push endpoints.")
     otlp: OtlpConfig = Field(default=OtlpConfig(), description="OTLP receiver.")
+    door: DoorConfig = Field(default=DoorConfig(), description="Doors that face the Internet.")
+    postback: PostbackConfig = Field(default=PostbackConfig(), description="Server-to-server postbacks.")
+    hooks: HooksConfig = Field(default=HooksConfig(), description="Webhooks.")
+    generic: GenericConfig = Field(default=GenericConfig(), description="Generic signed webhooks.")
+    github: GithubConfig = Field(default=GithubConfig(), description="GitHub deployments and releases.")
+    stripe: StripeConfig = Field(default=StripeConfig(), description="Stripe payments, pull and webhook.")
+    hubspot: HubspotConfig = Field(default=HubspotConfig(), description="HubSpot contacts and deals, pull and webhook.")
     google_ads: GoogleAdsConfig = Field(default=GoogleAdsConfig(), description="Google Ads pull.")
     meta_ads: MetaAdsConfig = Field(default=MetaAdsConfig(), description="Meta pull.")
     poll_interval_s: float = Field(default=1.0, gt=0, description="How often due sources are looked for.")
     concurrency: int = Field(default=4, ge=1, description="Sources read at the same time.")
+
+    @model_validator(mode="after")
+    def _one_hook_a_name(self) -> Self:
+        """The name of a connection with a webhook is its address."""
+        sections = (getattr(self, name) for name in type(self).model_fields)
+        connections = (each for section in sections for each in getattr(section, "connections", ()))
+        names = [each.name for each in connections if getattr(each, "webhook_secret_file", "")]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two webhooks of the same name: {', '.join(twice)}")
+        return self

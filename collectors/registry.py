@@ -17,7 +17,10 @@ from core.vendors.registry import open_account
 OpenAccount = Callable[[AccountConfig], AdPlatform | None]
 
 #: Section of `collectors` -> source. Each entry of the section's `connections` becomes one: `Source(connection, config=section)`.
-SOURCES: Final[dict[str, str]] = {}
+SOURCES: Final[dict[str, str]] = {
+    "stripe": "collectors.stripe.collector:StripeSource",
+    "hubspot": "collectors.hubspot.collector:HubspotSource",
+}
 
 #: Platform of an account -> (section of the settings, source). A platform without an entry is not read.
 AD_PLATFORMS: Final[dict[str, tuple[str, str]]] = {
@@ -48,7 +51,9 @@ def _connected(config: CollectorsConfig, section: str) -> list[Source]:
     if not schedule.enabled or not schedule.connections:
         return []
     source = _load(SOURCES[section])
-    return [source(connection, config=schedule) for connection in schedule.connections]
+    # A connection whose webhook is all that counts is not read.
+    connections = [each for each in schedule.connections if getattr(each, "pull", True)]
+    return [source(connection, config=schedule) for connection in connections]
 
 
 def _load(where: str) -> Any:

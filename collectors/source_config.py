@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from core.settings import Section
@@ -41,3 +44,11 @@ class SourceConfig(Section):
     stopped_retry_s: float = Field(
         default=3600.0, gt=0, description="After a permanent error the source is tried again this much later."
     )
+
+
+def check_networks(networks: Iterable[str]) -> tuple[str, ...]:
+    """The networks as they are; a ValueError names one that is none, such as a host name."""
+    checked = tuple(networks)
+    for network in checked:
+        ipaddress.ip_network(network, strict=False)
+    return checked

@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
-Scope = Literal["ingest", "read", "links", "approve", "admin"]
-SCOPES: tuple[Scope, ...] = ("ingest", "read", "links", "approve", "admin")
+#: `postback` is for keys that stand in an address (`/api/v1/postback`), where others can read them; it allows nothing else.
+Scope = Literal["ingest", "read", "links", "approve", "postback", "admin"]
+SCOPES: tuple[Scope, ...] = ("ingest", "read", "links", "approve", "postback", "admin")
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

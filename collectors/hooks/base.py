@@ -16,7 +16,7 @@ import msgspec
 from pydantic import Field
 
 from collectors.source_config import ConnectionConfig
-from core.errors import Unauthorized
+from core.errors import Invalid, Unauthorized
 from core.records import Record
 
 #: Clocks differ and networks are slow; five minutes is what Stripe and HubSpot document for their own signatures.
@@ -25,6 +25,8 @@ TOLERANCE_S: Final = 300
 
 class HookConnection(ConnectionConfig):
     """A connection that may also be called. Without a secret there is no hook of this name, and the path answers 404."""
+
+    pull: bool = Field(True, description="False: nothing is read at intervals, only the webhook counts.")
 
     webhook_secret_file: str = Field(
         "",
@@ -65,7 +67,7 @@ class Hook(Protocol):
 
         Raises:
             Unauthorized: `missing_signature`, `bad_signature`, `stale_timestamp`.
-            Permanent: the secret cannot be read; the sender is told to try again.
+            Invalid: `secret_unavailable` (503), by `read_secrets`.
         """
         ...
 
@@ -79,12 +81,19 @@ class Hook(Protocol):
 
 
 def read_secrets(file: str) -> list[bytes]:
-    """The secrets in a file, one per line; [] when it holds none.
+    """The secrets in a file, one per line.
 
     Raises:
-        OSError: it cannot be read.
+        Invalid: `secret_unavailable` (503, so that the sender tries again): it cannot be read or holds none.
     """
-    return [line.strip() for line in Path(file).read_bytes().splitlines() if line.strip()]
+    try:
+        secrets = [line.strip() for line in Path(file).read_bytes().splitlines() if line.strip()]
+    except OSError:
+        secrets = []
+    if not secrets:
+        # The path stays out of an answer to the Internet; `clicktrace doctor` names it.
+        raise Invalid("secret_unavailable", "the secret of this hook cannot be read here; try again later", status=503)
+    return secrets
 
 
 def hmac_sha256(secret: bytes, payload: bytes) -> bytes:
