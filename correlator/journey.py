@@ -41,7 +41,9 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     network: str
     referrer_host: str
     parallel: bool
+    #: Words seen on the spot, and those that its behaviour earned it since (correlator/traffic_words.py).
     bot_signals: list[str]
+    behaviour: list[str]
     platform_id_names: list[str]
 
 
@@ -86,6 +88,8 @@ class JourneyConversion(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     confidence: float
     duplicate_of: str
+    #: Why it may be no person's (correlator/traffic_words.py).
+    flags: list[str]
 
 
 class SpendShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +233,7 @@ def _conversions(
             method=row["method"],
             confidence=round(float(row["confidence"]), 4),
             duplicate_of=row["duplicate_of"],
+            flags=[str(word) for word in row["flags"]],
         )
         for row in queries.read(store, sql, params)
     ]
@@ -272,6 +277,7 @@ def _hit(row: dict[str, Any], first: dict[str, Any]) -> Hit:
         referrer_host=row["referrer_host"],
         parallel=bool(row["parallel"]),
         bot_signals=[str(signal) for signal in row["bot_signals"]],
+        behaviour=[str(word) for word in row["behaviour"]],
         platform_id_names=[str(name) for name in row["platform_id_names"]],
     )
 

@@ -255,6 +255,8 @@ def _journey_events(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for conversion in found["conversions"]:
         value = _money(conversion["value"], conversion["currency"])
         sure = f"matched by {conversion['method']}, confidence {_percent(conversion['confidence'])}"
+        if conversion["flags"]:
+            sure += f"; flagged {', '.join(conversion['flags'])}"
         yield (
             conversion["at"],
             conversion["type"],
@@ -268,7 +270,8 @@ def _hit_text(hit: dict[str, Any]) -> str:
     way = " > ".join(hit["routing"])
     client = " ".join(part for part in (hit["device"], hit["browser"]) if part)
     answer = f"{hit['link']} answered {hit['http_status']} in {hit['duration_us']} us ({hit['reason']})"
-    return "; ".join(part for part in (answer, way, client, hit["page"]) if part)
+    flags = ", ".join([*hit["bot_signals"], *hit["behaviour"]])
+    return "; ".join(part for part in (answer, way, client, hit["page"], flags and f"flagged {flags}") if part)
 
 
 def _span_row(span: dict[str, Any]) -> tuple[str, ...]:

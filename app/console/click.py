@@ -53,7 +53,7 @@ def _conversions(conversions: Sequence[JourneyConversion], *, now: int) -> None:
         [
             Cell(text=wording.clock_time(one.at_ms, now=now)),
             Cell(text=f"{one.type} {one.conversion_id}", note=one.origin),
-            Cell(text=one.status, note=f"duplicate of {one.duplicate_of}" if one.duplicate_of else ""),
+            Cell(text=one.status, note=_doubts(one)),
             Cell(text=one.method.replace("_", " "), note=f"confidence {wording.percent(one.confidence)}"),
             Cell(text=wording.money(one.value_micros, one.currency), number=True),
         ]
@@ -64,6 +64,11 @@ def _conversions(conversions: Sequence[JourneyConversion], *, now: int) -> None:
         components.table(columns, rows)
 
 
+def _doubts(one: JourneyConversion) -> str:
+    doubts = [f"duplicate of {one.duplicate_of}"] if one.duplicate_of else []
+    return ", ".join(doubts + [word.replace("_", " ") for word in one.flags])
+
+
 def _hits(hits: Sequence[Hit], *, now: int) -> None:
     columns = [("Time (UTC)", False), ("Link", False), ("Answer", False), ("Took", True), ("Page", False)]
     with components.card():
@@ -72,7 +77,7 @@ def _hits(hits: Sequence[Hit], *, now: int) -> None:
 
 
 def _hit(hit: Hit, *, now: int) -> list[Cell]:
-    flags = [hit.flag.replace("_", " "), *hit.bot_signals]
+    flags = [word.replace("_", " ") for word in (hit.flag, *hit.bot_signals, *hit.behaviour)]
     return [
         Cell(text=wording.clock_time(hit.at_ms, now=now), note=", ".join(flag for flag in flags if flag)),
         Cell(text=hit.link, note=" > ".join(hit.routing)),

@@ -278,6 +278,21 @@ def shown(metric: str, word: str) -> float | None:
     return REGISTRY.get_sample_value(metric, {"flag": word})
 
 
+def test_a_click_says_what_it_was_flagged_for_and_so_does_its_conversion(world: Any) -> None:
+    conversion_too_fast(Campaign(world))
+    burst_of_a_network(Campaign(world, "meta:1:9"))
+    world.settle("10:00")
+    [sale] = world.store.rows("SELECT fact_id FROM conversion_flag FINAL WHERE notEmpty(flags)")
+    [match] = world.store.rows(
+        f"SELECT DISTINCT lower(hex(click_id)) AS click_id FROM conversion WHERE fact_id = '{sale['fact_id']}'"
+    )
+    bought = world.get(f"/clicks/{match['click_id']}")
+    assert {one["fact_id"]: one["flags"] for one in bought["conversions"]}[sale["fact_id"]] == ["too_fast"]
+    burst = "SELECT lower(hex(click_id)) AS id FROM click WHERE (segment, o) IN (SELECT segment, o FROM hit_flag FINAL) LIMIT 1"
+    [flagged] = world.store.rows(burst)
+    assert [hit["behaviour"] for hit in world.get(f"/clicks/{flagged['id']}")["hits"]] == [["network_burst"]]
+
+
 def test_a_missing_accept_header_alone_makes_no_bot(world: Any) -> None:
     world.click("09:00", bot_signals=["no_accept"])
     world.click("09:01", bot_signals=["no_accept", "headless"])
