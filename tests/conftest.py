@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -102,9 +103,16 @@ def ship(store: Store, control: Engine, journal_dir: Path, clock: FakeClock) -> 
     return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
 
 
-#: Real-time stories first, so that one of two processes plays them while the other works through the rest; what loads both cores last.
+#: Real-time stories first, so that one process plays them while the others work through the rest; what loads both cores last.
 _FIRST, _LAST = ("test_click_to_pause.py",), ("test_freshness.py", "test_kill.py")
+#: The rest steps aside for the stories: there are more processes than cores, because many tests wait most of their time.
+_ASIDE = 10
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path.name not in _FIRST, item.path.name in _LAST))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ and item.path.name not in _FIRST and os.nice(0) < _ASIDE:
+        os.nice(_ASIDE - os.nice(0))

@@ -130,7 +130,7 @@ def test_a_flood_of_robots(w: Any) -> None:
 
 def test_an_innocent_deploy(w: Any) -> None:
     w.deploy("shop", "2.1")
-    w.run(8)
+    w.run(5)
     assert w.incidents() == []
     assert max(w.seconds[2:]) < 2.0
 
