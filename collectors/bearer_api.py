@@ -1,0 +1,144 @@
+"""A vendor's JSON API behind a bearer token in a file: what the clients of such vendors share.
+
+The file is read at each call, so that a rotated token is seen without a restart; the token travels as a header only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from collectors.base import Fetched
+from core.errors import Permanent, Transient
+from core.http_client import Classify, HttpClient
+from core.records import Record
+from core.retry import RetryPolicy
+
+Item = TypeVar("Item")
+
+#: Between the pages of one read; what lasts longer is the runner's to wait for.
+POLICY: Final = RetryPolicy(attempts=3, first_wait_s=0.2, longest_wait_s=5.0)
+
+
+class Deadline:
+    """The end of a read that takes several calls."""
+
+    def __init__(self, source: str, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._monotonic = monotonic
+        self._ends = monotonic() + seconds
+
+    def left_s(self) -> float:
+        """Seconds left.
+
+        Raises:
+            Transient: none.
+        """
+        left = self._ends - self._monotonic()
+        if left <= 0:
+            raise Transient(self._source, "not everything came before the deadline: a smaller window_s asks for less")
+        return left
+
+
+class BearerApi:
+    """May be used from several threads. Raises `core.errors.SourceError` only."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        endpoint: str,
+        credentials_file: str,
+        headers: Mapping[str, str] | None = None,
+        classify: Classify | None = None,
+    ) -> None:
+        self._source = source
+        self._credentials_file = Path(credentials_file)
+        endpoint = endpoint if "://" in endpoint else f"https://{endpoint}"
+        self._http = HttpClient(
+            source, base_url=f"{endpoint.rstrip('/')}/", headers=headers, policy=POLICY, classify=classify
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        shape: type[Item],
+        *,
+        deadline: Deadline,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+    ) -> tuple[Item, Mapping[str, str]]:
+        """The answer in its shape, and its headers.
+
+        Raises:
+            Transient: time-out, 5xx, or an answer that is cut off.
+            QuotaExceeded: 429.
+            Permanent: any other status, a token file that cannot be read, or an answer of another shape.
+        """
+        response = self._http.request(
+            method,
+            path,
+            params=params,
+            json=json,
+            headers={"Authorization": f"Bearer {self._token()}"},
+            deadline_s=deadline.left_s(),
+        )
+        try:
+            return msgspec.json.decode(response.content, type=shape), response.headers
+        except msgspec.ValidationError as error:
+            raise Permanent(self._source, f"{path}: the answer has another shape than documented: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Transient(self._source, f"{path}: the answer is not whole JSON") from None
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _token(self) -> str:
+        path = self._credentials_file
+        try:
+            token = path.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise Permanent(self._source, f"credentials_file {path} cannot be read: {type(error).__name__}") from None
+        if not token or not token.isascii() or any(map(str.isspace, token)):
+            raise Permanent(self._source, f"credentials_file {path} does not hold one token")
+        return token
+
+
+class Rows(msgspec.Struct, Generic[Item], frozen=True):
+    """What a list held: items of the expected shape, and what is wrong with each of the others (no personal data in it)."""
+
+    items: list[Item]
+    problems: list[str]
+
+
+class _Named(msgspec.Struct, frozen=True):
+    id: str | int = ""
+
+
+def rows_of(raws: Iterable[msgspec.Raw], shape: type[Item]) -> Rows[Item]:
+    """One odd row does not cost the rest; its problem names it where it has an ID."""
+    rows: Rows[Item] = Rows([], [])
+    for raw in raws:
+        try:
+            rows.items.append(msgspec.json.decode(raw, type=shape))
+        except msgspec.ValidationError as error:
+            rows.problems.append(f"{_name(raw)} has another shape than documented: {error}")
+    return rows
+
+
+def _name(raw: msgspec.Raw) -> str:
+    try:
+        return str(msgspec.json.decode(raw, type=_Named).id) or "a row"
+    except msgspec.ValidationError:
+        return "a row"
+
+
+def fetched(records: list[Record], problems: Iterable[str]) -> Fetched:
+    """What a read brought; a row that several lists show is one problem."""
+    problems = list(dict.fromkeys(problems))
+    return Fetched(records=records, invalid=len(problems), detail=problems[0] if problems else "")

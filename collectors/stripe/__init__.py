@@ -1,0 +1,1 @@
+"""Stripe: payments as conversions, by pull and by webhook (README.md beside this file)."""
