@@ -11,7 +11,7 @@ from collectors.shape import Shape
 from collectors.shape_watch import Finding
 from collectors.source_config import SourceConfig
 from collectors.windows import Window
-from core.records import Record
+from core.records import Origin, Record
 
 SourceState = Literal["waiting", "complete", "partial", "behind", "quota", "stopped"]
 
@@ -22,12 +22,23 @@ class Journal(Protocol):
     def append_many(self, records: Iterable[Record], /) -> int: ...
 
 
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """All tallies of one account with `ts` in [since, until) came. A vendor leaves rows of nothing out, so what we hold beyond them
+    (sessions that were credited to another campaign meanwhile) is over, and becomes zero."""
+
+    origin: Origin
+    account: str
+    since: int
+    until: int
+
+
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """What one read brought. Partial success is a result: keep what came, count what did not.
 
     `failed` counts parts that did not come (a page, an account); with any, the window does not count as complete. `invalid` counts
     rows that came and could not be understood; a few are only counted, in bulk they hold the window, too. `detail` says what was
     wrong, without personal data. `shape` is what the vendor's raw rows looked like; without it the records' own fields are watched.
+    `whole` says of which tallies nothing is missing.
     """
 
     records: list[Record]
@@ -35,6 +46,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     invalid: int = 0
     shape: Shape | None = None
+    whole: Whole | None = None
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):

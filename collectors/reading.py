@@ -158,11 +158,17 @@ class Reader:
     def _take(self, run: _Run, fetched: Fetched) -> bool:
         """Journal what is new or changed; whether all of it came. The journal comes before the position: after a crash in between,
         the same rows are read once more and found unchanged."""
-        fresh = write_changes(self._desk.journal, self._desk.versions, fetched.records)
+        gone = self._desk.versions.vanished(fetched.records, fetched.whole)
+        fresh = write_changes(self._desk.journal, self._desk.versions, [*fetched.records, *gone])
         read, written = len(fetched.records), len(fresh)
         self._rows_read += read
         self._rows_written += written
-        counts = {"written": written, "unchanged": read - written, "failed": fetched.failed, "invalid": fetched.invalid}
+        counts = {
+            "written": written,
+            "unchanged": read + len(gone) - written,
+            "failed": fetched.failed,
+            "invalid": fetched.invalid,
+        }
         for outcome, count in counts.items():
             SOURCE_ROWS.labels(self.name, outcome).inc(count)
         run.rows += read

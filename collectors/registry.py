@@ -28,6 +28,15 @@ AD_PLATFORMS: Final[dict[str, tuple[str, str]]] = {
     "meta": ("meta_ads", "collectors.meta_ads.collector:MetaAdsSource"),
 }
 
+#: What an account is read for besides: platform -> (schedule inside the platform's section, source), each with its own watermark.
+AD_PLATFORM_PARTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "google": (
+        ("conversions", "collectors.google_ads.conversions:GoogleConversionsSource"),
+        ("changes", "collectors.google_ads.changes:GoogleChangesSource"),
+        ("clicks", "collectors.google_ads.clicks:GoogleClicksSource"),
+    ),
+}
+
 
 def build_sources(
     config: CollectorsConfig, accounts: Sequence[AccountConfig], *, open_account: OpenAccount = open_account
@@ -43,7 +52,13 @@ def build_sources(
         if client is not None:
             ad_source: type[AdPlatformSource] = _load(where)
             sources.append(ad_source(client, account_config=account, config=schedule))
+            sources += _parts(client, account, schedule)
     return sources
+
+
+def _parts(client: AdPlatform, account: AccountConfig, section: SourceConfig) -> list[Source]:
+    parts = [(getattr(section, name), where) for name, where in AD_PLATFORM_PARTS.get(account.platform, ())]
+    return [_load(where)(client, account_config=account, config=config) for config, where in parts if config.enabled]
 
 
 def _connected(config: CollectorsConfig, section: str) -> list[Source]:

@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from collectors.base import Whole
 from core.clock import Clock, now_ms
 from core.errors import StoreError
 from core.records import Campaign, Conversion, Deploy, Impression, Kinds, PlatformClick, Record, Spend, Tally
@@ -39,6 +40,11 @@ _TIMELESS = frozenset({"campaign"})
 #: Where the store keeps another type than the record.
 _HEX_COLUMNS = frozenset({"click_id", "visitor_id"})
 _TIME_COLUMNS = frozenset({"ts", "launched"})
+
+_HELD_TALLIES = (
+    "SELECT DISTINCT fact_id FROM tally WHERE origin = {origin:String} AND account = {account:String}"
+    " AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')"
+)
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -84,6 +90,33 @@ class Versions:
             answers.append(current.get(record.fact_id) == own)
             current[record.fact_id] = own
         return answers
+
+    def vanished(self, records: Sequence[Record], whole: Whole | None) -> list[Tally]:
+        """Tallies that we hold in the span of `whole` and that did not come again, as zero.
+
+        An empty answer takes nothing back: that much does not vanish at once, and a vendor's bad moment is no restatement.
+        """
+        came = {record.fact_id for record in records if isinstance(record, Tally)}
+        if self._store is None or whole is None or not came:
+            return []
+        try:
+            rows = self._store.rows(_HELD_TALLIES, msgspec.structs.asdict(whole))
+            gone = sorted({str(row["fact_id"]) for row in rows} - came)
+            held = [
+                row
+                for start in range(0, len(gone), LOOKUP_BATCH)
+                for row in self._tallies(gone[start : start + LOOKUP_BATCH], whole)
+            ]
+        except StoreError as error:
+            log.warning("vanished tallies not looked for", account=whole.account, error=str(error))
+            return []
+        return [msgspec.structs.replace(tally, count=0.0, value_micros=0) for tally in held if tally.count]
+
+    def _tallies(self, fact_ids: list[str], whole: Whole) -> list[Tally]:
+        assert self._store is not None
+        params = {"ids": fact_ids, "low": whole.since, "high": whole.until}
+        rows = self._store.rows(current_versions_sql("tally"), params)
+        return [tally for row in rows if isinstance(tally := record_from_row("tally", row), Tally)]
 
     def remember(self, records: Iterable[Fact]) -> None:
         """To be called once the records stand in the journal."""
