@@ -31,6 +31,7 @@ METRIC_MODULES = (
     "collectors/metrics.py",
     "correlator/metrics.py",
     "alerts/metrics.py",
+    "uploads/metrics.py",
     "app/metrics.py",
 )
 

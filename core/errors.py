@@ -106,6 +106,8 @@ class SourceError(ClicktraceError):
 
 class Transient(SourceError):
     retryable = True
+    #: True when the request never left us, so that nothing can have happened there.
+    unsent = False
 
 
 class QuotaExceeded(Transient):

@@ -127,7 +127,9 @@ class HttpClient:
         self._client.close()
 
     def _unreachable(self, error: httpx.ConnectError) -> SourceError:
-        return Transient(self._source, f"cannot connect: {redact(str(error))}")
+        found = Transient(self._source, f"cannot connect: {redact(str(error))}")
+        found.unsent = True
+        return found
 
     def _broken(self, error: httpx.TransportError, *, repeatable: bool) -> SourceError:
         kind = Transient if repeatable else Permanent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("core", "redirect", "collectors", "correlator", "alerts", "app", "grafana")
+PACKAGES = ("core", "redirect", "collectors", "correlator", "alerts", "uploads", "app", "grafana")
 
 
 def tracked_files() -> list[Path]:

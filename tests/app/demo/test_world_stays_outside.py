@@ -12,7 +12,7 @@ from app.demo import scenarios
 from app.demo import world as w
 
 ROOT = Path(__file__).parents[3]
-PRODUCT = ("core", "redirect", "collectors", "correlator", "alerts", "app", "grafana", "runbooks")
+PRODUCT = ("core", "redirect", "collectors", "correlator", "alerts", "uploads", "app", "grafana", "runbooks")
 WORLD = ("app/demo/", "app/cli/demo.py")
 
 

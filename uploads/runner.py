@@ -1,0 +1,391 @@
+"""Reports conversions to ad platforms: one round a minute, one destination after the other.
+
+A round of a destination:
+
+1. Uploads whose call was under way when a process died wait again; what became too old to be told apart is a dead letter.
+2. Look at the conversions that were matched or changed since the last round, decide on each (`uploads.decisions`), enter it.
+3. Ask what became of the requests that the platform is working on.
+4. Send what is due: read it anew, decide again, claim it in the sent log, call, settle.
+5. Journal every state that changed.
+
+A permanent error stops that destination with its word and leaves the others; it is tried again after `stopped_retry_s`. Nothing is
+dropped: what a call leaves in doubt is sent again with the same event ID, for as long as the platform recognises it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final, Literal
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from core.clock import MINUTE_MS, Clock, now_ms, parse_rfc3339
+from core.control.checkpoints import Checkpoints
+from core.errors import ClicktraceError, Permanent, QuotaExceeded, SourceError, Transient
+from uploads import candidates, delivery, metrics
+from uploads.base import Candidate, Destination, Event, Journal, Reads, Refused
+from uploads.candidates import Place
+from uploads.decisions import Decision, decide
+from uploads.delivery import again
+from uploads.sent_log import Change, SentLog, Upload, left_out
+from uploads.states import STATES
+
+log = structlog.get_logger(__name__)
+
+DestinationState = Literal["waiting", "complete", "behind", "quota", "stopped"]
+
+#: The correlator stamps a match before its rows can be read: what was stamped this long before the last look is looked at again.
+OVERLAP_MS: Final = 2 * MINUTE_MS
+QUOTA_WAIT_MS: Final = 5 * MINUTE_MS
+#: When this many events are refused one by one and none is taken, it is not the events.
+ALL_ALIKE: Final = 5
+#: Uploads taken up in one round of a destination.
+MAX_DUE: Final = 20_000
+#: Beyond the calls' own time limits nothing is under way any more.
+CALL_GRACE_MS: Final = MINUTE_MS
+
+
+class DestinationStatus(msgspec.Struct, kw_only=True):
+    """How a destination does. Times in ms, 0 = never."""
+
+    destination: str
+    kind: str
+    state: DestinationState = "waiting"
+    detail: str = ""
+    last_success: int = 0
+    next_attempt: int = 0
+
+
+class UploadRunner:
+    """Not thread-safe: `run_once` is called from one thread, and only by the leader."""
+
+    def __init__(
+        self,
+        destinations: Sequence[Destination],
+        store: Reads,
+        sent_log: SentLog,
+        journal: Journal,
+        checkpoints: Checkpoints,
+        *,
+        sandbox_accounts: Iterable[str] = (),
+        clock: Clock = now_ms,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._destinations = list(destinations)
+        self._store = store
+        self._log = sent_log
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._sandbox_accounts = frozenset(sandbox_accounts)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._status = {
+            one.config.name: DestinationStatus(destination=one.config.name, kind=one.kind) for one in destinations
+        }
+
+    def run_once(self, now: int | None = None) -> None:
+        """One round of every destination; an error of one does not end the round of the others."""
+        at = self._clock() if now is None else now
+        for destination in self._destinations:
+            try:
+                self._round(destination, at)
+            except (
+                ClicktraceError
+            ) as error:  # the store or the control database does not answer: the next round goes on
+                log.warning("uploads not worked on", destination=destination.config.name, error=str(error))
+        kinds = {one.config.name: one.kind for one in self._destinations}
+        self._log.publish(self._journal, kind_of=lambda name: kinds.get(name, ""))
+        self._measure(at)
+
+    def statuses(self) -> list[DestinationStatus]:
+        return list(self._status.values())
+
+    def close(self) -> None:
+        for destination in self._destinations:
+            destination.close()
+
+    # --- one round -------------------------------------------------------------------------------------------------------------------
+
+    def _round(self, destination: Destination, now: int) -> None:
+        config, status = destination.config, self._status[destination.config.name]
+        ends = self._monotonic() + config.deadline_s
+        patience = round((config.deadline_s + config.call_timeout_s) * 1000) + CALL_GRACE_MS
+        self._log.recover(config.name, older_than=now - patience, now=now)
+        self._collect(destination, now=now, ends=ends)
+        if status.next_attempt > now:
+            return
+        try:
+            self._confirm(destination, now=now, ends=ends)
+            self._send(destination, now=now, ends=ends)
+        except SourceError as error:
+            self._note(destination, error, now=now)
+        else:
+            status.state, status.detail, status.last_success, status.next_attempt = "complete", "", now, 0
+
+    def _note(self, destination: Destination, error: SourceError, *, now: int) -> None:
+        """Remember what keeps a destination from working, and when it is tried again."""
+        status = self._status[destination.config.name]
+        status.detail = error.detail
+        if isinstance(error, QuotaExceeded):
+            status.state = "quota"
+            status.next_attempt = now + (round(error.retry_after_s * 1000) if error.retry_after_s else QUOTA_WAIT_MS)
+        elif isinstance(error, Transient):
+            status.state, status.next_attempt = "behind", now + delivery.wait_ms(1, jitter=self._jitter())
+        else:
+            status.state = "stopped"
+            status.next_attempt = now + round(destination.config.stopped_retry_s * 1000)
+        name = destination.config.name
+        log.warning("uploads do not get through", destination=name, state=status.state, error=error.detail)
+
+    # --- 2. what is to be sent -------------------------------------------------------------------------------------------------------
+
+    def _collect(self, destination: Destination, *, now: int, ends: float) -> None:
+        """Enter what was matched or changed since the last round. The place is saved after the entries: a page read twice is harmless."""
+        config = destination.config
+        since = self._since(destination, now=now)
+        place = self._place(destination)
+        types = [mapping.type for mapping in config.conversions]
+        while self._monotonic() < ends:
+            fact_ids, behind = candidates.changed(self._store, place, types=types, since=since)
+            decisions = list(self._decisions(destination, candidates.read(self._store, fact_ids), now=now))
+            for word, count in self._log.decide(decisions, destination=config.name, now=now).items():
+                state, _, reason = word.partition(":")
+                metrics.DECISIONS.labels(config.name, reason or state).inc(count)
+            place = behind
+            self._save_place(destination, place, at_end=len(fact_ids) < candidates.PAGE)
+            if len(fact_ids) < candidates.PAGE:
+                return
+
+    def _decisions(self, destination: Destination, found: Iterable[Candidate], *, now: int) -> Iterator[Decision]:
+        for candidate in found:
+            for mapping in destination.config.conversions:
+                decision = decide(candidate, mapping, destination, sandbox_accounts=self._sandbox_accounts, now=now)
+                if decision is not None:
+                    yield decision
+
+    def _since(self, destination: Destination, *, now: int) -> int:
+        """Conversions before this are not ours to report: by the settings, else those from before the destination was first enabled."""
+        config = destination.config
+        if config.since:
+            return parse_rfc3339(config.since)
+        name = f"since:{config.name}"
+        kept = self._checkpoints.get(name)
+        if kept is None:
+            self._checkpoints.put(name, str(now).encode())
+            return now
+        return int(kept)
+
+    def _place(self, destination: Destination) -> Place:
+        """Where to go on looking; from the start in another store, or when other conversions are looked for."""
+        fresh = Place(store_id=self._store.store_id, mappings=_mappings(destination))
+        kept = self._checkpoints.get(f"place:{destination.config.name}")
+        place = msgspec.json.decode(kept, type=Place) if kept else fresh
+        return place if (place.store_id, place.mappings) == (fresh.store_id, fresh.mappings) else fresh
+
+    def _save_place(self, destination: Destination, place: Place, *, at_end: bool) -> None:
+        if at_end:
+            place = msgspec.structs.replace(place, matched_at=max(0, place.matched_at - OVERLAP_MS), fact_id="")
+        self._checkpoints.put(f"place:{destination.config.name}", msgspec.json.encode(place))
+
+    # --- 3. what the platform works on -----------------------------------------------------------------------------------------------
+
+    def _confirm(self, destination: Destination, *, now: int, ends: float) -> None:
+        for request_id in self._log.requests_due(destination.config.name, now=now):
+            left_s = ends - self._monotonic()
+            if left_s <= 0:
+                return
+            batch = self._log.of_request(request_id)
+            changes = self._answered(destination, request_id, batch, now=now, left_s=left_s)
+            self._log.settle(changes, now=now)
+            _count(destination, changes)
+
+    def _answered(
+        self, destination: Destination, request_id: str, batch: list[Upload], *, now: int, left_s: float
+    ) -> list[Change]:
+        """What is known of an accepted request by now.
+
+        Raises:
+            SourceError: the platform does not say; it is asked again by a later round.
+        """
+        under_way = now - min(upload.updated_at for upload in batch)
+        try:
+            outcome = destination.outcome(request_id, deadline_s=min(left_s, destination.config.call_timeout_s))
+        except Refused as refused:  # it does not know the request
+            return self._in_doubt(destination, batch, refused.detail, now=now)
+        if outcome is not None:
+            return delivery.verdicts(batch, outcome, now=now, jitter=self._jitter())
+        if under_way > delivery.WORKED_ON_MS:
+            return self._in_doubt(destination, batch, "the platform has worked on it for three days", now=now)
+        self._log.postpone(request_id, until=now + delivery.question_wait_ms(under_way))
+        return []
+
+    def _in_doubt(self, destination: Destination, batch: list[Upload], detail: str, *, now: int) -> list[Change]:
+        """Sent again where the platform recognises events for good, else left to a person."""
+        if destination.recognised_ms is None:
+            return [again(upload, "unanswered", detail, now=now, jitter=self._jitter()) for upload in batch]
+        return [Change(upload=upload, state="dead", reason="outcome_unknown", detail=detail) for upload in batch]
+
+    # --- 4. sending ------------------------------------------------------------------------------------------------------------------
+
+    def _send(self, destination: Destination, *, now: int, ends: float) -> None:
+        due = self._log.due(destination.config.name, now=now, limit=MAX_DUE)
+        for batch in batches(due, size=destination.config.batch_size):
+            if self._monotonic() >= ends:
+                return
+            wanted = self._still_wanted(destination, batch, now=now)
+            claimed = self._log.claim([upload for upload, _ in wanted], batch_id=uuid4().hex, now=now)
+            events = {upload.upload_id: event for upload, event in wanted}
+            self._deliver(destination, [(one, events[one.upload_id]) for one in claimed], now=now, ends=ends)
+
+    def _still_wanted(
+        self, destination: Destination, batch: Sequence[Upload], *, now: int
+    ) -> list[tuple[Upload, Event]]:
+        """The uploads with their events as the store tells now; what is not to be sent any more is dropped with its word."""
+        config = destination.config
+        found = candidates.read(self._store, sorted({upload.conversion for upload in batch}))
+        decisions = {each.event.upload_id: each for each in self._decisions(destination, found, now=now)}
+        wanted, dropped = [], []
+        for upload in batch:
+            word = delivery.expired(
+                upload, recognised_ms=destination.recognised_ms, give_up_ms=config.give_up_s * 1000, now=now
+            )
+            decision = decisions.get(upload.upload_id)
+            if word:
+                dropped.append((upload, "dead", word))
+            elif decision is not None and decision.reason:
+                dropped.append((upload, *left_out(upload, decision.reason)))
+            elif decision is not None:
+                # The ID it was entered with: it may have arrived under it already.
+                wanted.append((upload, msgspec.structs.replace(decision.event, event_id=upload.event_id)))
+            # A conversion that the store does not know waits: it may be rebuilt at this moment.
+        self._log.drop(dropped, now=now)
+        for _, _, word in dropped:
+            metrics.DECISIONS.labels(config.name, word).inc()
+        return wanted
+
+    def _deliver(self, destination: Destination, claimed: list[tuple[Upload, Event]], *, now: int, ends: float) -> None:
+        """Send claimed uploads; a request that is refused because of some events is made again without them.
+
+        Raises:
+            SourceError: the destination does not take anything now; everything that is left waits again.
+        """
+        requests = [claimed] if claimed else []
+        taken = refused_alone = 0
+        while requests:
+            batch = requests.pop(0)
+            left_s = min(ends - self._monotonic(), destination.config.call_timeout_s)
+            if left_s <= 0:
+                self._settle(destination, self._release([batch, *requests], "", "", now=now), now=now)
+                return
+            try:
+                receipt = destination.send([event for _, event in batch], deadline_s=left_s)
+            except Refused as refused:
+                at_fault, instead = delivery.isolate(batch, refused)
+                changes = [
+                    Change(upload=batch[place][0], state="dead", reason="refused", detail=detail)
+                    for place, detail in at_fault.items()
+                ]
+                self._settle(destination, changes, now=now, call="refused")
+                requests = instead + requests
+                refused_alone += len(batch) == 1
+                if refused_alone >= ALL_ALIKE and not taken:
+                    alike = Permanent(
+                        destination.kind, f"{refused_alone} events in a row were refused: {refused.detail}"
+                    )
+                    self._settle(destination, self._release(requests, "stopped", alike.detail, now=now), now=now)
+                    raise alike from None
+            except SourceError as error:
+                self._not_taken(destination, batch, requests, error, now=now)
+                raise
+            else:
+                state: Literal["accepted", "sent"] = "accepted" if receipt.request_id else "sent"
+                ask_at = now + delivery.FIRST_QUESTION_MS
+                changes = [
+                    Change(upload=upload, state=state, request_id=receipt.request_id, next_attempt=ask_at)
+                    for upload, _ in batch
+                ]
+                self._settle(destination, changes, now=now, call="taken")
+                taken += len(batch)
+
+    def _not_taken(
+        self,
+        destination: Destination,
+        batch: list[tuple[Upload, Event]],
+        others: list[list[tuple[Upload, Event]]],
+        error: SourceError,
+        *,
+        now: int,
+    ) -> None:
+        """`batch` may have arrived when the answer is missing; the other requests were not made."""
+        wait = round((getattr(error, "retry_after_s", None) or 0) * 1000)
+        if isinstance(error, QuotaExceeded):
+            word, uncertain = "quota", False
+        elif isinstance(error, Transient):
+            word, uncertain = ("unreachable", False) if error.unsent else ("unanswered", True)
+        else:
+            word, uncertain = "stopped", False
+            wait = round(destination.config.stopped_retry_s * 1000)
+        changes = [
+            again(upload, word, error.detail, now=now, jitter=self._jitter(), wait=wait, uncertain=uncertain)
+            for upload, _ in batch
+        ]
+        self._settle(destination, [*changes, *self._release(others, word, error.detail, now=now)], now=now, call=word)
+
+    def _release(self, requests: list[list[tuple[Upload, Event]]], word: str, detail: str, *, now: int) -> list[Change]:
+        """Uploads that were claimed and not sent: as if they had not been."""
+        untried = [
+            msgspec.structs.replace(upload, attempts=upload.attempts - 1) for each in requests for upload, _ in each
+        ]
+        return [again(upload, word, detail, now=now, jitter=self._jitter()) for upload in untried]
+
+    def _settle(self, destination: Destination, changes: list[Change], *, now: int, call: str = "") -> None:
+        self._log.settle(changes, now=now)
+        _count(destination, changes)
+        if call:
+            metrics.CALLS.labels(destination.config.name, call).inc()
+
+    # --- figures ---------------------------------------------------------------------------------------------------------------------
+
+    def _measure(self, now: int) -> None:
+        counts = self._log.counts()
+        for name, status in self._status.items():
+            mine = [count for count in counts if count.destination == name]
+            for state in STATES:
+                metrics.UPLOADS.labels(name, state).set(sum(one.uploads for one in mine if one.state == state))
+            waiting = [one.oldest for one in mine if one.state in ("pending", "sending", "accepted")]
+            metrics.OLDEST_WAITING.labels(name).set((now - min(waiting, default=now)) / 1000)
+            metrics.STOPPED.labels(name).set(status.state == "stopped")
+
+
+def batches(due: Sequence[Upload], *, size: int) -> Iterator[list[Upload]]:
+    """Requests of one target each, none larger than its uploads allow."""
+    fits = sorted(due, key=lambda upload: (upload.target, upload.batch_limit))
+    for (_, limit), same in groupby(fits, key=lambda upload: (upload.target, upload.batch_limit)):
+        group = list(same)
+        step = min(size, limit or size)
+        yield from (group[start : start + step] for start in range(0, len(group), step))
+
+
+def _mappings(destination: Destination) -> str:
+    """What is looked for, so that a change of it begins from the start."""
+    config = destination.config
+    return msgspec.json.encode(
+        [
+            config.client,
+            config.since,
+            config.origins,
+            sorted((one.type, one.target, *one.statuses) for one in config.conversions),
+        ]
+    ).decode()
+
+
+def _count(destination: Destination, changes: Iterable[Change]) -> None:
+    for change in changes:
+        metrics.RESULTS.labels(destination.config.name, change.reason or change.state).inc()
