@@ -34,11 +34,11 @@ class Internet:
     """Calls from outside. `address` is what the listener's socket says of the caller."""
 
     def __init__(self, app: Any, keys: KeyRing) -> None:
-        self._app = app
+        self.app = app
         self.keys = keys
 
     def client(self, address: str = ADDRESS) -> TestClient:
-        return TestClient(self._app, raise_server_exceptions=False, client=(address, 50_000))
+        return TestClient(self.app, raise_server_exceptions=False, client=(address, 50_000))
 
     def call(self, name: str, body: bytes, *, address: str = ADDRESS, **headers: str) -> httpx.Response:
         """Deliver a webhook."""
