@@ -5,6 +5,7 @@
     impression   impression:<campaign>:<impression_id>, or impression:<campaign>:<ts>:<visitor_id or hashed_id>
     campaign     campaign:<campaign>:<source>
     deploy       deploy:<service>:<version>:<change>:<ts>
+    ... found in a platform's change history   change:<campaign, or account>:<change>:<minute, ms>
     tally        tally:<origin>:<account>:<name>:<bucket start, ms>:<bucket_s>:<device>:<campaign>
     platform_click   platform_click:<platform>:<account>:<click_id>
     rate         rate:<source>:<base>:<currency>:<day start, ms>
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 
 def escape(part: str) -> str:
-    return part.replace("%", "%25").replace(":", "%3A")
+    return part.replace("%", "%25").replace(":", "%3A") if ":" in part or "%" in part else part
 
 
 def conversion(*, client: str, origin: str, type: str, conversion_id: str) -> str:
@@ -50,6 +51,10 @@ def campaign(*, campaign: str, source: str) -> str:
 
 def deploy(*, service: str, version: str, change: str, ts: int) -> str:
     return f"deploy:{escape(service)}:{escape(version)}:{change}:{ts}"
+
+
+def platform_change(*, service: str, change: str, minute: int) -> str:
+    return f"change:{service}:{change}:{minute}"
 
 
 def tally(*, origin: str, account: str, name: str, ts: int, bucket_s: int, device: str = "", campaign: str = "") -> str:
