@@ -37,6 +37,7 @@ class Clicks(msgspec.Struct, kw_only=True):
     clicks: int
     device: str = "mobile"
     ts: int = 0
+    ad_group: str = ""
 
 
 class Accepted(msgspec.Struct, kw_only=True):
@@ -48,7 +49,7 @@ class Accepted(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What the platform reports now of one campaign, device and hour."""
+    """What the platform reports now of one campaign, ad group, device and hour; `ad_group` "" = of none."""
 
     campaign: str
     device: str
@@ -56,6 +57,7 @@ class Report(msgspec.Struct, kw_only=True):
     clicks: int
     impressions: int
     cost_micros: int
+    ad_group: str = ""
 
 
 class Behaviour(msgspec.Struct, kw_only=True):
@@ -97,7 +99,7 @@ class AdAccount:
         self.behaviour = behaviour
         self.clock = clock
         self._campaigns = {campaign.id: campaign for campaign in campaigns}
-        self._minutes: dict[tuple[str, str, int], int] = {}
+        self._minutes: dict[tuple[str, str, str, int], int] = {}
         self._mutations: list[dict[str, object]] = []
         self._lock = threading.Lock()
 
@@ -146,7 +148,7 @@ class AdAccount:
                         answer.refused_campaigns.append(item.campaign)
                     continue
                 minute = (item.ts or now) // MINUTE_MS * MINUTE_MS
-                key = (identifier, item.device, minute)
+                key = (identifier, item.device, item.ad_group, minute)
                 self._minutes[key] = self._minutes.get(key, 0) + item.clicks
                 answer.accepted += item.clicks
         return answer
@@ -155,15 +157,23 @@ class AdAccount:
         """What is shown now of the hours in [since, until): nothing younger than the lag, restated when old enough."""
         now = self.clock()
         shown_until = now - self.behaviour.report_lag_s * 1000
-        hours: dict[tuple[str, str, int], Report] = {}
+        hours: dict[tuple[str, str, str, int], Report] = {}
         with self._lock:
-            for (campaign, device, minute), clicks in sorted(self._minutes.items()):
+            for (campaign, device, ad_group, minute), clicks in sorted(self._minutes.items()):
                 if not since <= minute < until or minute + MINUTE_MS > shown_until:
                     continue
                 hour = minute // HOUR_MS * HOUR_MS
                 row = hours.setdefault(
-                    (campaign, device, hour),
-                    Report(campaign=campaign, device=device, hour=hour, clicks=0, impressions=0, cost_micros=0),
+                    (campaign, device, ad_group, hour),
+                    Report(
+                        campaign=campaign,
+                        device=device,
+                        hour=hour,
+                        clicks=0,
+                        impressions=0,
+                        cost_micros=0,
+                        ad_group=ad_group,
+                    ),
                 )
                 row.clicks += clicks
                 row.impressions += clicks * IMPRESSIONS_PER_CLICK
@@ -175,7 +185,7 @@ class AdAccount:
         with self._lock:
             return sum(
                 self._cost(campaign, device, minute, clicks, now=minute + 10_000 * DAY_MS)
-                for (campaign, device, minute), clicks in self._minutes.items()
+                for (campaign, device, _, minute), clicks in self._minutes.items()
                 if campaign == identifier
             )
 
@@ -197,7 +207,7 @@ class AdAccount:
         today = now - now % DAY_MS
         spent = sum(
             clicks * campaign.cpc_micros
-            for (key, _, minute), clicks in self._minutes.items()
+            for (key, _, _, minute), clicks in self._minutes.items()
             if key == identifier and minute >= today
         )
         return spent < campaign.daily_budget_micros

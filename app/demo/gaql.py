@@ -18,11 +18,12 @@ _BETWEEN = re.compile(r"BETWEEN\s+('[^']*'|\S+)\s+AND\s+('[^']*'|\S+)", re.IGNOR
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """`conditions` are (field, operator, values); BETWEEN has two values."""
+    """`conditions` are (field, operator, values); BETWEEN has two values. `limit` 0 = none."""
 
     fields: list[str]
     resource: str
     conditions: list[tuple[str, str, list[str]]]
+    limit: int = 0
 
     def values(self, field: str, operator: str) -> list[str]:
         """The values a field is compared with by `operator`, empty when it is not."""
@@ -42,6 +43,7 @@ def parse(text: str) -> Query:
         fields=[field.strip() for field in found["fields"].split(",")],
         resource=found["resource"].lower(),
         conditions=[_condition(part) for part in _and(found["where"] or "")],
+        limit=int(found["limit"] or 0),
     )
 
 

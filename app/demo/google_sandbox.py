@@ -47,6 +47,7 @@ from google.ads.googleads.v26.services.types.google_ads_service import (
 from app.demo import gaql, sandbox_process
 from app.demo.ad_account import AdAccount, Behaviour, CampaignSetup
 from app.demo.ad_control import ControlServer, control_routes
+from app.demo.google_reports import BrokenRule, GoogleReports
 from core.clock import now_ms, parse_rfc3339, to_datetime
 
 FAILURE_KEY = "google.ads.googleads.v26.errors.googleadsfailure-bin"
@@ -111,6 +112,7 @@ class GoogleSandbox:
             behaviour=behaviour or Behaviour(),
             clock=clock,
         )
+        self.reports = GoogleReports(account=account, currency=currency)
         self.directory = directory
         self.ca_file = directory / "ca.pem"
         self.credentials_file = directory / "service-account.json"
@@ -236,13 +238,19 @@ class GoogleSandbox:
         """
         try:
             query = gaql.parse(text)
+            lag_s = self.account.behaviour.report_lag_s
+            further = self.reports.rows(query, now=self.account.clock(), lag_s=lag_s, zone=self._zone)
+            if further is not None:
+                return list(further)
             if query.resource == "campaign_label":
                 return list(self._label_rows(query))
-            if query.resource != "campaign":
+            if query.resource not in ("campaign", "ad_group"):
                 raise ValueError(f"no resource {query.resource} in this sandbox")
             if any(field.startswith("metrics.") for field in query.fields):
                 return list(self._spend_rows(query))
             return list(self._campaign_rows(query))
+        except BrokenRule as rule:
+            raise Failure(grpc.StatusCode.INVALID_ARGUMENT, rule.kind, rule.word, "The query breaks a rule.") from None
         except ValueError as error:
             raise Failure(
                 grpc.StatusCode.INVALID_ARGUMENT, "query_error", "UNEXPECTED_INPUT", f"Error in query: {error}"
@@ -281,17 +289,20 @@ class GoogleSandbox:
         end_day = datetime.fromisoformat(until).replace(hour=23, minute=59, second=59, tzinfo=self._zone)
         wanted = {campaign.id for campaign in self._wanted(query)}
         # The clock may show an hour twice; a report by hour has one row for both.
-        rows: dict[tuple[str, datetime, str], list[int]] = {}
+        by_ad_group = query.resource == "ad_group"
+        rows: dict[tuple[str, str, datetime, str], list[int]] = {}
         for report in self.account.reports(start, parse_rfc3339(end_day.isoformat()) + 1000):
-            if report.campaign not in wanted:
+            if report.campaign not in wanted or (by_ad_group and not report.ad_group):
                 continue
+            ad_group = report.ad_group if by_ad_group else ""
             hour = to_datetime(report.hour).astimezone(self._zone).replace(minute=0, tzinfo=None, fold=0)
-            sums = rows.setdefault((report.campaign, hour, report.device), [0, 0, 0])
+            sums = rows.setdefault((report.campaign, ad_group, hour, report.device), [0, 0, 0])
             for at, number in enumerate((report.cost_micros, report.clicks, report.impressions)):
                 sums[at] += number
-        for (campaign, hour, device), (cost_micros, clicks, impressions) in rows.items():
+        for (campaign, ad_group, hour, device), (cost_micros, clicks, impressions) in rows.items():
             yield GoogleAdsRow(
                 campaign={"resource_name": self.resource_name(campaign), "id": int(campaign)},
+                ad_group={"id": int(ad_group or 0)},
                 segments={"date": hour.date().isoformat(), "hour": hour.hour, "device": device.upper()},
                 customer={"currency_code": self.account.currency},
                 metrics={"cost_micros": cost_micros, "clicks": clicks, "impressions": impressions},
