@@ -21,6 +21,8 @@ class Case:
 
     #: The section of `collectors` in the settings.
     section = ""
+    #: How the source's name begins, where the section has several: "google_changes:". Default: the section.
+    reads = ""
     #: Seconds by which the sandbox shows data late; the schedule's documented lag.
     lag_s = 0
     #: The source can be asked about the past. False for one that sees the present only, such as a synthetic check.
@@ -53,6 +55,10 @@ class Case:
         """What stands in the section besides the schedule: `{"connections": [{…}]}`."""
         return {}
 
+    def configured(self, schedule: dict[str, Any]) -> dict[str, Any]:
+        """The section with the suite's schedule. A part of a section puts it into the part's own: `{"changes": schedule}`."""
+        return schedule | self.settings()
+
     def accounts(self) -> list[AccountConfig]:
         """For ad platforms."""
         return []
@@ -77,8 +83,13 @@ class Case:
         raise NotImplementedError
 
 
-#: Section -> its case.
-CASES: Final[dict[str, str]] = {}
+#: Section -> its case; a further source of a section's accounts is `<section>.<part>` (`collectors.registry.AD_PLATFORM_PARTS`).
+CASES: Final[dict[str, str]] = {
+    "google_ads": "tests.collectors.sandboxes.ad_accounts:GoogleAdsCase",
+    "meta_ads": "tests.collectors.sandboxes.ad_accounts:MetaAdsCase",
+    "stripe": "tests.collectors.sandboxes.stripe:StripeCase",
+    "hubspot": "tests.collectors.sandboxes.hubspot:HubspotCase",
+}
 
 
 def build_case(section: str, directory: Path, clock: Callable[[], int]) -> Case:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from typer.testing import CliRunner, Result
 from app.auth import KeyAuthorization, KeyRing
 from app.cli.links import app as commands
 from app.http import build_app
-from core.control.engine import open_control
 from redirect.links.api import build_router
 from redirect.links.store import LinkStore
 
@@ -38,24 +36,6 @@ class Keys:
         if name not in self._made:
             self._made[name] = {"Authorization": f"Bearer {self._ring.add(name, scopes=(scope,), clients=clients)}"}
         return self._made[name]
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A control database that is only copied: migrating one for each of these tests would take longer than the tests."""
-    engine = open_control("", tmp_path_factory.mktemp("migrated"))
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    engine.dispose()
-    return Path(str(engine.url.database))
-
-
-@pytest.fixture
-def control(tmp_path: Path, migrated: Path) -> Iterator[Engine]:
-    shutil.copy(migrated, tmp_path / migrated.name)
-    engine = open_control("", tmp_path, migrate=False)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

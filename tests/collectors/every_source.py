@@ -1,0 +1,183 @@
+"""A world around one source, for the suite over all of them: its sandbox, a runner on it, and the means to restart the latter."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+
+from collectors.base import Fetched, Journal, Source, SourceStatus
+from collectors.config import CollectorsConfig
+from collectors.reading import Checkpoint
+from collectors.registry import AD_PLATFORM_PARTS, AD_PLATFORMS, SOURCES, build_sources
+from collectors.runner import Runner
+from collectors.versions import Reads, Versions
+from collectors.windows import Window
+from core.clock import HOUR_MS
+from core.control.checkpoints import Checkpoints
+from core.records import Reading, Record, Watermark
+from core.retry import RetryPolicy
+from tests.collectors.sandboxes.cases import CASES, Case
+from tests.collectors.toy.config import ToyConfig
+
+#: The source that the tests add (tests/collectors/toy).
+TOY = "toy"
+SECTIONS = sorted({*CASES, TOY})
+QUICK = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
+
+
+def registered() -> set[str]:
+    """Every source that the product can read, by the names of its cases."""
+    platforms = {platform: section for platform, (section, _) in AD_PLATFORMS.items()}
+    parts = {f"{platforms[platform]}.{name}" for platform, found in AD_PLATFORM_PARTS.items() for name, _ in found}
+    return {*SOURCES, *platforms.values(), *parts} - {TOY}
+
+
+class WithToy(CollectorsConfig):
+    """The settings as they are with one source more."""
+
+    toy: ToyConfig = ToyConfig()
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a runner works with."""
+
+    journal: Journal
+    control: Engine
+    store: Reads | None
+    clock: Any
+
+
+def schedule(case: Case) -> dict[str, Any]:
+    """The same schedule for every source, so that the suite knows when what is read."""
+    return {
+        "interval_s": 900,
+        "documented_lag_s": case.lag_s,
+        "recent_s": 86_400,
+        "restatement_s": 3 * 86_400,
+        "restatement_interval_s": 6 * 3600,
+        "backfill_s": 2 * 86_400,
+        "window_s": 86_400,
+        "deadline_s": 20,
+        "call_timeout_s": 5,
+    }
+
+
+def config_of(case: Case, **changes: Any) -> CollectorsConfig:
+    return WithToy.model_validate({case.section: case.configured(schedule(case) | changes)})
+
+
+def sources_of(case: Case, config: CollectorsConfig) -> list[Source]:
+    """The source that the case is about; of an account that is read for several things, this one."""
+    built = build_sources(config, case.accounts())
+    wanted = [source for source in built if source.name.startswith(case.reads or f"{case.section}:")]
+    assert len(wanted) == 1, [source.name for source in built]
+    return wanted
+
+
+def runner_of(
+    sources: list[Source], parts: Parts, *, concurrency: int = 4, checkpoints: Checkpoint | None = None
+) -> Runner:
+    return Runner(
+        sources,
+        parts.journal,
+        checkpoints or Checkpoints(parts.control, "collectors", clock=parts.clock),
+        versions=Versions(parts.store, clock=parts.clock),
+        policy=QUICK,
+        clock=parts.clock,
+        concurrency=concurrency,
+    )
+
+
+class World:
+    """One source."""
+
+    def __init__(self, case: Case, parts: Parts, journaled: Callable[[], list[Record]]) -> None:
+        self.case = case
+        self.clock = parts.clock
+        self._parts = parts
+        self._journaled = journaled
+        self.runner = self.make()
+
+    def make(self, **changes: Any) -> Runner:
+        """A runner as after a restart; `changes` are to its schedule."""
+        return runner_of(sources_of(self.case, config_of(self.case, **changes)), self._parts)
+
+    def restart(self, **changes: Any) -> None:
+        self.runner.stop()
+        self.runner = self.make(**changes)
+
+    @property
+    def status(self) -> SourceStatus:
+        (status,) = self.runner.statuses()
+        return status
+
+    @property
+    def state(self) -> str:
+        return self.status.state
+
+    def add(self, number: int, *, ago_h: float = 0.0) -> None:
+        self.case.add(number, ts=self.clock.now - round(ago_h * HOUR_MS))
+
+    def run(self, *, after_s: float = 0.0) -> None:
+        self.clock.advance(round(after_s * 1000))
+        self.runner.run_once(self.clock.now)
+
+    def break_after(self, *, windows: int) -> None:
+        """The vendor is away once so many windows were read, until `behaviour.outage` is taken back."""
+        (reader,) = self.runner._readers.values()
+        fetch = reader.source.fetch
+        left = iter(range(windows))
+
+        def counted(window: Window, *, now: int, deadline_s: float) -> Fetched:
+            self.case.behaviour.outage = next(left, None) is None
+            return fetch(window, now=now, deadline_s=deadline_s)
+
+        reader.source.fetch = counted  # type: ignore[method-assign]  # as if the vendor went away by itself
+
+    def seen(self) -> list[int]:
+        return self.case.seen(self.facts())
+
+    def facts(self) -> list[Record]:
+        return [record for record in self._journaled() if not isinstance(record, Watermark | Reading)]
+
+    def marks(self) -> list[Watermark]:
+        return [record for record in self._journaled() if isinstance(record, Watermark)]
+
+    def told(self) -> list[str]:
+        """How the source did, as the journal tells."""
+        return [record.state for record in self._journaled() if isinstance(record, Reading)]
+
+
+@contextlib.contextmanager
+def silent_listener(endpoint: str) -> Iterator[None]:
+    """Something that accepts connections on a sandbox's port and never says a word."""
+    port = int(endpoint.rpartition(":")[2].partition("/")[0])
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(16)
+        yield
+
+
+def secrets_of(case: Case) -> set[str]:
+    """Whatever stands in the files that the settings name and could be a secret."""
+    texts = [msgspec.json.encode(case.settings()), *(account.model_dump_json().encode() for account in case.accounts())]
+    named = {word for text in texts for word in text.decode().split('"') if word.startswith(str(case.directory))}
+    contents = [Path(name).read_text("utf-8", "replace") for name in named if Path(name).is_file()]
+    return {
+        word for content in contents for word in content.replace('"', " ").replace("\\n", " ").split() if len(word) > 24
+    }
+
+
+def eventually(what: Callable[[], bool], *, within_s: float = 15.0) -> None:
+    ends = time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < ends, "not within the time"
+        time.sleep(0.02)
