@@ -18,6 +18,7 @@ CLICK_PARAMETER = "ct_click"
 MAX_VALUE_BYTES = 512
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_NO_ID = "0" * 32
 _NAMES: tuple[tuple[str, bytes], ...] = tuple((name, name.encode()) for name in IDENTITY_PARAMETERS)
 _MACRO_BRACKETS = {b"{": (b"{", b"}"), b"_": (b"__", b"__"), b"[": (b"[", b"]"), b"<": (b"<", b">")}
 
@@ -104,7 +105,7 @@ def root_span_id(click_id: str) -> str:
 
 def is_click_id(text: str) -> bool:
     """True for 32 lower-case hex digits that are not all zero."""
-    return len(text) == 32 and text != "0" * 32 and all(c in "0123456789abcdef" for c in text)
+    return len(text) == 32 and text != _NO_ID and not text.strip("0123456789abcdef")
 
 
 def qualified(platform: str, account: str, identifier: str) -> str:

@@ -33,7 +33,7 @@ _decode_record = msgspec.json.Decoder(AnyRecord).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
 
 
-class Body(msgspec.Struct, frozen=True):
+class Body(msgspec.Struct, frozen=True, gc=False):
     """A journal line without its envelope, as `JournalWriter.append_encoded` takes it, and the `known_at` it claims (ms)."""
 
     encoded: bytes

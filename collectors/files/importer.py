@@ -10,22 +10,29 @@ A process killed between 2 and 3 repeats at most one batch when it is run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import msgspec
 
-from collectors.files import history
+from collectors.files import history, rates
+from collectors.files.reading import Reading
 from collectors.files.shapes import KINDS
-from collectors.files.tables import KNOWN_AT, Columns, Row, rows
-from collectors.push.bodies import from_row
-from core.clock import parse_rfc3339
+from collectors.files.tables import KNOWN_AT, Columns, Row, Share, rows
+from collectors.push.bodies import Shape, from_row
+from core.clock import HOUR_MS, parse_rfc3339
 from core.errors import Invalid, Refusal
-from core.records import Record, Spend
+from core.records import Rate, Record, Spend
 
 JOURNAL: Final = "journal"
+RATES: Final = "rates"
+#: The manifest's entry about the days of the central bank's file.
+BANK_DAYS: Final = "rates:ecb"
+#: The central bank publishes a day's rates at 16:00 CET.
+PUBLISHED_AFTER_MS: Final = 15 * HOUR_MS
 SOURCE: Final = "file"
 BATCH_ROWS: Final = 5_000
 #: Bad lines that are told one by one; the others are only counted.
@@ -56,7 +63,10 @@ class BadLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Imported(msgspec.Struct, kw_only=True):
-    """What became of one file. `rows` were read now, `skipped` earlier; `bad_lines` are the first of `bad`."""
+    """What became of one file. `rows` were read now, `skipped` earlier; `bad_lines` are the first of `bad`.
+
+    Of the central bank's rates, `rows` are quotes of days that were not known yet as they stand in the file.
+    """
 
     file: str
     kind: str
@@ -89,14 +99,14 @@ class Importer:
         *,
         now: int,
         known_at: KnownAt = "event",
-        renames: Mapping[str, str] | None = None,
+        how: Reading | None = None,
         progress: Progress = lambda _share, _rows: None,
     ) -> None:
         self._journal = journal
         self._manifest = manifest
         self._now = now
         self._known_at = known_at
-        self._renames = dict(renames or {})
+        self._how = how or Reading()
         self._progress = progress
 
     def run(self, kind: str, path: Path) -> Imported:
@@ -110,33 +120,50 @@ class Importer:
             raise Invalid("unknown_kind", f"{kind}: known are {', '.join([*KINDS, JOURNAL])}")
         if not path.is_file():
             raise Invalid("not_found", f"{path}: no such file")
-        key = f"{kind}:{content_hash(path, self._renames)}"
+        key = f"{kind}:{content_hash(path, self._how)}"
         saved = self._manifest.get(key)
         state = msgspec.json.decode(saved, type=_State) if saved else _State()
         result = Imported(file=str(path), kind=kind, skipped=state.done, already=state.complete, bad_lines=[])
         if not state.complete:
-            parsed = self._journal_lines(path) if kind == JOURNAL else self._table_rows(kind, path, skip=state.done)
-            self._write(parsed, state, result, key=key, skip=state.done if kind == JOURNAL else 0)
+            self._import(kind, path, state, result, key=key)
         return result
+
+    def _import(self, kind: str, path: Path, state: _State, result: Imported, *, key: str) -> None:
+        if kind == JOURNAL:
+            self._write(islice(self._journal_lines(path), state.done, None), state, result, key=key)
+        elif kind == RATES and rates.is_the_banks(path):
+            saved = self._manifest.get(BANK_DAYS)
+            known = msgspec.json.decode(saved, type=rates.Days) if saved else {}
+            seen: rates.Days = {}
+            self._write(
+                self._built(kind, rates.quotes(path, known=known, seen=seen), state.done), state, result, key=key
+            )
+            self._manifest.put(BANK_DAYS, _encode({**known, **seen}))
+        else:
+            table = rows(path, columns=Columns(KINDS[kind].body, self._how), how=self._how)
+            self._write(self._built(kind, table, state.done), state, result, key=key)
 
     # --- reading -------------------------------------------------------------------------------------------------------------
 
-    def _table_rows(self, kind: str, path: Path, *, skip: int) -> Iterator[tuple[float, history.Body | BadLine]]:
-        columns = Columns(KINDS[kind].body, self._renames)
-        for row in rows(path, columns=columns, skip=skip):
-            yield row.share, self._body(kind, row)
+    def _built(
+        self, kind: str, table: Iterator[tuple[Row, Share]], skip: int
+    ) -> Iterator[tuple[history.Body | BadLine, Share]]:
+        shape = KINDS[kind]
+        for row, share in islice(table, skip, None):
+            yield self._body(shape, row), share
 
-    def _body(self, kind: str, row: Row) -> history.Body | BadLine:
-        if row.problem:
-            return BadLine(line=row.number, reason="malformed", detail=row.problem)
-        claimed = row.cells.pop(KNOWN_AT, None)
-        try:
-            record = from_row(KINDS[kind], row.cells, now=self._now, source=SOURCE)
-            return history.Body(_encode(record), self._claim(record, claimed))
-        except Refusal as refusal:
-            return BadLine(line=row.number, reason=refusal.reason, detail=refusal.detail)
-        except UnicodeEncodeError:
-            return BadLine(line=row.number, reason="bad_value", detail="the row is not UTF-8")
+    def _body(self, shape: Shape, row: Row) -> history.Body | BadLine:
+        refusal = row.problem
+        if refusal is None:
+            claimed = row.cells.pop(KNOWN_AT, None)
+            try:
+                record = from_row(shape, row.cells, now=self._now, source=SOURCE)
+                return history.Body(_encode(record), self._claim(record, claimed))
+            except Refusal as found:
+                refusal = found
+            except UnicodeEncodeError:
+                refusal = Invalid("bad_value", "the row is not UTF-8")
+        return BadLine(line=row.number, reason=refusal.reason, detail=refusal.detail)
 
     def _claim(self, record: Record, claimed: object) -> int:
         """The `known_at` of a row (ms): its own column, else when it happened, else now."""
@@ -147,37 +174,29 @@ class Importer:
                 raise Invalid("bad_value", f"{KNOWN_AT}: {error}") from None
         if self._known_at == "now":
             return self._now
-        # Spend is known when its bucket is over.
-        happened = record.ts + record.bucket_s * 1000 if isinstance(record, Spend) else record.ts
-        return min(happened, self._now)
+        return min(_happened(record), self._now)
 
     @staticmethod
-    def _journal_lines(path: Path) -> Iterator[tuple[float, history.Body | BadLine]]:
+    def _journal_lines(path: Path) -> Iterator[tuple[history.Body | BadLine, Share]]:
         size, read = max(1, path.stat().st_size), 0
+
+        def share() -> float:
+            return min(1.0, read / size)
+
         for number, line in history.lines(path):
             read += len(line) + 1
             try:
-                yield min(1.0, read / size), history.body_of(line)
+                yield history.body_of(line), share
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                yield min(1.0, read / size), BadLine(line=number, reason="not_a_record", detail=str(error))
+                yield BadLine(line=number, reason="not_a_record", detail=str(error)), share
 
     # --- writing -------------------------------------------------------------------------------------------------------------
 
     def _write(
-        self,
-        parsed: Iterator[tuple[float, history.Body | BadLine]],
-        state: _State,
-        result: Imported,
-        *,
-        key: str,
-        skip: int,
+        self, parsed: Iterator[tuple[history.Body | BadLine, Share]], state: _State, result: Imported, *, key: str
     ) -> None:
         batch: list[history.Body] = []
-        share = 0.0
-        for share, item in parsed:
-            if skip > 0:
-                skip -= 1
-                continue
+        for item, share in parsed:
             result.rows += 1
             if isinstance(item, BadLine):
                 result.bad += 1
@@ -185,9 +204,9 @@ class Importer:
                     result.bad_lines.append(item)
             else:
                 batch.append(item)
-            if len(batch) >= BATCH_ROWS:
-                self._flush(batch, state, result, key=key)
-                self._progress(share, result.rows)
+                if len(batch) >= BATCH_ROWS:
+                    self._flush(batch, state, result, key=key)
+                    self._progress(share(), result.rows)
         state.complete = True
         self._flush(batch, state, result, key=key)
         self._progress(1.0, result.rows)
@@ -202,9 +221,19 @@ class Importer:
         self._manifest.put(key, msgspec.json.encode(state))
 
 
-def content_hash(path: Path, renames: Mapping[str, str]) -> str:
+def _happened(record: Record) -> int:
+    """When a record could first be known (ms): spend when its bucket is over, the bank's rates when they are published."""
+    if isinstance(record, Spend):
+        return record.ts + record.bucket_s * 1000
+    if isinstance(record, Rate) and record.source == rates.SOURCE:
+        return record.ts + PUBLISHED_AFTER_MS
+    return record.ts
+
+
+def content_hash(path: Path, how: Reading) -> str:
     """What makes two imports the same: the bytes, and how their columns are read."""
-    digest = blake2b(_encode(sorted(renames.items())), digest_size=20)
+    plain = how == Reading(renames=how.renames, zones=how.zones)
+    digest = blake2b(_encode(sorted(how.renames.items()) if plain else how), digest_size=20)
     with path.open("rb") as file:
         while block := file.read(1 << 22):
             digest.update(block)

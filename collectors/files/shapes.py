@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import date
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
+from collectors import fact_ids
+from collectors.match_keys import email_sha256, phone_sha256
 from collectors.push import bodies
-from collectors.push.bodies import FieldsOf, Shape
-from core.clock import floor_minute
+from collectors.push.bodies import ConversionBody, FieldsOf, Shape
+from core.clock import floor_minute, parse_rfc3339
 from core.errors import Invalid
 from core.identity import derive_from_values
 from core.pages import normalise_page
-from core.records import DURATION_BOUNDS_S, Click, Service, Touch
+from core.records import DURATION_BOUNDS_S, Click, Conversion, ConversionStatus, Rate, Service, Touch
 
 UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id")
 
@@ -86,6 +90,47 @@ class ServiceRow(FieldsOf):
     version: str = ""
     device: str = ""
     buckets: list[int] = msgspec.field(default_factory=list)
+
+
+class SaleRow(FieldsOf):
+    """A sale that no browser saw: till, telephone, contract. Raw addresses and numbers are hashed here and go no further."""
+
+    sale_id: str
+    ts: str
+    value: str
+    currency: str
+    type: str = "sale"
+    status: ConversionStatus = "confirmed"
+    order_id: str = ""
+    crm_id: str = ""
+    email: str = ""
+    phone: str = ""
+    email_sha256: str = ""
+    phone_sha256: str = ""
+    click_id: str = ""
+    gclid: str = ""
+    msclkid: str = ""
+    dclid: str = ""
+    fbclid: str = ""
+    ttclid: str = ""
+    twclid: str = ""
+    gbraid: str = ""
+    wbraid: str = ""
+    li_fat_id: str = ""
+    platform_ids: dict[str, str] = msgspec.field(default_factory=dict)
+    visitor_id: str = ""
+    client: str = ""
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class RateRow(FieldsOf):
+    """What one unit of `base` was worth in `currency` on a day, by the company's own book or by the central bank."""
+
+    date: str
+    currency: str
+    rate: float
+    base: str = "EUR"
+    quoted_by: Literal["own", "ecb"] = "own"
 
 
 def click(row: ClickRow, *, now: int, source: str) -> Click:
@@ -161,6 +206,31 @@ def service(row: ServiceRow, *, now: int, source: str) -> Service:
     )
 
 
+def sale(row: SaleRow, *, now: int, source: str) -> Conversion:
+    """The sale as a conversion of origin `offline`."""
+    fields = msgspec.structs.asdict(row)
+    number, email, phone = fields.pop("sale_id"), fields.pop("email"), fields.pop("phone")
+    fields["email_sha256"] = row.email_sha256 or email_sha256(email)
+    fields["phone_sha256"] = row.phone_sha256 or phone_sha256(phone)
+    body = ConversionBody(conversion_id=number, origin="offline", **fields)
+    return bodies.conversion(body, now=now, source=source)
+
+
+def rate(row: RateRow, *, now: int, source: str) -> Rate:
+    """The rate of a day of the calendar, which begins at midnight UTC. (`source`, the file, says less than who quotes it.)"""
+    try:
+        ts = parse_rfc3339(f"{date.fromisoformat(row.date).isoformat()}T00:00:00Z")
+    except ValueError:
+        raise Invalid("bad_value", f"date: {row.date!r} is not a day such as 2026-11-20") from None
+    if ts > now + bodies.MAX_AHEAD_MS:
+        raise Invalid("bad_value", f"date: {row.date} lies more than a day in the future")
+    base, currency = bodies.currency(row.base), bodies.currency(bodies.present(row.currency, "currency"))
+    if not 0 < row.rate < math.inf or base == currency:
+        raise Invalid("bad_value", f"rate: {row.rate} {currency} for one {base} is no rate")
+    key = fact_ids.rate(source=row.quoted_by, base=base, currency=currency, ts=ts)
+    return Rate(ts=ts, source=row.quoted_by, fact_id=key, base=base, currency=currency, rate=row.rate)
+
+
 def _at_the_mean(requests: int, duration_sum_s: float) -> list[int]:
     mean = duration_sum_s / requests if requests else 0.0
     buckets = [0] * (len(DURATION_BOUNDS_S) + 1)
@@ -179,5 +249,7 @@ KINDS: Final[Mapping[str, Shape]] = {
     "clicks": Shape(body=ClickRow, build=click),
     "touches": Shape(body=TouchRow, build=touch),
     "services": Shape(body=ServiceRow, build=service),
+    "sales": Shape(body=SaleRow, build=sale),
+    "rates": Shape(body=RateRow, build=rate),
     **bodies.SHAPES,
 }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final, Literal, get_origin, get_type_hints
+from typing import Any, Final, Literal, get_origin, get_type_hints
 
 import msgspec
 import pyarrow.parquet
 
-from core.errors import Invalid
+from collectors.files.opening import opened, suffix
+from collectors.files.reading import DATE, DAY, Reading, is_time
+from core.errors import Invalid, Refusal
 
 Format = Literal["csv", "ndjson", "parquet"]
 FORMATS: Final[Mapping[str, Format]] = {
@@ -25,16 +28,21 @@ FORMATS: Final[Mapping[str, Format]] = {
 }
 #: When the fact was known, for history that knows it; not a field of any body.
 KNOWN_AT: Final = "known_at"
+#: Text fields of the bodies that hold an amount.
+AMOUNTS: Final = frozenset({"value", "cost", "daily_budget", "target_cpl", "margin", "cpc"})
 PARQUET_BATCH: Final = 10_000
+DELIMITERS: Final = (",", ";", "\t")
+
+#: The share of the file that is read, in [0, 1].
+Share = Callable[[], float]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row with its number in the file (a header is line 1), how far the file is read in [0, 1], or why it cannot be read."""
+    """A row with its number in the file (a header is line 1), or the refusal of one that cannot be read."""
 
     number: int
     cells: dict[str, object]
-    share: float
-    problem: str = ""
+    problem: Refusal | None = None
 
 
 def format_of(path: Path) -> Format:
@@ -43,9 +51,12 @@ def format_of(path: Path) -> Format:
     Raises:
         Invalid: `unsupported_media_type`.
     """
-    found = FORMATS.get(path.suffix.lower())
-    if found is None:
-        raise Invalid("unsupported_media_type", f"{path.name}: name it .csv, .tsv, .ndjson, .jsonl or .parquet")
+    found = FORMATS.get(suffix(path))
+    if found is None or (found == "parquet" and path.suffix.lower() != ".parquet"):
+        raise Invalid(
+            "unsupported_media_type",
+            f"{path.name}: name it .csv, .tsv, .ndjson or .jsonl (also .gz, .zst or .zip), or .parquet",
+        )
     return found
 
 
@@ -54,98 +65,181 @@ class Columns:
 
     Args:
         body: the struct whose fields the columns are.
-        renames: theirs -> ours; an empty name drops the column.
+        how: what the caller says about the file.
     """
 
-    def __init__(self, body: type[msgspec.Struct], renames: Mapping[str, str]) -> None:
-        self._renames = renames
+    def __init__(self, body: type[msgspec.Struct], how: Reading) -> None:
+        self._how = how
+        self._renames = how.renames
         hints = get_type_hints(body)
-        self._nested = {name for name in body.__struct_fields__ if get_origin(hints[name]) in (dict, list)}
-        self._known = {*body.__struct_fields__, KNOWN_AT}
+        fields = body.__struct_fields__
+        self._nested = {name for name in fields if get_origin(hints[name]) in (dict, list)}
+        numbers = {name for name in fields if hints[name] in (int, float)} | AMOUNTS
+        self._numbers = numbers if how.decimal else set()
+        self._known = {*fields, KNOWN_AT, *([DAY] if "bucket" in fields else [])}
+        times = {name for name in self._known if is_time(name)} if how.zone or how.zones or how.date_format else set()
+        days = {DAY} if "bucket" in fields else {DATE} & {*fields} if how.date_format else set()
+        #: Fields whose cells are not taken as they are written; "" = columns that are left out.
+        self._special = {*self._nested, *self._numbers, *times, *days, ""}
+        self._seen: set[tuple[str, ...]] = set()
+        self._check_constants()
 
-    def check(self, names: list[str]) -> None:
-        """Refuse a file with columns we do not know: a typing error would be lost silently.
+    def check(self, names: Sequence[str]) -> list[str]:
+        """Our names of a file's columns, "" for those left out. A column we do not know is refused: a typing error would be lost silently.
 
         Raises:
             Invalid: `unknown_field`, naming them all.
         """
-        unknown = [name for name in names if self._renames.get(name, name) not in {*self._known, ""}]
-        if unknown:
-            raise Invalid(
-                "unknown_field",
-                f"column(s) {', '.join(unknown)}: known are {', '.join(sorted(self._known))}; "
-                f"rename one with --map {unknown[0]}=OURS, leave it out with --map {unknown[0]}=",
-            )
+        ours = [self._renames.get(name, name) for name in names]
+        if (key := tuple(ours)) not in self._seen:
+            unknown = [name for name, our in zip(names, ours, strict=True) if our and our not in self._known]
+            if unknown:
+                raise self._unknown(unknown)
+            self._seen.add(key)
+        return ours
 
-    def cells(self, values: Mapping[str, object]) -> dict[str, object]:
-        """The row under our names, empty cells left out."""
-        row: dict[str, object] = {}
-        for theirs, value in values.items():
-            ours = self._renames.get(theirs, theirs)
-            if ours and not _empty(value):
-                row[ours] = _nested(value) if ours in self._nested else _text(value)
+    def of_texts(self, names: Sequence[str]) -> Callable[[Sequence[str]], dict[str, object]]:
+        """What makes of the texts of these columns a row under our names, empty cells left out.
+
+        Raises:
+            Invalid: `unknown_field`.
+        """
+        ours = self.check(names)
+
+        def plain(values: Sequence[str]) -> dict[str, object]:
+            return {name: value for name, value in zip(ours, values, strict=True) if value}
+
+        if self._special.isdisjoint(ours) and not self._how.constants:
+            return plain
+        return lambda values: self._understood(plain(values))
+
+    def typed(self, values: Mapping[str, object]) -> dict[str, object]:
+        """The same of a row whose values may have types already.
+
+        Raises:
+            Refusal: `unknown_field`, or a text cannot be understood the way the caller says.
+        """
+        names = self.check(list(values))
+        row: dict[str, object] = {
+            name: value.isoformat() if isinstance(value, datetime | date) else value
+            for name, value in zip(names, values.values(), strict=True)
+            if not _empty(value)
+        }
+        if self._how.constants or not self._special.isdisjoint(row):
+            row = self._understood(row)
+        return {name: value if name in self._nested else _text(value) for name, value in row.items()}
+
+    def _understood(self, row: dict[str, object]) -> dict[str, object]:
+        row.pop("", None)
+        for name, constant in self._how.constants.items():
+            row.setdefault(name, constant)
+        for name in self._special.intersection(row):
+            value = row[name]
+            if isinstance(value, str):
+                row.update(self._cell(name, value, row))
+        row.pop(DAY, None)
         return row
 
+    def _cell(self, name: str, value: str, row: Mapping[str, object]) -> Mapping[str, object]:
+        if name in self._nested:
+            return {name: _nested(value)}
+        if name in self._numbers:
+            return {name: self._how.number(value, name)}
+        if name == DAY:
+            return self._how.day(value, row)
+        return {name: self._how.date(value) if name == DATE else self._how.time(value, row)}
 
-def rows(path: Path, *, columns: Columns, skip: int = 0) -> Iterator[Row]:
-    """The rows of a file after the first `skip`.
+    def _check_constants(self) -> None:
+        unknown = sorted(set(self._how.constants) - self._known)
+        if unknown:
+            raise self._unknown(unknown)
+
+    def _unknown(self, names: Sequence[str]) -> Invalid:
+        return Invalid(
+            "unknown_field",
+            f"column(s) {', '.join(names)}: known are {', '.join(sorted(self._known))}; "
+            f"rename one with --map {names[0]}=OURS, leave it out with --map {names[0]}=",
+        )
+
+
+def rows(path: Path, *, columns: Columns, how: Reading | None = None) -> Iterator[tuple[Row, Share]]:
+    """The rows of a file, each with the way to ask how far the file is read.
 
     Raises:
         Invalid: the file as a whole cannot be read, or has unknown columns.
     """
     read = {"csv": _csv, "ndjson": _ndjson, "parquet": _parquet}[format_of(path)]
-    for at, row in enumerate(read(path, columns)):
-        if at >= skip:
-            yield row
+    yield from read(path, columns, how or Reading())
 
 
-def _csv(path: Path, columns: Columns) -> Iterator[Row]:
-    size = max(1, path.stat().st_size)
-    with path.open("r", encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
-        reader = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+def delimiter_of(path: Path, header: str, how: Reading) -> str:
+    """What stands between the cells: what the caller says, a tab in a .tsv, else what the header has most of."""
+    return how.delimiter or ("\t" if suffix(path) == ".tsv" else max(DELIMITERS, key=header.count))
+
+
+def _csv(path: Path, columns: Columns, how: Reading) -> Iterator[tuple[Row, Share]]:
+    with opened(path) as file:
+        text = io.TextIOWrapper(file.stream, encoding="utf-8-sig", newline="", errors="surrogateescape")
+        first = text.readline()
+        reader = csv.reader(_again(first, text), delimiter=delimiter_of(path, first, how))
         header = next(reader, [])
-        columns.check(header)
-        read = 0
+        cells = columns.of_texts(header)
+        width, share = len(header), file.share
         for line in reader:
-            read += sum(map(len, line)) + len(line)
             if not line:
                 continue
-            problem = "" if len(line) == len(header) else f"{len(line)} cells, the header has {len(header)}"
-            cells = {} if problem else columns.cells(dict(zip(header, line, strict=True)))
-            yield Row(reader.line_num, cells, min(1.0, read / size), problem)
+            if len(line) != width:
+                problem = Invalid("malformed", f"{len(line)} cells, the header has {width}")
+                yield Row(reader.line_num, {}, problem), share
+                continue
+            try:
+                yield Row(reader.line_num, cells(line)), share
+            except Refusal as refusal:
+                yield Row(reader.line_num, {}, refusal), share
 
 
-def _ndjson(path: Path, columns: Columns) -> Iterator[Row]:
-    size = max(1, path.stat().st_size)
+def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _ndjson(path: Path, columns: Columns, _how: Reading) -> Iterator[tuple[Row, Share]]:
     decoder = msgspec.json.Decoder(dict[str, object])
-    read = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            read += len(line)
+    with opened(path) as file:
+        for number, line in enumerate(file.stream, 1):
             if not line.strip():
                 continue
             try:
-                values = decoder.decode(line)
-                columns.check(list(values))
-            except (msgspec.MsgspecError, UnicodeDecodeError, Invalid) as error:
-                yield Row(number, {}, read / size, getattr(error, "detail", str(error)))
-                continue
-            yield Row(number, columns.cells(values), read / size)
+                yield Row(number, columns.typed(decoder.decode(line))), file.share
+            except Refusal as refusal:
+                # What the whole file would be refused for in a CSV is one line's fault here.
+                problem = Invalid("malformed", refusal.detail) if refusal.reason == "unknown_field" else refusal
+                yield Row(number, {}, problem), file.share
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                yield Row(number, {}, Invalid("malformed", str(error))), file.share
 
 
-def _parquet(path: Path, columns: Columns) -> Iterator[Row]:
+def _parquet(path: Path, columns: Columns, _how: Reading) -> Iterator[tuple[Row, Share]]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise Invalid("malformed", f"{path.name} is not Parquet: {error}") from None
     with file:
         columns.check(list(file.schema_arrow.names))
-        total = max(1, file.metadata.num_rows)
+        total = max(1, int(file.metadata.num_rows))
         number = 0
+
+        def share() -> float:
+            return number / total
+
         for batch in file.iter_batches(PARQUET_BATCH):
             for values in batch.to_pylist(maps_as_pydicts="lossy"):
                 number += 1
-                yield Row(number, columns.cells(values), number / total)
+                try:
+                    yield Row(number, columns.typed(values)), share
+                except Refusal as refusal:
+                    yield Row(number, {}, refusal), share
 
 
 def _empty(value: object) -> bool:
@@ -158,18 +252,14 @@ def _text(value: object) -> object:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return value if isinstance(value, dict | list) else str(value)
 
 
-def _nested(value: object) -> object:
+def _nested(value: str) -> Any:
     """A cell of a map or list field; in a CSV it is JSON."""
-    if isinstance(value, str):
-        try:
-            return msgspec.json.decode(value)
-        except msgspec.MsgspecError:
-            return value
-    return value
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.MsgspecError:
+        return value

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
@@ -41,6 +42,7 @@ MAX_TEXT = 2_048
 MAX_ATTRIBUTES = 64
 
 _HEX_64 = re.compile(r"^[0-9a-f]{64}$")
+_own_platform_ids = attrgetter(*PLATFORM_IDS)
 
 
 class FieldsOf(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -144,9 +146,6 @@ class GaugeBody(FieldsOf):
     value: float
     ts: str
     attributes: dict[str, str] = {}
-
-
-Body = TypeVar("Body", bound=FieldsOf)
 
 
 def conversion(body: ConversionBody, *, now: int, source: str) -> Conversion:
@@ -313,7 +312,10 @@ def from_json(shape: Shape, raw: bytes, *, now: int, source: str = SOURCE) -> Re
         body = msgspec.json.decode(raw, type=shape.body)
     except msgspec.MsgspecError as error:
         raise refusal_of(error) from None
-    return shape.build(checked(body), now=now, source=source)
+    # No text is longer than the JSON that holds it, and a NUL can only stand there escaped: most items need no closer look.
+    if len(raw) > MAX_TEXT or b"\\u0000" in raw:
+        check_texts(msgspec.structs.asdict(body))
+    return shape.build(body, now=now, source=source)
 
 
 def from_row(shape: Shape, row: Mapping[str, object], *, now: int, source: str) -> Record:
@@ -326,7 +328,8 @@ def from_row(shape: Shape, row: Mapping[str, object], *, now: int, source: str) 
         body = msgspec.convert(row, shape.body, strict=False)
     except msgspec.ValidationError as error:
         raise refusal_of(error) from None
-    return shape.build(checked(body), now=now, source=source)
+    check_texts(row)
+    return shape.build(body, now=now, source=source)
 
 
 def refusal_of(error: msgspec.MsgspecError) -> Refusal:
@@ -341,17 +344,15 @@ def refusal_of(error: msgspec.MsgspecError) -> Refusal:
     return Invalid("bad_value", text)
 
 
-def checked(body: Body) -> Body:
-    """The body, its texts of a length and kind that a line can hold.
+def check_texts(values: Mapping[str, object]) -> None:
+    """Raise for a text that no line may hold, by the name it has here.
 
     Raises:
         Invalid: `bad_value`.
     """
-    for name in body.__struct_fields__:
-        value = getattr(body, name)
-        if isinstance(value, str):
-            check_text(value, name)
-    return body
+    for value in values.values():
+        if isinstance(value, str) and (len(value) > MAX_TEXT or "\x00" in value):
+            check_text(value, next(name for name, held in values.items() if held is value))
 
 
 def check_text(value: str, name: str) -> None:
@@ -431,11 +432,13 @@ def attributes(values: dict[str, str]) -> dict[str, str]:
 
 def platform_ids(body: Any) -> dict[str, str]:
     """The platform IDs of a body that has a field for each, and `platform_ids`."""
+    own = _own_platform_ids(body)
+    if not body.platform_ids and not any(own):
+        return {}
     unknown = sorted(set(body.platform_ids) - set(PLATFORM_IDS))
     if unknown:
         raise Invalid("unknown_field", f"platform_ids.{unknown[0]}: known are {', '.join(PLATFORM_IDS)}")
-    own = {name: getattr(body, name) for name in PLATFORM_IDS}
-    merged = {**body.platform_ids, **{name: value for name, value in own.items() if value}}
+    merged = {**body.platform_ids, **{name: value for name, value in zip(PLATFORM_IDS, own, strict=True) if value}}
     for name, value in merged.items():
         if not 0 < len(value) <= 512:
             raise Invalid("bad_value", f"{name}: empty or longer than 512 characters")

@@ -62,6 +62,8 @@ def test_columns_are_mapped(data_dir: Path, tmp_path: Path) -> None:
         "campaigns",
         "impressions",
         "gauges",
+        "sales",
+        "rates",
         "journal",
     ],
 )

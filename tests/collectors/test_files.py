@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from collectors.files.history import body_of
 from collectors.files.importer import BATCH_ROWS, Importer
+from collectors.files.reading import Reading
 from collectors.files.shapes import KINDS
 from collectors.refusals import REASONS
 from core.clock import parse_rfc3339
@@ -181,7 +182,7 @@ def test_their_columns_are_mapped_to_ours(importer: Any, journaled: Any, tmp_pat
         "When": "ts",
         "Internal": "",
     }
-    importer(renames=renames).run("conversions", write_csv(tmp_path / "shop.csv", theirs))
+    importer(how=Reading(renames=renames)).run("conversions", write_csv(tmp_path / "shop.csv", theirs))
     assert (journaled()[0].conversion_id, journaled()[0].value_micros) == ("7", 5_000_000)
 
 
