@@ -20,6 +20,8 @@ from core.retry import RetryPolicy
 
 Item = TypeVar("Item")
 
+#: One call of many ends by then, its retries included: a hanging one must not use up a read of thousands of pages.
+REQUEST_S: Final = 30.0
 #: Between the pages of one read; what lasts longer is the runner's to wait for.
 POLICY: Final = RetryPolicy(attempts=3, first_wait_s=0.2, longest_wait_s=5.0)
 
@@ -40,7 +42,10 @@ class Deadline:
         """
         left = self._ends - self._monotonic()
         if left <= 0:
-            raise Transient(self._source, "not everything came before the deadline: a smaller window_s asks for less")
+            raise Transient(
+                self._source,
+                "not everything came before the deadline: make window_s smaller, or call_timeout_s and deadline_s larger",
+            )
         return left
 
 
@@ -55,8 +60,10 @@ class BearerApi:
         credentials_file: str,
         headers: Mapping[str, str] | None = None,
         classify: Classify | None = None,
+        request_s: float = REQUEST_S,
     ) -> None:
         self._source = source
+        self._request_s = request_s
         self._credentials_file = Path(credentials_file)
         endpoint = endpoint if "://" in endpoint else f"https://{endpoint}"
         self._http = HttpClient(
@@ -86,7 +93,7 @@ class BearerApi:
             params=params,
             json=json,
             headers={"Authorization": f"Bearer {self._token()}"},
-            deadline_s=deadline.left_s(),
+            deadline_s=min(deadline.left_s(), self._request_s),
         )
         try:
             return msgspec.json.decode(response.content, type=shape), response.headers

@@ -79,8 +79,10 @@ class HubspotConfig(SourceConfig):
     recent_s: int = Field(default=3600, ge=0, description="Every read goes back this far, for rows that came late.")
     backfill_s: int = Field(default=90 * 86_400, ge=0, description="How far back the very first read goes.")
     window_s: int = Field(default=86_400, ge=3600, description="Longest span of modification time in one read.")
-    deadline_s: float = Field(default=600.0, gt=0, description="A read with all its retries ends by then.")
-    call_timeout_s: float = Field(default=120.0, gt=0, description="One span is read by then.")
+    deadline_s: float = Field(default=1800.0, gt=0, description="A read with all its retries ends by then.")
+    call_timeout_s: float = Field(
+        default=900.0, gt=0, description="One span is read by then: half a million objects at the pace below."
+    )
     searches_per_second: float = Field(
         default=4.0, gt=0, description="HubSpot allows five searches a second to all apps of a portal together."
     )

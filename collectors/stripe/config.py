@@ -48,7 +48,7 @@ class StripeConfig(SourceConfig):
         default=900.0, gt=0, description="Time between two reads; 3 requests each, one more a 100 rows."
     )
     documented_lag_s: int = Field(default=60, ge=0, description="Lists show a payment at once; a minute for clocks.")
-    recent_s: int = Field(default=6 * 3600, ge=0, description="Every read goes back this far.")
+    recent_s: int = Field(default=3600, ge=0, description="Every read goes back this far, for rows that came late.")
     restatement_s: int = Field(
         default=30 * 86_400,
         ge=0,
@@ -59,6 +59,6 @@ class StripeConfig(SourceConfig):
     )
     backfill_s: int = Field(default=90 * 86_400, ge=0, description="How far back the very first read goes.")
     window_s: int = Field(default=86_400, ge=3600, description="Longest span of event time in one read of the lists.")
-    deadline_s: float = Field(default=600.0, gt=0, description="A read with all its retries ends by then.")
-    call_timeout_s: float = Field(default=120.0, gt=0, description="One span of the lists is read by then.")
+    deadline_s: float = Field(default=1800.0, gt=0, description="A read with all its retries ends by then.")
+    call_timeout_s: float = Field(default=600.0, gt=0, description="One span of the lists is read by then.")
     connections: tuple[StripeConnection, ...] = Field((), description="One entry a Stripe account.")

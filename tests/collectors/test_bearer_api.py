@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,17 @@ def test_a_deadline_ends_all_calls_together() -> None:
     now[0] = 110.0
     with pytest.raises(Transient, match="before the deadline"):
         deadline.left_s()
+
+
+def test_a_hanging_call_ends_long_before_the_deadline_of_the_read(echo: Echo, token: Path) -> None:
+    api = BearerApi("vendor:x", endpoint=echo.endpoint, credentials_file=str(token), request_s=0.3)
+    echo.behaviour.hangs = 1
+    started = time.monotonic()
+    with pytest.raises(Transient, match="no answer in time"):
+        ask(api, seconds=60)
+    assert time.monotonic() - started < 10
+    assert ask(api, seconds=60) == 1
+    api.close()
 
 
 def test_one_odd_row_does_not_cost_the_rest() -> None:
