@@ -15,7 +15,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cache
@@ -228,6 +228,18 @@ class GoogleSandbox:
                 "User doesn't have permission to access customer.",
             )
 
+    def on_the_wire(self, serialize: Callable[[Any], Any]) -> Callable[[Any], bytes]:
+        """The messages as bytes; with `garbage`, as bytes that are no message."""
+
+        def serialized(message: Any) -> bytes:
+            content = bytes(serialize(message))
+            if self.account.behaviour.garbage > 0:
+                self.account.behaviour.garbage -= 1
+                return content[: len(content) // 2] + b"\xff\xff"
+            return content
+
+        return serialized
+
     # --- services ------------------------------------------------------------------------------------------------------------
 
     def rows(self, text: str) -> list[GoogleAdsRow]:
@@ -380,12 +392,12 @@ def _handlers(sandbox: GoogleSandbox) -> tuple[grpc.GenericRpcHandler, ...]:
                 "SearchStream": grpc.unary_stream_rpc_method_handler(
                     search_stream,
                     request_deserializer=SearchGoogleAdsStreamRequest.deserialize,
-                    response_serializer=SearchGoogleAdsStreamResponse.serialize,
+                    response_serializer=sandbox.on_the_wire(SearchGoogleAdsStreamResponse.serialize),
                 ),
                 "Search": grpc.unary_unary_rpc_method_handler(
                     search,
                     request_deserializer=SearchGoogleAdsRequest.deserialize,
-                    response_serializer=SearchGoogleAdsResponse.serialize,
+                    response_serializer=sandbox.on_the_wire(SearchGoogleAdsResponse.serialize),
                 ),
             },
         ),

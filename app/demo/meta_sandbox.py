@@ -248,6 +248,10 @@ class _GraphHandler(BaseHTTPRequestHandler):
         except (KeyError, ValueError) as error:
             status, body = 400, GraphError(400, 100, f"(#100) Invalid parameter: {error}").body
         content = json.dumps(body).encode()
+        behaviour = self.server.sandbox.account.behaviour
+        if behaviour.garbage > 0:
+            behaviour.garbage -= 1
+            content = content[: len(content) // 2]
         self.send_response(status)
         self.send_header("content-type", "application/json; charset=UTF-8")
         self.send_header("content-length", str(len(content)))
