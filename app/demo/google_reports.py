@@ -20,6 +20,8 @@ from core.clock import DAY_MS, to_datetime
 CHANGE_LIMIT: Final = 10_000
 CHANGE_DAYS: Final = 30
 CLICK_DAYS: Final = 90
+#: A change shows within three minutes, however late statistics are.
+CHANGE_LAG_S: Final = 180.0
 
 
 class BrokenRule(Exception):
@@ -81,7 +83,7 @@ class GoogleReports:
             BrokenRule: the service would refuse it.
         """
         if query.resource == "change_event":
-            return self._change_rows(query, now=now, zone=zone)
+            return self._change_rows(query, now=now, lag_s=min(lag_s, CHANGE_LAG_S), zone=zone)
         if query.resource == "click_view":
             return self._click_rows(query, now=now, lag_s=lag_s, zone=zone)
         if "segments.conversion_action" in query.fields:
@@ -112,7 +114,7 @@ class GoogleReports:
                 metrics={"conversions_by_conversion_date": count, "conversions_value_by_conversion_date": value},
             )
 
-    def _change_rows(self, query: Query, *, now: int, zone: ZoneInfo) -> Iterator[GoogleAdsRow]:
+    def _change_rows(self, query: Query, *, now: int, lag_s: float, zone: ZoneInfo) -> Iterator[GoogleAdsRow]:
         since = query.values("change_event.change_date_time", ">=")
         until = query.values("change_event.change_date_time", "<=")
         if not since or not until:
@@ -126,8 +128,8 @@ class GoogleReports:
             raise BrokenRule("change_event_error", "START_DATE_TOO_OLD")
         if since[0] > until[0]:
             raise BrokenRule("change_event_error", "CHANGE_DATE_RANGE_NEGATIVE")
-        shown = sorted((each.ts, index, each) for index, each in enumerate(self.changes))
-        rows = [(_wall(ts, zone), index, each) for ts, index, each in shown]
+        shown = [(index, each) for index, each in enumerate(self.changes) if each.ts <= now - lag_s * 1000]
+        rows = [(_wall(each.ts, zone), index, each) for index, each in sorted(shown, key=lambda pair: pair[1].ts)]
         chosen = [row for row in rows if since[0] <= row[0] <= until[0]][: query.limit]
         return (self._change_row(wall, index, each) for wall, index, each in chosen)
 
