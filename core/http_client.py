@@ -78,7 +78,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = True,
     ) -> httpx.Response:
-        """One request with its retries; answers 2xx responses only.
+        """One request with its retries; answers 2xx responses, and 304 where the headers made the request conditional.
 
         Args:
             deadline_s: everything, retries and waits included, ends by then.
@@ -102,7 +102,7 @@ class HttpClient:
                 raise self._broken(error, repeatable=repeatable) from None
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
                 raise Permanent(self._source, f"{method} {path}: {type(error).__name__}") from None
-            if response.is_success:
+            if response.is_success or (response.status_code == 304 and _conditional(headers)):
                 return response
             error_found = self.error_of(response)
             if error_found.retryable and not repeatable:
@@ -135,6 +135,10 @@ class HttpClient:
         kind = Transient if repeatable else Permanent
         word = "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
         return kind(self._source, f"the connection failed: {word}")
+
+
+def _conditional(headers: Mapping[str, str] | None) -> bool:
+    return any(name.lower() == "if-none-match" for name in headers or ())
 
 
 def retry_after_s(response: httpx.Response, *, now: int) -> float | None:

@@ -33,6 +33,9 @@ class GithubConfig(SourceConfig):
     """Schedule of the pull. Deployments are never restated; a rollout may last long, so each read looks back some hours."""
 
     interval_s: float = Field(300.0, gt=0, description="Time between two reads.")
+    documented_lag_s: int = Field(
+        60, ge=0, description="How late the source documents its data; the watermark stays this far behind."
+    )
     recent_s: int = Field(6 * 3600, ge=0, description="Every read goes back this far, for rows that came late.")
     longest_rollout_s: int = Field(
         24 * 3600,

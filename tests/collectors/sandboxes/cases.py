@@ -27,6 +27,8 @@ class Case:
     lag_s = 0
     #: The source can be asked about the past. False for one that sees the present only, such as a synthetic check.
     history = True
+    #: How far back the vendor can be asked, in days.
+    reach_days = 90
     #: The vendor changes figures later: after `restate` the same fact comes with another value.
     restates = False
 
@@ -86,7 +88,11 @@ class Case:
 #: Section -> its case; a further source of a section's accounts is `<section>.<part>` (`collectors.registry.AD_PLATFORM_PARTS`).
 CASES: Final[dict[str, str]] = {
     "google_ads": "tests.collectors.sandboxes.ad_accounts:GoogleAdsCase",
+    "google_ads.conversions": "tests.collectors.sandboxes.google_parts:GoogleConversionsCase",
+    "google_ads.changes": "tests.collectors.sandboxes.google_parts:GoogleChangesCase",
+    "google_ads.clicks": "tests.collectors.sandboxes.google_parts:GoogleClicksCase",
     "meta_ads": "tests.collectors.sandboxes.ad_accounts:MetaAdsCase",
+    "github": "tests.collectors.sandboxes.github:GithubCase",
     "stripe": "tests.collectors.sandboxes.stripe:StripeCase",
     "hubspot": "tests.collectors.sandboxes.hubspot:HubspotCase",
 }
