@@ -11,25 +11,18 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
-import google.auth.jwt
 import grpc
-import msgspec
 import trustme
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google.ads.googleads.v26.errors.types.errors import GoogleAdsError, GoogleAdsFailure
 from google.ads.googleads.v26.services.types.campaign_service import (
     MutateCampaignResult,
@@ -48,13 +41,10 @@ from app.demo import gaql, sandbox_process
 from app.demo.ad_account import AdAccount, Behaviour, CampaignSetup
 from app.demo.ad_control import ControlServer, control_routes
 from app.demo.google_reports import BrokenRule, GoogleReports
+from app.demo.google_tokens import TokenIssuer
 from core.clock import now_ms, parse_rfc3339, to_datetime
 
 FAILURE_KEY = "google.ads.googleads.v26.errors.googleadsfailure-bin"
-TOKEN_LIFE_S = 3600
-decode_assertion: Any = google.auth.jwt.decode  # the library has no type information here
-#: The client library states this audience whatever the token_uri is.
-AUDIENCE = "https://oauth2.googleapis.com/token"
 _STATUSES = {"enabled": "ENABLED", "paused": "PAUSED", "removed": "REMOVED"}
 _EPOCH_DAY = "1970-01-01"
 
@@ -115,13 +105,12 @@ class GoogleSandbox:
         self.reports = GoogleReports(account=account, currency=currency)
         self.directory = directory
         self.ca_file = directory / "ca.pem"
-        self.credentials_file = directory / "service-account.json"
+        self.issuer = TokenIssuer(directory / "service-account.json")
+        self.credentials_file = self.issuer.credentials_file
         self._zone = ZoneInfo(timezone)
         self._ca = ca or trustme.CA()
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._tokens: dict[str, float] = {}
         self._grpc = grpc.server(ThreadPoolExecutor(max_workers=8))
-        routes = control_routes(self.account) | {("POST", "/token"): self._token}
+        routes = control_routes(self.account) | {("POST", "/token"): self.issuer.answer}
         self._control = ControlServer(routes, port=control_port)
         self._wanted_port = port
         self.port = 0
@@ -144,7 +133,7 @@ class GoogleSandbox:
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._ca.cert_pem.write_to_path(str(self.ca_file))
-        self._write_service_account()
+        self.issuer.write(token_uri=f"{self.control_url}/token")
         self._grpc.add_generic_rpc_handlers(_handlers(self))
         leaf = self._ca.issue_cert("localhost", "127.0.0.1")
         chain = b"".join(part.bytes() for part in leaf.cert_chain_pems)
@@ -157,38 +146,6 @@ class GoogleSandbox:
         self._grpc.stop(grace=1).wait(3)
         self._control.stop()
 
-    # --- OAuth ---------------------------------------------------------------------------------------------------------------
-
-    def _write_service_account(self) -> None:
-        private = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        content = {
-            "type": "service_account",
-            "project_id": "sandbox",
-            "private_key_id": "sandbox-key",
-            "private_key": private.decode(),
-            "client_email": "reader@sandbox.iam.gserviceaccount.com",
-            "client_id": "1",
-            "token_uri": f"{self.control_url}/token",
-        }
-        self.credentials_file.touch(mode=0o600)
-        self.credentials_file.write_bytes(msgspec.json.encode(content))
-
-    def _token(self, body: bytes) -> tuple[int, object]:
-        """RFC 7523: a token for an assertion that our service account's key signed."""
-        form = parse_qs(body.decode())
-        public = self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        try:
-            decode_assertion(form["assertion"][0], certs=public, audience=AUDIENCE)
-        except ValueError:
-            return 400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
-        token = f"ya29.{secrets.token_urlsafe(24)}"
-        self._tokens[token] = time.monotonic() + TOKEN_LIFE_S
-        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFE_S}
-
     def check(self, context: Any, customer_id: str) -> None:
         """Answer as the service does before it looks at a request.
 
@@ -198,8 +155,7 @@ class GoogleSandbox:
         behaviour = self.account.behaviour
         if behaviour.outage:
             context.abort(grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable.")
-        token = dict(context.invocation_metadata()).get("authorization", "").removeprefix("Bearer ")
-        if self._tokens.get(token, 0.0) < time.monotonic():
+        if not self.issuer.accepts(dict(context.invocation_metadata()).get("authorization", "")):
             raise Failure(
                 grpc.StatusCode.UNAUTHENTICATED,
                 "authentication_error",

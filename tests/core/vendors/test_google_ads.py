@@ -36,7 +36,7 @@ def test_a_revoked_token_is_replaced_before_the_credentials_are_blamed(
     client: GoogleAdsAccount, google: GoogleSandbox
 ) -> None:
     client.campaigns(deadline_s=10)
-    google._tokens.clear()
+    google.issuer.tokens.clear()
     with pytest.raises(Transient, match="OAUTH_TOKEN_INVALID"):
         client.campaigns(deadline_s=10)
     assert len(client.campaigns(deadline_s=10)) == 2
