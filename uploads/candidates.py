@@ -15,6 +15,7 @@ from uploads.base import Candidate, Reads
 SQL: Final = Path(__file__).parent / "sql"
 #: Conversions looked at in one step of a round.
 PAGE: Final = 2_000
+UPLOAD_PREFIX: Final = "upload:"
 _HEADER: Final = re.compile(r"\A(?:--[^\n]*\n)+")
 
 
@@ -64,3 +65,21 @@ def read(store: Reads, fact_ids: Sequence[str]) -> list[Candidate]:
         return []
     rows = store.rows(text("candidate_from_match"), {"fact_ids": list(fact_ids)})
     return msgspec.convert(rows, list[Candidate], strict=False)
+
+
+def reported(store: Reads, *, destination: str, upload_ids: Sequence[str]) -> frozenset[str]:
+    """Those uploads of which the journal says that they went out: what remains when the control database was lost.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    if not upload_ids:
+        return frozenset()
+    params = {"destination": destination, "fact_ids": [upload_fact_id(each) for each in upload_ids]}
+    rows = store.rows(text("reported_from_upload"), params)
+    return frozenset(str(row["fact_id"]).removeprefix(UPLOAD_PREFIX) for row in rows)
+
+
+def upload_fact_id(upload_id: str) -> str:
+    """The natural key of an upload's journal line."""
+    return UPLOAD_PREFIX + upload_id

@@ -43,17 +43,20 @@ def decide(
     if candidate.client != config.client or candidate.type != mapping.type or candidate.origin not in config.origins:
         return None
     found = platform_id(candidate, destination.id_names, min_confidence=config.min_confidence)
-    if found is None:
+    if found is None and candidate.status not in TAKEN_BACK:
         return None
     event = Event(
         upload_id=upload_id(config.name, mapping.target, candidate.fact_id),
         event_id=event_id(candidate),
         mapping=mapping,
         candidate=candidate,
-        id_name=found.name,
-        id_value=found.value,
-        doubtful=found.doubtful,
+        id_name=found.name if found else "",
+        id_value=found.value if found else "",
+        doubtful=found.doubtful if found else False,
     )
+    if found is None:
+        # What takes a report back may come without the click's keys; it is only said of what was entered before.
+        return Decision(event=event, reason="status", not_before=now)
     reason = next((word for word, objects in _RULES if objects(event, config)), "")
     if not reason and in_sandbox(candidate, destination, sandbox_accounts):
         reason = "sandbox"

@@ -155,7 +155,10 @@ class UploadRunner:
         while self._monotonic() < ends:
             fact_ids, behind = candidates.changed(self._store, place, types=types, since=since)
             decisions = list(self._decisions(destination, candidates.read(self._store, fact_ids), now=now))
-            for word, count in self._log.decide(decisions, destination=config.name, now=now).items():
+            fresh = self._log.unknown([each.event.upload_id for each in decisions if not each.reason])
+            arrived = candidates.reported(self._store, destination=config.name, upload_ids=fresh)
+            entered = self._log.decide(decisions, destination=config.name, arrived=arrived, now=now)
+            for word, count in entered.items():
                 state, _, reason = word.partition(":")
                 metrics.DECISIONS.labels(config.name, reason or state).inc(count)
             place = behind
@@ -251,6 +254,7 @@ class UploadRunner:
         config = destination.config
         found = candidates.read(self._store, sorted({upload.conversion for upload in batch}))
         decisions = {each.event.upload_id: each for each in self._decisions(destination, found, now=now)}
+        known = {candidate.fact_id for candidate in found}
         wanted, dropped = [], []
         for upload in batch:
             word = delivery.expired(
@@ -264,6 +268,8 @@ class UploadRunner:
             elif decision is not None:
                 # The ID it was entered with: it may have arrived under it already.
                 wanted.append((upload, msgspec.structs.replace(decision.event, event_id=upload.event_id)))
+            elif upload.conversion in known:
+                dropped.append((upload, *left_out(upload, "no_click_id")))
             # A conversion that the store does not know waits: it may be rebuilt at this moment.
         self._log.drop(dropped, now=now)
         for _, _, word in dropped:

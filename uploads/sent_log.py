@@ -7,7 +7,7 @@ by its ID. `event_key` is unique: one event ID goes to one target once, whoever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from core.control.tables import uploads
 from core.records import Record
 from core.records import Upload as UploadRecord
 from uploads.base import Journal
+from uploads.candidates import upload_fact_id
 from uploads.decisions import TAKEN_BACK, Decision
 from uploads.states import State
 
@@ -28,8 +29,8 @@ MAX_DETAIL: Final = 1_000
 _MAY_BE_THERE: Final = ("pending", "sending", "accepted", "sent", "dead")
 
 
-class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the sent log. Times in ms."""
+class Upload(msgspec.Struct, frozen=True):
+    """A row of the sent log, its columns in order. Times in ms."""
 
     upload_id: str
     destination: str
@@ -53,7 +54,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class Count(msgspec.Struct, frozen=True):
     """How many uploads of a destination are in a state for a reason, and since when the oldest is known (ms)."""
 
     destination: str
@@ -88,17 +89,24 @@ class SentLog:
 
     # --- what is to be sent --------------------------------------------------------------------------------------------------------
 
-    def decide(self, decisions: Sequence[Decision], *, destination: str, now: int) -> dict[str, int]:
-        """Enter new decisions and correct those that still can be; how many changed, by state and reason (``skipped:too_old``)."""
+    def decide(
+        self, decisions: Sequence[Decision], *, destination: str, now: int, arrived: frozenset[str] = frozenset()
+    ) -> dict[str, int]:
+        """Enter new decisions and correct those that still can be; how many changed, by state and reason (``skipped:too_old``).
+
+        `arrived` are uploads that went out before this log began.
+        """
         changed: dict[str, int] = {}
         for start in range(0, len(decisions), CHUNK):
             part = decisions[start : start + CHUNK]
             with self._engine.begin() as connection:
                 known = _by_id(connection, [decision.event.upload_id for decision in part])
-                keys = {decision.event.upload_id: event_key(destination, decision) for decision in part}
-                owners = _owners(connection, keys.values())
+                owners = _owners(connection, [event_key(destination, decision) for decision in part])
                 for decision in part:
-                    word = self._enter(connection, decision, known, owners, keys, destination=destination, now=now)
+                    row = known.get(decision.event.upload_id)
+                    if row is None and decision.event.upload_id in arrived:
+                        decision = msgspec.structs.replace(decision, reason="already_there")
+                    word = self._enter(connection, decision, row, owners, destination=destination, now=now)
                     if word:
                         changed[word] = changed.get(word, 0) + 1
         return changed
@@ -107,16 +115,15 @@ class SentLog:
         self,
         connection: Connection,
         decision: Decision,
-        known: Mapping[str, Upload],
+        row: Upload | None,
         owners: dict[str, str],
-        keys: Mapping[str, str],
         *,
         destination: str,
         now: int,
     ) -> str:
         """One decision; the state and reason it led to, "" when nothing changed."""
         identifier = decision.event.upload_id
-        key, row = keys[identifier], known.get(identifier)
+        key = event_key(destination, decision)
         holds = row is not None and row.state in _MAY_BE_THERE
         taken = not holds and owners.get(key, identifier) != identifier
         values = entered(row, decision, reason=decision.reason or ("duplicate_event" if taken else ""), now=now)
@@ -134,6 +141,15 @@ class SentLog:
         else:
             connection.execute(update(uploads).where(uploads.c.upload_id == identifier).values(**values))
         return f"{values.get('state', row.state if row else '')}:{values.get('reason', '')}"
+
+    def unknown(self, upload_ids: Sequence[str]) -> list[str]:
+        """Those that the log does not hold."""
+        held: set[str] = set()
+        for start in range(0, len(upload_ids), CHUNK):
+            query = select(uploads.c.upload_id).where(uploads.c.upload_id.in_(upload_ids[start : start + CHUNK]))
+            with self._engine.connect() as connection:
+                held.update(connection.execute(query).scalars())
+        return [each for each in upload_ids if each not in held]
 
     def due(self, destination: str, *, now: int, limit: int) -> list[Upload]:
         """What is to be sent by now, the longest waiting first."""
@@ -224,8 +240,7 @@ class SentLog:
         columns = (uploads.c.destination, uploads.c.state, uploads.c.reason)
         query = select(*columns, func.count().label("uploads"), func.min(uploads.c.decided_at).label("oldest"))
         with self._engine.connect() as connection:
-            rows = connection.execute(query.group_by(*columns).order_by(*columns)).mappings()
-            return [msgspec.convert(dict(row), Count) for row in rows]
+            return [Count(*row) for row in connection.execute(query.group_by(*columns).order_by(*columns))]
 
     def find(
         self,
@@ -295,7 +310,7 @@ class SentLog:
 
     def _rows(self, query: Any) -> list[Upload]:
         with self._engine.connect() as connection:
-            return [msgspec.convert(dict(row), Upload) for row in connection.execute(query).mappings()]
+            return [Upload(*row) for row in connection.execute(query)]
 
 
 _BLANK: Final[dict[str, object]] = {
@@ -342,7 +357,9 @@ def entered(row: Upload | None, decision: Decision, *, reason: str, now: int) ->
 
 
 def left_out(row: Upload | None, reason: str) -> tuple[State, str]:
-    """The state of what is not to be sent: what was to be sent and could not be in time is a dead letter, so that people see it."""
+    """The state of what is not to be sent. What is there already was sent; what was to be sent and could not be in time is a dead letter, so that people see it."""
+    if reason == "already_there":
+        return "sent", reason
     if row is None or row.state != "pending":
         return "skipped", reason
     if row.uncertain_since is not None:
@@ -381,7 +398,7 @@ def record(upload: Upload, *, kind: str) -> Record:
     return UploadRecord(
         ts=upload.updated_at,
         source=kind,
-        fact_id=f"upload:{upload.upload_id}",
+        fact_id=upload_fact_id(upload.upload_id),
         destination=upload.destination,
         target=upload.target,
         conversion=upload.conversion,
@@ -397,8 +414,8 @@ def record(upload: Upload, *, kind: str) -> Record:
 
 
 def _by_id(connection: Connection, identifiers: Sequence[str]) -> dict[str, Upload]:
-    rows = connection.execute(select(*_COLUMNS).where(uploads.c.upload_id.in_(identifiers))).mappings()
-    return {str(row["upload_id"]): msgspec.convert(dict(row), Upload) for row in rows}
+    rows = connection.execute(select(*_COLUMNS).where(uploads.c.upload_id.in_(identifiers)))
+    return {row[0]: Upload(*row) for row in rows}
 
 
 def _owners(connection: Connection, keys: Iterable[str]) -> dict[str, str]:

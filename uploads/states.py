@@ -28,6 +28,7 @@ SKIPPED: Final = (
     "click_too_old",  # ... or of a click of this age
     "no_user_agent",  # the platform wants the browser's name for events of websites
     "no_page_url",  # ... and the page
+    "no_click_id",  # it had a click ID of the platform when it was entered, and has none any more
     "duplicate_event",  # another conversion with the same event ID goes there
 )
 #: Why something waits longer than it should.
