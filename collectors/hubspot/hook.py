@@ -45,13 +45,14 @@ GONE: Final = frozenset({"deletion", "privacyDeletion"})
 
 
 class HubspotEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """One of up to 100 events of a call ("Webhooks"). A merge names the object that stays."""
+    """One of up to 100 events of a call ("Webhooks"). A merge names the object that stays, or the new one that both became."""
 
     subscription_type: str
     portal_id: int
     object_id: int = 0
     object_type_id: str = ""
     primary_object_id: int = 0
+    new_object_id: int | None = None
 
     @property
     def kind(self) -> str:
@@ -60,7 +61,7 @@ class HubspotEvent(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def identifier(self) -> int:
-        return self.primary_object_id or self.object_id
+        return self.new_object_id or self.primary_object_id or self.object_id
 
 
 class HubspotHook:

@@ -25,12 +25,14 @@ PAGE_SIZE: Final = 100
 #: "List events, going back up to 30 days."
 EVENTS_KEPT_MS: Final = 30 * 86_400_000
 
-#: What becomes of a charge after it was made. `charge.refunded` is missing: the list of refunds tells it with the charge itself.
+#: What becomes of a charge after it was made. Most refunds come by their own list, with the charge inside; an authorisation that is
+#: given up is only marked as refunded.
 CHANGES: Final = (
     "charge.succeeded",
     "charge.failed",
     "charge.captured",
     "charge.expired",
+    "charge.refunded",
     "charge.refund.updated",
     "charge.dispute.created",
     "charge.dispute.closed",

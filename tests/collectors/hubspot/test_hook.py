@@ -114,8 +114,10 @@ def test_generic_subscriptions_name_their_kind_by_number(
 
 def test_a_merge_leads_to_the_contact_that_stays(hubspot: HubspotSandbox, hook: HubspotHook, clock: Any) -> None:
     person = hubspot.contact()
-    body = hubspot.events(("contact.merge", "7"), primaryObjectId=int(person), mergedObjectIds=[7])
-    assert told(hook, body, clock) == {("lead", person, "captured")}
+    kept = hubspot.events(("contact.merge", "7"), primaryObjectId=int(person), mergedObjectIds=[7], newObjectId=None)
+    new = hubspot.events(("contact.merge", "7"), primaryObjectId=8, mergedObjectIds=[7], newObjectId=int(person))
+    for body in (kept, new):
+        assert told(hook, body, clock) == {("lead", person, "captured")}
 
 
 def test_what_was_deleted_is_not_asked_for(hubspot: HubspotSandbox, hook: HubspotHook, clock: Any) -> None:
