@@ -73,6 +73,9 @@ COMMANDS: dict[str, Command] = {
     "links": Command(module="app.cli.links", sentence="The short links that campaigns use.", panel=ACT),
     "rules": Command(module="app.cli.rules", sentence="Check and test the rules.", panel=ACT),
     "actions": Command(module="app.cli.actions", sentence="Pauses and other actions: list, approve, undo.", panel=ACT),
+    "mark": Command(
+        module="app.cli.mark", pick="mark", sentence="Mark a change: deploy, rollback, CDN, tag, creative.", panel=ACT
+    ),
     "import": Command(module="app.cli.imports", sentence="Import history from CSV, NDJSON or Parquet.", panel=ACT),
     "keys": Command(module="app.cli.keys", sentence="API keys, and links that sign in to the console.", panel=CARE),
     "doctor": Command(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from sqlalchemy import Engine
 
 from app.auth import KeyRing
 from app.http import PublicOnly, build_app
+from app.serving import Servers, Site
 from collectors.base import Journal
 from collectors.config import CollectorsConfig
 from collectors.door import Door
@@ -77,6 +83,28 @@ def open_internet(
     )
     app = build_app([hooks, postbacks], max_body_bytes=16 * 2**20)
     return Internet(PublicOnly(app), keys)
+
+
+@contextmanager
+def served(app: Any) -> Iterator[int]:
+    """An application on a real socket, as the monitor serves it; its port."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setblocking(False)
+    servers = Servers([Site(name="public", app=app, sock=sock)])
+    loop = asyncio.new_event_loop()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(asyncio.gather(*(server.serve([sock]) for server in servers._servers)))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        servers.stop()
+        thread.join(10)
+        loop.close()
 
 
 def secret_file(folder: Path, *secrets: str) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,11 +11,10 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from app.http import PublicOnly
-from app.serving import Servers, Site
 from collectors.config import DoorConfig
 from collectors.door import require_network, subscriber, unmapped
 from core.errors import Forbidden
-from tests.collectors.internet import ADDRESS, Internet, open_internet
+from tests.collectors.internet import ADDRESS, Internet, open_internet, served
 
 CLICK = "0123456789abcdef0123456789abcdef"
 PROXY = "10.0.0.7"
@@ -145,28 +141,6 @@ def test_only_mapped_addresses_are_unmapped() -> None:
 # --- on a real socket: what a test client cannot do ---------------------------------------------------------------------------------
 
 
-@contextmanager
-def served(internet: Internet) -> Iterator[int]:
-    """The public listener as the monitor serves it; its port."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    sock.setblocking(False)
-    servers = Servers([Site(name="public", app=internet.app, sock=sock)])
-    loop = asyncio.new_event_loop()
-
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_until_complete(asyncio.gather(*(server.serve([sock]) for server in servers._servers)))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        servers.stop()
-        thread.join(10)
-        loop.close()
-
-
 def exchange(port: int, sent: bytes, *, then_close: bool = False) -> str:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(sent)
@@ -183,7 +157,7 @@ def test_a_real_socket_is_bounded_in_size_time_and_trust(opened: Opened) -> None
     assert isinstance(internet.app, PublicOnly)
     head = f"POST /api/v1/postback/{key} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode()
     form = b"Content-Type: application/x-www-form-urlencoded\r\n"
-    with served(internet) as port:
+    with served(internet.app) as port:
         # Loopback is no proxy of ours unless the settings say so, whatever the server would do by itself.
         forged = exchange(port, head + b"X-Forwarded-For: 198.51.100.200\r\nContent-Length: 0\r\n\r\n")
         assert "403" in forged.partition("\r\n")[0]
