@@ -23,11 +23,14 @@ from core.clock import HOUR_MS
 from core.control.checkpoints import Checkpoints
 from core.records import Reading, Record, Watermark
 from core.retry import RetryPolicy
+from core.vendors.config import AccountConfig
 from tests.collectors.sandboxes.cases import CASES, Case
 from tests.collectors.toy.config import ToyConfig
 
 #: The source that the tests add (tests/collectors/toy).
 TOY = "toy"
+TOY_SOURCE = "tests.collectors.toy.collector:ToySource"
+TOY_CASE = "tests.collectors.toy.sandbox:ToyCase"
 SECTIONS = sorted({*CASES, TOY})
 QUICK = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
 
@@ -69,16 +72,33 @@ def schedule(case: Case) -> dict[str, Any]:
     }
 
 
-def config_of(case: Case, **changes: Any) -> CollectorsConfig:
-    return WithToy.model_validate({case.section: case.configured(schedule(case) | changes)})
+class Settings(msgspec.Struct):
+    """A case's settings as they travel to another process. `reads` is how the source's name begins."""
+
+    section: str
+    reads: str
+    values: dict[str, Any]
+    accounts: list[dict[str, Any]]
 
 
-def sources_of(case: Case, config: CollectorsConfig) -> list[Source]:
-    """The source that the case is about; of an account that is read for several things, this one."""
-    built = build_sources(config, case.accounts())
-    wanted = [source for source in built if source.name.startswith(case.reads or f"{case.section}:")]
-    assert len(wanted) == 1, [source.name for source in built]
-    return wanted
+def settings_of(case: Case, **changes: Any) -> Settings:
+    accounts = [account.model_dump(mode="json") for account in case.accounts()]
+    values = case.configured(schedule(case) | changes)
+    return Settings(section=case.section, reads=case.reads or f"{case.section}:", values=values, accounts=accounts)
+
+
+def source_of(settings: Settings) -> Source:
+    """The source that the settings are about; of an account that is read for several things, that one."""
+    config = WithToy.model_validate({settings.section: settings.values})
+    accounts = [AccountConfig.model_validate(account) for account in settings.accounts]
+    wanted = [source for source in build_sources(config, accounts) if source.name.startswith(settings.reads)]
+    assert len(wanted) == 1, f"{len(wanted)} sources begin with {settings.reads}"
+    return wanted[0]
+
+
+def written_by(case: Case, records: list[Record]) -> list[Record]:
+    """The case's own records among those of several."""
+    return [record for record in records if record.source in (case.section, case.reads.rstrip(":"))]
 
 
 def runner_of(
@@ -107,7 +127,7 @@ class World:
 
     def make(self, **changes: Any) -> Runner:
         """A runner as after a restart; `changes` are to its schedule."""
-        return runner_of(sources_of(self.case, config_of(self.case, **changes)), self._parts)
+        return runner_of([source_of(settings_of(self.case, **changes))], self._parts)
 
     def restart(self, **changes: Any) -> None:
         self.runner.stop()

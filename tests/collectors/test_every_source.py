@@ -3,6 +3,8 @@ control database. What differs between sources is in their cases alone (tests/co
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +12,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
 from collectors import registry
 from collectors.versions import RECENT_MS
 from core import retry
+from core.clock import HOUR_MS
 from core.records import Record
 from core.settings import JournalConfig, StoreConfig
 from core.shipper import Shipper
@@ -23,18 +27,22 @@ from core.store.client import Store, open_store
 from tests.collectors.every_source import (
     SECTIONS,
     TOY,
+    TOY_CASE,
+    TOY_SOURCE,
     Parts,
     World,
     eventually,
     registered,
+    runner_of,
     secrets_of,
+    settings_of,
     silent_listener,
+    source_of,
+    written_by,
 )
-from tests.collectors.sandboxes.cases import CASES, build_case
+from tests.collectors.killed_readers import Plan
+from tests.collectors.sandboxes.cases import CASES, Case, build_case
 from tests.conftest import Ship
-
-TOY_SOURCE = "tests.collectors.toy.collector:ToySource"
-TOY_CASE = "tests.collectors.toy.sandbox:ToyCase"
 
 
 @pytest.fixture(scope="module")
@@ -61,27 +69,39 @@ def ship(store: Store, control: Any, journal_dir: Path, clock: Any) -> Ship:
     return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
 
 
+@pytest.fixture
+def with_toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One source more, and clients that do not wait between their attempts."""
+    monkeypatch.setitem(registry.SOURCES, TOY, TOY_SOURCE)
+    monkeypatch.setitem(CASES, TOY, TOY_CASE)
+    monkeypatch.setitem(retry.call.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
+
+
+@pytest.fixture
+def parts(journal: Any, control: Any, store: Store, clock: Any) -> Parts:
+    return Parts(journal, control, store, clock)
+
+
 @pytest.fixture(params=SECTIONS)
 def world(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    clock: Any,
-    journal: Any,
-    control: Any,
-    store: Store,
-    journaled: Callable[[], list[Record]],
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, tmp_path: Path, with_toy: None, parts: Parts, journaled: Callable[[], list[Record]]
 ) -> Iterator[World]:
-    monkeypatch.setitem(registry.SOURCES, TOY, TOY_SOURCE)
-    # Clients wait between their attempts; here nobody has to.
-    monkeypatch.setitem(retry.call.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
-    monkeypatch.setitem(CASES, TOY, TOY_CASE)
-    case = build_case(request.param, tmp_path / request.param, clock)
+    case = build_case(request.param, tmp_path / request.param, parts.clock)
     case.start()
-    world = World(case, Parts(journal, control, store, clock), journaled)
+    world = World(case, parts, journaled)
     yield world
     world.runner.stop()
     case.stop()
+
+
+@pytest.fixture
+def all_cases(tmp_path: Path, with_toy: None, clock: Any) -> Iterator[list[Case]]:
+    cases = [build_case(name, tmp_path / name, clock) for name in SECTIONS]
+    for case in cases:
+        case.start()
+    yield cases
+    for case in cases:
+        case.stop()
 
 
 def test_every_source_has_a_case() -> None:
@@ -257,8 +277,9 @@ def test_ninety_days_are_filled_back_in_windows_over_an_interruption(world: Worl
     """The vendor fails in the middle; after a restart only what was not read yet is asked for, and nothing comes twice."""
     if not world.case.history:
         pytest.skip("there is no past to be asked about")
-    changes = {"backfill_s": 90 * 86_400, "window_s": 10 * 86_400, "deadline_s": 60}
-    numbers = list(range(1, 90, 4))
+    reach = world.case.reach_days
+    changes = {"backfill_s": reach * 86_400, "window_s": reach * 86_400 // 9, "deadline_s": 60}
+    numbers = list(range(1, reach, 4))
     for day in numbers:
         world.add(day, ago_h=24.0 * day)
     world.restart(**changes)
@@ -274,3 +295,46 @@ def test_ninety_days_are_filled_back_in_windows_over_an_interruption(world: Worl
     world.run()
     assert sorted(world.seen()) == numbers
     assert world.state == "complete"
+
+
+def test_killed_readers_go_on_without_losing_or_doubling(
+    all_cases: list[Case], parts: Parts, tmp_path: Path, ship: Ship, journaled: Callable[[], list[Record]]
+) -> None:
+    """SIGKILL of a process that reads all sources, at the moment when their rows are journaled and their positions not yet saved."""
+    with_past = [case for case in all_cases if case.history]
+    for case in with_past:
+        case.add(7, ts=parts.clock.now - 47 * HOUR_MS)
+        case.add(9, ts=parts.clock.now - 20 * HOUR_MS)
+    told = _read_and_kill(
+        Plan(directory=str(tmp_path), now=parts.clock.now, settings=[settings_of(case) for case in all_cases]), tmp_path
+    )
+    assert len(told) == len(all_cases)
+    for case in with_past:
+        assert 7 in case.seen(written_by(case, journaled())), f"{case.section}: nothing was journaled before the kill"
+    ship()
+    parts.clock.advance(RECENT_MS)
+    runner = runner_of([source_of(settings_of(case)) for case in all_cases], parts)
+    runner.run_once(parts.clock.now)
+    runner.stop()
+    assert {status.source: status.state for status in runner.statuses() if status.state != "complete"} == {}
+    for case in with_past:
+        assert sorted(case.seen(written_by(case, journaled()))) == [7, 9], case.section
+
+
+def _read_and_kill(plan: Plan, directory: Path) -> set[str]:
+    """Kill the readers once all of them stand still; answers what they were about to save."""
+    file = directory / "plan.json"
+    file.write_bytes(msgspec.json.encode(plan))
+    command = [sys.executable, "-m", "tests.collectors.killed_readers", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        assert child.stdout is not None
+        watchdog = threading.Timer(60, child.kill)
+        watchdog.start()
+        told: set[str] = set()
+        for line in child.stdout:
+            told |= {line.strip()} if line.startswith("position:") else set()
+            if len(told) == len(plan.settings):
+                break
+        watchdog.cancel()
+        child.kill()
+    return told
