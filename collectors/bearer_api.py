@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -17,6 +16,7 @@ from core.errors import Permanent, Transient
 from core.http_client import Classify, HttpClient
 from core.records import Record
 from core.retry import RetryPolicy
+from core.token_file import read_token
 
 Item = TypeVar("Item")
 
@@ -64,7 +64,7 @@ class BearerApi:
     ) -> None:
         self._source = source
         self._request_s = request_s
-        self._credentials_file = Path(credentials_file)
+        self._credentials_file = credentials_file
         endpoint = endpoint if "://" in endpoint else f"https://{endpoint}"
         self._http = HttpClient(
             source, base_url=f"{endpoint.rstrip('/')}/", headers=headers, policy=POLICY, classify=classify
@@ -92,7 +92,7 @@ class BearerApi:
             path,
             params=params,
             json=json,
-            headers={"Authorization": f"Bearer {self._token()}"},
+            headers={"Authorization": f"Bearer {read_token(self._source, self._credentials_file)}"},
             deadline_s=min(deadline.left_s(), self._request_s),
         )
         try:
@@ -104,16 +104,6 @@ class BearerApi:
 
     def close(self) -> None:
         self._http.close()
-
-    def _token(self) -> str:
-        path = self._credentials_file
-        try:
-            token = path.read_text("utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise Permanent(self._source, f"credentials_file {path} cannot be read: {type(error).__name__}") from None
-        if not token or not token.isascii() or any(map(str.isspace, token)):
-            raise Permanent(self._source, f"credentials_file {path} does not hold one token")
-        return token
 
 
 class Rows(msgspec.Struct, Generic[Item], frozen=True):

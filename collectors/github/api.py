@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -21,6 +20,7 @@ from collectors.bearer_api import Deadline
 from core.errors import Permanent, QuotaExceeded, SourceError, Transient
 from core.http_client import HttpClient, retry_after_s
 from core.retry import RetryPolicy
+from core.token_file import read_token
 
 ENDPOINT: Final = "https://api.github.com"
 API_VERSION: Final = "2022-11-28"
@@ -114,13 +114,7 @@ class GithubApi:
         """The token, read at each call so that a rotated one is seen; {} for public repositories."""
         if not self._token_file:
             return {}
-        try:
-            token = Path(self._token_file).read_text("utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise Permanent(self._source, f"token_file {self._token_file}: {type(error).__name__}") from None
-        if not token or not token.isascii() or any(map(str.isspace, token)):
-            raise Permanent(self._source, f"token_file {self._token_file} does not hold one token")
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {read_token(self._source, self._token_file, setting='token_file')}"}
 
     def _note(self, headers: Mapping[str, str]) -> None:
         limit, used = headers.get("x-ratelimit-limit", ""), headers.get("x-ratelimit-used", "")

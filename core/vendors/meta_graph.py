@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -18,6 +17,7 @@ import msgspec
 from core.errors import Permanent, QuotaExceeded, SourceError, Transient
 from core.http_client import HttpClient, redact
 from core.retry import RetryPolicy
+from core.token_file import read_token
 
 ENDPOINT: Final = "https://graph.facebook.com"
 VERSION: Final = "v25.0"
@@ -56,7 +56,7 @@ class Graph:
         """Reads nothing and calls nobody yet: bad credentials show at the first call, as Permanent."""
         self._source = source
         self._endpoint = endpoint
-        self._credentials_file = Path(credentials_file)
+        self._credentials_file = credentials_file
         self._policy = policy
         self.usage: Usage | None = None
 
@@ -128,14 +128,7 @@ class Graph:
     def _sign_in(self) -> dict[str, str]:
         """Read at every call, so that a rotated token counts at once. Graph takes it as a parameter or as a header; a header stays
         out of proxies' logs."""
-        path = self._credentials_file
-        try:
-            token = path.read_text("utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise Permanent(self._source, f"credentials_file {path} cannot be read: {type(error).__name__}") from None
-        if not token or not token.isascii() or any(map(str.isspace, token)):
-            raise Permanent(self._source, f"credentials_file {path} does not hold one access token")
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {read_token(self._source, self._credentials_file)}"}
 
     def _error(self, response: httpx.Response) -> SourceError | None:
         """Meta's error object decides; the HTTP status alone does not tell a rate limit from a wrong parameter."""
