@@ -7,7 +7,8 @@ from rich.console import Console
 
 from app.cli.exit_codes import FAILED
 from app.cli.output import Json, print_json
-from app.doctor import Finding, examine
+from app.doctor import examine
+from app.finding import Finding
 from app.settings import load_settings
 
 app = typer.Typer(help="Check this installation and say how to mend it.")

@@ -11,7 +11,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from app import doctor
-from app.doctor import Finding
+from app.finding import Finding
 from app.settings import Settings, load_settings
 from core.control.engine import open_control
 from redirect.watch.check import Finding as WatchFinding
