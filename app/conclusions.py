@@ -1,4 +1,4 @@
-"""What only the leader does: the correlator's tick, the alerts' tick, the destination watch, each in a thread of its own.
+"""What only the leader does: the correlator's tick, the alerts' tick, the destination watch, the uploads, each in a thread of its own.
 
 They run at different paces, and a slow query of the correlator must not delay a return that a person has just asked for.
 """
@@ -17,6 +17,7 @@ from alerts.pipeline import Alerts
 from app.leadership import Leadership, installation_name
 from app.parts import Base, Shipping, link_store
 from app.settings import Settings
+from app.uploading import Uploading
 from app.watching import Watching
 from core.clock import Clock
 from core.control.checkpoints import Checkpoints
@@ -37,7 +38,7 @@ DAY_S = 86_400
 
 
 class Conclusions:
-    """The correlator, the alerts and the watch, run while this process leads."""
+    """The correlator, the alerts, the watch and the uploads, run while this process leads."""
 
     def __init__(self, base: Base, shipping: Shipping) -> None:
         settings, clock = base.settings, base.clock
@@ -53,6 +54,7 @@ class Conclusions:
             base.journal,
             Checkpoints(base.control, "detection", clock=clock),
             config=detection_config(settings),
+            money=settings.correlator,
             clock=clock,
             shipped_through=shipping.shipper.shipped_through,
         )
@@ -78,6 +80,7 @@ class Conclusions:
             shipped_through=shipping.shipper.shipped_through,
         )
         self.watching = Watching(base)
+        self.uploading = Uploading(base)
         allowed = link_store(base).allowed
         self._heartbeat = Heartbeat(settings.monitor.heartbeat_url)
         alerts_interval_s = settings.alerts.interval / 1000
@@ -93,7 +96,7 @@ class Conclusions:
             ),
             *(
                 self._leading(name, work, interval_s=interval_s, clock=clock)
-                for name, work, interval_s in self.watching.rounds()
+                for name, work, interval_s in (*self.watching.rounds(), *self.uploading.rounds())
             ),
         ]
         self.desk = Desk(
@@ -113,10 +116,12 @@ class Conclusions:
     def stop(self) -> None:
         """Finish the ticks under way, give the leadership back."""
         self.watching.stop()
+        self.uploading.finish()
         for loop in self.loops:
             loop.stop()
         if self.leadership.leads:
             self.leadership.release()
+        self.uploading.stop()
         self.alerts.close()
         self._heartbeat.close()
 

@@ -20,13 +20,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import maxminddb
-import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.doctor_doors import doors
+from app.finding import Finding
 from app.listeners import Address
 from app.run_state import RunState, running
 from app.settings import Settings
 from app.up import addresses
+from app.uploading import sandbox_accounts
 from core.control.engine import open_control
 from core.errors import ClicktraceError, SourceError
 from core.vendors.config import AccountConfig
@@ -34,6 +36,8 @@ from core.vendors.registry import open_account
 from correlator.traffic_report import ListState, list_states
 from redirect.pages import load_pages
 from redirect.watch.memory import Memory
+from uploads.base import Destination
+from uploads.registry import build_destinations
 
 CHECK_TIMEOUT_S = 8.0
 LITTLE_DISK_BYTES = 5 * 2**30
@@ -45,15 +49,6 @@ FSYNC_SLOW_S = 0.1
 DESTINATIONS_SHOWN = 3
 #: Addresses move between countries: such files come out weekly or monthly.
 OLD_COUNTRIES_DAYS = 120
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `mend` says what to do about it."""
-
-    check: str
-    state: Literal["ok", "warning", "problem"]
-    text: str
-    mend: str = ""
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -334,6 +329,29 @@ def _account(account: AccountConfig) -> Finding:
     return Finding(check=name, state="ok", text=f"signs in; {len(campaigns)} campaigns")
 
 
+def _uploads(settings: Settings, _state: RunState | None) -> list[Finding]:
+    """Tries every destination that conversions are to be reported to, also before it is enabled; nothing is reported."""
+    return [_upload_destination(each, settings) for each in build_destinations(settings.uploads, disabled_too=True)]
+
+
+def _upload_destination(destination: Destination, settings: Settings) -> Finding:
+    name = f"uploads {destination.config.name}"
+    try:
+        reached = destination.probe(deadline_s=CHECK_TIMEOUT_S)
+    except SourceError as error:
+        mend = "try again later" if error.retryable else "check credentials_file, its rights and the targets"
+        return Finding(check=name, state="problem", text=str(error)[:300], mend=mend)
+    finally:
+        destination.close()
+    if f"{destination.platform}:{destination.account}" in sandbox_accounts(settings):
+        mend = "take sandbox: true from the account, if conversions are to be reported to it"
+        return Finding(check=name, state="warning", text="nothing is sent: its account is a test", mend=mend)
+    if not (settings.uploads.enabled and destination.config.enabled):
+        mend = f"set uploads.enabled and enabled of {destination.config.name}, when it is to begin"
+        return Finding(check=name, state="ok", text=f"{reached}; nothing is sent yet", mend=mend)
+    return Finding(check=name, state="ok", text=reached)
+
+
 def _alertmanager(settings: Settings, _state: RunState | None) -> list[Finding]:
     base = settings.alerts.alertmanager_url
     if not base:
@@ -377,5 +395,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _exposure,
     _certificates,
     _accounts,
+    _uploads,
+    doors,
     _alertmanager,
 )

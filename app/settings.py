@@ -20,6 +20,7 @@ from core.vendors.config import AccountConfig
 from correlator.config import CorrelatorConfig
 from correlator.detection.config import DetectionConfig
 from redirect.config import RedirectConfig
+from uploads.config import UploadsConfig
 
 CONFIG_VARIABLE = "CLICKTRACE_CONFIG"
 DEFAULT_FILE = Path("clicktrace.yaml")
@@ -90,6 +91,7 @@ class Settings(Section):
     correlator: CorrelatorConfig = CorrelatorConfig()
     detection: DetectionConfig = DetectionConfig()
     alerts: AlertsConfig = AlertsConfig()
+    uploads: UploadsConfig = UploadsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
     @property

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from uploads.base import Outcome, Refused
-from uploads.sent_log import Change, Upload
+from uploads.upload import Change, Upload
 
 Item = TypeVar("Item")
 

@@ -15,25 +15,26 @@ dropped: what a call leaves in doubt is sent again with the same event ID, for a
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Final, Literal
-from uuid import uuid4
 
 import msgspec
 import structlog
 
-from core.clock import MINUTE_MS, Clock, now_ms, parse_rfc3339
+from core.clock import DAY_MS, MINUTE_MS, Clock, now_ms, parse_rfc3339
 from core.control.checkpoints import Checkpoints
 from core.errors import ClicktraceError, Permanent, QuotaExceeded, SourceError, Transient
 from uploads import candidates, delivery, metrics
-from uploads.base import Candidate, Destination, Event, Journal, Reads, Refused
+from uploads.base import Candidate, Destination, Journal, Reads, Refused
 from uploads.candidates import Place
 from uploads.decisions import Decision, decide
 from uploads.delivery import again
-from uploads.sent_log import Change, SentLog, Upload, left_out
+from uploads.sending import Sender
+from uploads.sent_log import SentLog
 from uploads.states import STATES
+from uploads.upload import Change, Upload
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +43,8 @@ DestinationState = Literal["waiting", "complete", "behind", "quota", "stopped"]
 #: The correlator stamps a match before its rows can be read: what was stamped this long before the last look is looked at again.
 OVERLAP_MS: Final = 2 * MINUTE_MS
 QUOTA_WAIT_MS: Final = 5 * MINUTE_MS
-#: When this many events are refused one by one and none is taken, it is not the events.
-ALL_ALIKE: Final = 5
-#: Uploads taken up in one round of a destination.
-MAX_DUE: Final = 20_000
+#: No platform takes a conversion this old, so its row keeps nothing from going twice any more. The journal's line stays.
+KEPT_MS: Final = 200 * DAY_MS
 #: Beyond the calls' own time limits nothing is under way any more.
 CALL_GRACE_MS: Final = MINUTE_MS
 
@@ -86,6 +85,9 @@ class UploadRunner:
         self._clock = clock
         self._monotonic = monotonic
         self._jitter = jitter
+        self._finishing = threading.Event()
+        self._forgot_at = 0
+        self._sender = Sender(store, sent_log, decide=self._decisions, jitter=jitter)
         self._status = {
             one.config.name: DestinationStatus(destination=one.config.name, kind=one.kind) for one in destinations
         }
@@ -96,13 +98,19 @@ class UploadRunner:
         for destination in self._destinations:
             try:
                 self._round(destination, at)
-            except (
-                ClicktraceError
-            ) as error:  # the store or the control database does not answer: the next round goes on
-                log.warning("uploads not worked on", destination=destination.config.name, error=str(error))
+            except ClicktraceError as error:  # the store does not answer, or the journal cannot be written
+                self._note(destination, Transient(destination.kind, str(error)), now=at)
+            except Exception as error:  # a defect of one destination must not end the reports to the others
+                log.exception("destination failed", destination=destination.config.name)
+                self._note(destination, Permanent(destination.kind, f"defect: {type(error).__name__}"), now=at)
+        self._forget(at)
         kinds = {one.config.name: one.kind for one in self._destinations}
         self._log.publish(self._journal, kind_of=lambda name: kinds.get(name, ""))
         self._measure(at)
+
+    def finish(self) -> None:
+        """End a round that is under way after its running call; what it has claimed and not sent waits again."""
+        self._finishing.set()
 
     def statuses(self) -> list[DestinationStatus]:
         return list(self._status.values())
@@ -123,7 +131,7 @@ class UploadRunner:
             return
         try:
             self._confirm(destination, now=now, ends=ends)
-            self._send(destination, now=now, ends=ends)
+            self._sender.send(destination, now=now, left_s=lambda: self._left_s(ends))
         except SourceError as error:
             self._note(destination, error, now=now)
         else:
@@ -152,7 +160,7 @@ class UploadRunner:
         since = self._since(destination, now=now)
         place = self._place(destination)
         types = [mapping.type for mapping in config.conversions]
-        while self._monotonic() < ends:
+        while self._left_s(ends) > 0:
             fact_ids, behind = candidates.changed(self._store, place, types=types, since=since)
             decisions = list(self._decisions(destination, candidates.read(self._store, fact_ids), now=now))
             fresh = self._log.unknown([each.event.upload_id for each in decisions if not each.reason])
@@ -201,13 +209,12 @@ class UploadRunner:
 
     def _confirm(self, destination: Destination, *, now: int, ends: float) -> None:
         for request_id in self._log.requests_due(destination.config.name, now=now):
-            left_s = ends - self._monotonic()
+            left_s = self._left_s(ends)
             if left_s <= 0:
                 return
             batch = self._log.of_request(request_id)
             changes = self._answered(destination, request_id, batch, now=now, left_s=left_s)
-            self._log.settle(changes, now=now)
-            _count(destination, changes)
+            self._sender.settle(destination, changes, now=now)
 
     def _answered(
         self, destination: Destination, request_id: str, batch: list[Upload], *, now: int, left_s: float
@@ -235,127 +242,13 @@ class UploadRunner:
             return [again(upload, "unanswered", detail, now=now, jitter=self._jitter()) for upload in batch]
         return [Change(upload=upload, state="dead", reason="outcome_unknown", detail=detail) for upload in batch]
 
-    # --- 4. sending ------------------------------------------------------------------------------------------------------------------
+    def _left_s(self, ends: float) -> float:
+        return 0.0 if self._finishing.is_set() else ends - self._monotonic()
 
-    def _send(self, destination: Destination, *, now: int, ends: float) -> None:
-        due = self._log.due(destination.config.name, now=now, limit=MAX_DUE)
-        for batch in batches(due, size=destination.config.batch_size):
-            if self._monotonic() >= ends:
-                return
-            wanted = self._still_wanted(destination, batch, now=now)
-            claimed = self._log.claim([upload for upload, _ in wanted], batch_id=uuid4().hex, now=now)
-            events = {upload.upload_id: event for upload, event in wanted}
-            self._deliver(destination, [(one, events[one.upload_id]) for one in claimed], now=now, ends=ends)
-
-    def _still_wanted(
-        self, destination: Destination, batch: Sequence[Upload], *, now: int
-    ) -> list[tuple[Upload, Event]]:
-        """The uploads with their events as the store tells now; what is not to be sent any more is dropped with its word."""
-        config = destination.config
-        found = candidates.read(self._store, sorted({upload.conversion for upload in batch}))
-        decisions = {each.event.upload_id: each for each in self._decisions(destination, found, now=now)}
-        known = {candidate.fact_id for candidate in found}
-        wanted, dropped = [], []
-        for upload in batch:
-            word = delivery.expired(
-                upload, recognised_ms=destination.recognised_ms, give_up_ms=config.give_up_s * 1000, now=now
-            )
-            decision = decisions.get(upload.upload_id)
-            if word:
-                dropped.append((upload, "dead", word))
-            elif decision is not None and decision.reason:
-                dropped.append((upload, *left_out(upload, decision.reason)))
-            elif decision is not None:
-                # The ID it was entered with: it may have arrived under it already.
-                wanted.append((upload, msgspec.structs.replace(decision.event, event_id=upload.event_id)))
-            elif upload.conversion in known:
-                dropped.append((upload, *left_out(upload, "no_click_id")))
-            # A conversion that the store does not know waits: it may be rebuilt at this moment.
-        self._log.drop(dropped, now=now)
-        for _, _, word in dropped:
-            metrics.DECISIONS.labels(config.name, word).inc()
-        return wanted
-
-    def _deliver(self, destination: Destination, claimed: list[tuple[Upload, Event]], *, now: int, ends: float) -> None:
-        """Send claimed uploads; a request that is refused because of some events is made again without them.
-
-        Raises:
-            SourceError: the destination does not take anything now; everything that is left waits again.
-        """
-        requests = [claimed] if claimed else []
-        taken = refused_alone = 0
-        while requests:
-            batch = requests.pop(0)
-            left_s = min(ends - self._monotonic(), destination.config.call_timeout_s)
-            if left_s <= 0:
-                self._settle(destination, self._release([batch, *requests], "", "", now=now), now=now)
-                return
-            try:
-                receipt = destination.send([event for _, event in batch], deadline_s=left_s)
-            except Refused as refused:
-                at_fault, instead = delivery.isolate(batch, refused)
-                changes = [
-                    Change(upload=batch[place][0], state="dead", reason="refused", detail=detail)
-                    for place, detail in at_fault.items()
-                ]
-                self._settle(destination, changes, now=now, call="refused")
-                requests = instead + requests
-                refused_alone += len(batch) == 1
-                if refused_alone >= ALL_ALIKE and not taken:
-                    alike = Permanent(
-                        destination.kind, f"{refused_alone} events in a row were refused: {refused.detail}"
-                    )
-                    self._settle(destination, self._release(requests, "stopped", alike.detail, now=now), now=now)
-                    raise alike from None
-            except SourceError as error:
-                self._not_taken(destination, batch, requests, error, now=now)
-                raise
-            else:
-                state: Literal["accepted", "sent"] = "accepted" if receipt.request_id else "sent"
-                ask_at = now + delivery.FIRST_QUESTION_MS
-                changes = [
-                    Change(upload=upload, state=state, request_id=receipt.request_id, next_attempt=ask_at)
-                    for upload, _ in batch
-                ]
-                self._settle(destination, changes, now=now, call="taken")
-                taken += len(batch)
-
-    def _not_taken(
-        self,
-        destination: Destination,
-        batch: list[tuple[Upload, Event]],
-        others: list[list[tuple[Upload, Event]]],
-        error: SourceError,
-        *,
-        now: int,
-    ) -> None:
-        """`batch` may have arrived when the answer is missing; the other requests were not made."""
-        wait = round((getattr(error, "retry_after_s", None) or 0) * 1000)
-        if isinstance(error, QuotaExceeded):
-            word, uncertain = "quota", False
-        elif isinstance(error, Transient):
-            word, uncertain = ("unreachable", False) if error.unsent else ("unanswered", True)
-        else:
-            word, uncertain = "stopped", False
-            wait = round(destination.config.stopped_retry_s * 1000)
-        changes = [
-            again(upload, word, error.detail, now=now, jitter=self._jitter(), wait=wait, uncertain=uncertain)
-            for upload, _ in batch
-        ]
-        self._settle(destination, [*changes, *self._release(others, word, error.detail, now=now)], now=now, call=word)
-
-    def _release(self, requests: list[list[tuple[Upload, Event]]], word: str, detail: str, *, now: int) -> list[Change]:
-        """Uploads that were claimed and not sent: as if they had not been."""
-        untried = [
-            msgspec.structs.replace(upload, attempts=upload.attempts - 1) for each in requests for upload, _ in each
-        ]
-        return [again(upload, word, detail, now=now, jitter=self._jitter()) for upload in untried]
-
-    def _settle(self, destination: Destination, changes: list[Change], *, now: int, call: str = "") -> None:
-        self._log.settle(changes, now=now)
-        _count(destination, changes)
-        if call:
-            metrics.CALLS.labels(destination.config.name, call).inc()
+    def _forget(self, now: int) -> None:
+        if now - self._forgot_at >= DAY_MS:
+            self._log.forget(before=now - KEPT_MS)
+            self._forgot_at = now
 
     # --- figures ---------------------------------------------------------------------------------------------------------------------
 
@@ -370,15 +263,6 @@ class UploadRunner:
             metrics.STOPPED.labels(name).set(status.state == "stopped")
 
 
-def batches(due: Sequence[Upload], *, size: int) -> Iterator[list[Upload]]:
-    """Requests of one target each, none larger than its uploads allow."""
-    fits = sorted(due, key=lambda upload: (upload.target, upload.batch_limit))
-    for (_, limit), same in groupby(fits, key=lambda upload: (upload.target, upload.batch_limit)):
-        group = list(same)
-        step = min(size, limit or size)
-        yield from (group[start : start + step] for start in range(0, len(group), step))
-
-
 def _mappings(destination: Destination) -> str:
     """What is looked for, so that a change of it begins from the start."""
     config = destination.config
@@ -390,8 +274,3 @@ def _mappings(destination: Destination) -> str:
             sorted((one.type, one.target, *one.statuses) for one in config.conversions),
         ]
     ).decode()
-
-
-def _count(destination: Destination, changes: Iterable[Change]) -> None:
-    for change in changes:
-        metrics.RESULTS.labels(destination.config.name, change.reason or change.state).inc()

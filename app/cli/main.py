@@ -77,6 +77,9 @@ COMMANDS: dict[str, Command] = {
         module="app.cli.mark", pick="mark", sentence="Mark a change: deploy, rollback, CDN, tag, creative.", panel=ACT
     ),
     "import": Command(module="app.cli.imports", sentence="Import history from CSV, NDJSON or Parquet.", panel=ACT),
+    "uploads": Command(
+        module="app.cli.uploads", sentence="Conversions reported to ad platforms: sent log, dead letters.", panel=ACT
+    ),
     "keys": Command(module="app.cli.keys", sentence="API keys, and links that sign in to the console.", panel=CARE),
     "doctor": Command(
         module="app.cli.doctor", pick="doctor", sentence="Check this installation and say how to mend it.", panel=CARE

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from core.clock import HOUR_MS, MINUTE_MS
 from uploads import delivery
 from uploads.base import Outcome, Refused
-from uploads.runner import batches
-from uploads.sent_log import Upload
+from uploads.sending import batches
+from uploads.upload import Upload
 
 NOW = 1_790_000_000_000
 UPLOAD = Upload(

@@ -375,9 +375,9 @@ def test_a_store_that_does_not_answer_ends_the_round_and_nothing_else(world: Wor
         def rows(self, *_: object) -> list[dict[str, object]]:
             raise StoreError("not now")
 
-    runner._store, store = Silent(), runner._store
+    silenced = world.runner(destination, store=Silent())
     order = world.order(campaign="meta:5:6")
-    world.round(runner)
-    runner._store = store
+    world.round(silenced)
+    assert silenced.statuses()[0].state == "behind"
     world.round(runner, after_s=60)
     assert world.states(destination.config.name) == {order: ("sent", "")}

@@ -28,7 +28,8 @@ from tests.conftest import FakeClock
 from tests.uploads.events import AGENT
 from uploads.base import Destination
 from uploads.runner import UploadRunner
-from uploads.sent_log import SentLog, Upload
+from uploads.sent_log import SentLog
+from uploads.upload import Upload
 
 _numbers = count(1)
 
@@ -101,10 +102,10 @@ class World:
                      platform=platform, account=account, sandbox=sandbox)
         )  # fmt: skip
 
-    def runner(self, *destinations: Destination) -> UploadRunner:
+    def runner(self, *destinations: Destination, store: Any = None) -> UploadRunner:
         return UploadRunner(
             destinations,
-            self.store,
+            store or self.store,
             self.log,
             self.journal,
             Checkpoints(self.control, "uploads"),
