@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from collectors.ga4.config import Ga4Config
 from collectors.github.config import GithubConfig
 from collectors.google_ads.config import GoogleAdsConfig
 from collectors.hooks.config import GenericConfig, HooksConfig
@@ -34,13 +35,19 @@ class OtlpConfig(Section):
     queue_max_spans: int = Field(
         default=100_000, ge=1, description="Spans accepted and not yet worked on; beyond it senders are told to retry."
     )
+    queue_max_bytes: int = Field(
+        default=128 * 2**20, ge=2**10, description="The same in bytes of their requests, decompressed."
+    )
     flush_interval_s: float = Field(
         default=1.0, gt=0, description="Service minutes and spans are journaled this often."
     )
     hold_s: float = Field(
         default=60.0, gt=0, description="Spans whose click is not known yet are kept this long, then dropped as unpaid."
     )
-    held_max_spans: int = Field(default=100_000, ge=0, description="Spans kept while their click is not known.")
+    held_max_spans: int = Field(
+        default=1_000_000, ge=0, description="Spans kept while their click is not known; the oldest go first."
+    )
+    held_max_bytes: int = Field(default=512 * 2**20, ge=0, description="The same in bytes of memory.")
     max_spans_per_trace: int = Field(default=1_000, ge=1, description="Spans kept of one trace.")
     max_routes: int = Field(
         default=2_000,
@@ -99,6 +106,7 @@ class CollectorsConfig(Section):
     hubspot: HubspotConfig = Field(default=HubspotConfig(), description="HubSpot contacts and deals, pull and webhook.")
     google_ads: GoogleAdsConfig = Field(default=GoogleAdsConfig(), description="Google Ads pull.")
     meta_ads: MetaAdsConfig = Field(default=MetaAdsConfig(), description="Meta pull.")
+    ga4: Ga4Config = Field(default=Ga4Config(), description="Google Analytics 4 pull.")
     poll_interval_s: float = Field(default=1.0, gt=0, description="How often due sources are looked for.")
     concurrency: int = Field(default=4, ge=1, description="Sources read at the same time.")
 

@@ -18,6 +18,7 @@ OpenAccount = Callable[[AccountConfig], AdPlatform | None]
 
 #: Section of `collectors` -> source. Each entry of the section's `connections` becomes one: `Source(connection, config=section)`.
 SOURCES: Final[dict[str, str]] = {
+    "ga4": "collectors.ga4.collector:Ga4Source",
     "github": "collectors.github.collector:GithubSource",
     "stripe": "collectors.stripe.collector:StripeSource",
     "hubspot": "collectors.hubspot.collector:HubspotSource",

@@ -87,6 +87,7 @@ class Case:
 
 #: Section -> its case; a further source of a section's accounts is `<section>.<part>` (`collectors.registry.AD_PLATFORM_PARTS`).
 CASES: Final[dict[str, str]] = {
+    "ga4": "tests.collectors.sandboxes.ga4:Ga4Case",
     "google_ads": "tests.collectors.sandboxes.ad_accounts:GoogleAdsCase",
     "google_ads.conversions": "tests.collectors.sandboxes.google_parts:GoogleConversionsCase",
     "google_ads.changes": "tests.collectors.sandboxes.google_parts:GoogleChangesCase",
