@@ -40,12 +40,7 @@ def hubspot(tmp_path: Path, clock: Any) -> Iterator[HubspotSandbox]:
 @pytest.fixture
 def sections(stripe: StripeSandbox, hubspot: HubspotSandbox) -> dict[str, Any]:
     def connection(sandbox: Any, **fields: Any) -> dict[str, Any]:
-        return {
-            "client": "acme",
-            "endpoint": sandbox.endpoint,
-            "credentials_file": str(sandbox.credentials_file),
-            "webhook_secret_file": str(sandbox.secret_file),
-        } | fields
+        return dict(sandbox.connection(webhook_secret_file=str(sandbox.secret_file), **fields))
 
     quick = {"backfill_s": 5 * 86_400, "recent_s": 86_400, "documented_lag_s": 0}
     return {

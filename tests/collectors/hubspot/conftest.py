@@ -25,14 +25,7 @@ def hubspot(tmp_path: Path, clock: Any) -> Iterator[HubspotSandbox]:
 @pytest.fixture
 def connect(hubspot: HubspotSandbox) -> Callable[..., HubspotConnection]:
     def connect(**fields: Any) -> HubspotConnection:
-        own = {
-            "name": "sales",
-            "client": "acme",
-            "currency": "EUR",
-            "endpoint": hubspot.endpoint,
-            "credentials_file": str(hubspot.credentials_file),
-            "webhook_secret_file": str(hubspot.secret_file),
-        }
+        own = hubspot.connection(name="sales", currency="EUR", webhook_secret_file=str(hubspot.secret_file))
         return HubspotConnection(**(own | fields))
 
     return connect

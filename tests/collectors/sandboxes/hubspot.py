@@ -20,11 +20,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from app.demo.ad_account import Behaviour
-from core.clock import now_ms, to_datetime
-from core.records import Conversion, Record
-from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import Case
+from core.clock import to_datetime
+from tests.collectors.sandboxes.base import Answer, Request, bearer
+from tests.collectors.sandboxes.tokens import TokenCase, TokenSandbox
 
 Json = dict[str, Any]
 MAX_RESULTS = 10_000
@@ -39,20 +37,13 @@ OPERATORS: Final[dict[str, Callable[[int, int], bool]]] = {
 }
 
 
-class HubspotSandbox(Sandbox):
-    """One portal. `credentials_file` holds the private app's token; `scopes` are what it may read."""
+class HubspotSandbox(TokenSandbox):
+    """One portal. `scopes` are what the private app may read."""
 
-    def __init__(
-        self, directory: Path, *, behaviour: Behaviour | None = None, clock: Callable[[], int] = now_ms, port: int = 0
-    ) -> None:
-        super().__init__(behaviour=behaviour, clock=clock, port=port)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.token = f"pat-eu1-{secrets.token_hex(16)}"
-        self.credentials_file = directory / "hubspot-token"
-        self.credentials_file.write_text(f"{self.token}\n")
-        self.secret = secrets.token_hex(18)
-        self.secret_file = directory / "hubspot-client-secret"
-        self.secret_file.write_text(f"{self.secret}\n")
+    token_prefix = "pat-eu1-"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.scopes = {"contacts", "deals"}
         self.portal = 62515
         self.calls_today = 0
@@ -286,59 +277,27 @@ def _rate_limited(message: str, *, policy: str) -> Answer:
     return Answer(status=429, body=body)
 
 
-class HubspotCase(Case):
+class HubspotCase(TokenCase):
     """For the suite over all sources: a contact with a number is created."""
 
     section = "hubspot"
     lag_s = 300
     restates = True
+    make = HubspotSandbox
 
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         super().__init__(directory, clock)
-        behaviour = Behaviour(report_lag_s=float(self.lag_s), restate_share=0.0)
-        self.sandbox = HubspotSandbox(directory, behaviour=behaviour, clock=clock)
         self._numbers: dict[str, int] = {}
-
-    @property
-    def behaviour(self) -> Behaviour:
-        return self.sandbox.behaviour
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
 
     def settings(self) -> dict[str, Any]:
         return {
             "searches_per_second": 1_000,
-            "connections": [
-                {
-                    "name": "sales",
-                    "client": "acme",
-                    "currency": "EUR",
-                    "endpoint": self.endpoint,
-                    "credentials_file": str(self.sandbox.credentials_file),
-                }
-            ],
+            "connections": [self.sandbox.connection(name="sales", currency="EUR")],
         }
 
     def add(self, number: int, *, ts: int) -> None:
         self._numbers[self.sandbox.contact(ts=ts, order_id=f"o-{number}")] = number
 
-    def seen(self, records: Sequence[Record]) -> list[int]:
-        return [int(each.order_id.removeprefix("o-")) for each in records if isinstance(each, Conversion)]
-
     def restate(self, number: int) -> None:
         (identifier,) = [key for key, value in self._numbers.items() if value == number]
         self.sandbox.change("contacts", identifier, lifecyclestage="customer")
-
-    def lock_out(self) -> None:
-        self.sandbox.credentials_file.write_text("pat-eu1-wrong")
-
-    def let_in(self) -> None:
-        self.sandbox.credentials_file.write_text(self.sandbox.token)

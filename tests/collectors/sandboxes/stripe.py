@@ -12,16 +12,12 @@ import copy
 import hashlib
 import hmac
 import json
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.demo.ad_account import Behaviour
-from core.clock import now_ms
-from core.records import Conversion, Record
-from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.base import Answer, Request, bearer
+from tests.collectors.sandboxes.tokens import TokenCase, TokenSandbox
 
 Json = dict[str, Any]
 LIST_PARAMETERS = {
@@ -32,20 +28,14 @@ LIST_PARAMETERS = {
 }
 
 
-class StripeSandbox(Sandbox):
-    """One account. `credentials_file` holds the restricted key; `denied` are resources that it may not read."""
+class StripeSandbox(TokenSandbox):
+    """One account. `denied` are resources that the restricted key may not read."""
 
-    def __init__(
-        self, directory: Path, *, behaviour: Behaviour | None = None, clock: Callable[[], int] = now_ms, port: int = 0
-    ) -> None:
-        super().__init__(behaviour=behaviour, clock=clock, port=port)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.key = f"rk_test_{secrets.token_hex(16)}"
-        self.credentials_file = directory / "stripe-key"
-        self.credentials_file.write_text(f"{self.key}\n")
-        self.secret = f"whsec_{secrets.token_hex(16)}"
-        self.secret_file = directory / "stripe-webhook-secret"
-        self.secret_file.write_text(f"{self.secret}\n")
+    token_prefix = "rk_test_"
+    secret_prefix = "whsec_"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.denied: set[str] = set()
         self.objects: dict[str, dict[str, Json]] = {name: {} for name in LIST_PARAMETERS}
         self._made = 0
@@ -110,7 +100,7 @@ class StripeSandbox(Sandbox):
     # --- the API ----------------------------------------------------------------------------------------------------------------
 
     def answer(self, request: Request) -> Answer:
-        if bearer(request.headers) != self.key:
+        if bearer(request.headers) != self.token:
             return _error(401, "Invalid API Key provided: rk_test_****wrong", type="invalid_request_error")
         _, _, rest = request.path.partition("/v1/")
         name, _, identifier = rest.partition("/")
@@ -229,44 +219,20 @@ def new_event(identifier: str, created: int, type: str, about: Json) -> Json:
     }  # fmt: skip
 
 
-class StripeCase(Case):
+class StripeCase(TokenCase):
     """For the suite over all sources: a payment of `number` euros happens."""
 
     section = "stripe"
     lag_s = 60
     restates = True
+    make = StripeSandbox
 
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         super().__init__(directory, clock)
-        behaviour = Behaviour(report_lag_s=float(self.lag_s), restate_share=0.0)
-        self.sandbox = StripeSandbox(directory, behaviour=behaviour, clock=clock)
         self._charges: dict[int, Json] = {}
 
-    @property
-    def behaviour(self) -> Behaviour:
-        return self.sandbox.behaviour
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
-
     def settings(self) -> dict[str, Any]:
-        return {
-            "connections": [
-                {
-                    "name": "shop",
-                    "client": "acme",
-                    "endpoint": self.endpoint,
-                    "credentials_file": str(self.sandbox.credentials_file),
-                }
-            ]
-        }
+        return {"connections": [self.sandbox.connection(name="shop")]}
 
     def add(self, number: int, *, ts: int) -> None:
         amount = number * 100
@@ -274,17 +240,8 @@ class StripeCase(Case):
             ts=ts, amount=amount, amount_captured=amount, metadata={"order_id": f"o-{number}"}
         )
 
-    def seen(self, records: Sequence[Record]) -> list[int]:
-        return [int(each.order_id.removeprefix("o-")) for each in records if isinstance(each, Conversion)]
-
     def restate(self, number: int) -> None:
         self.sandbox.refund(self._charges[number], 50)
-
-    def lock_out(self) -> None:
-        self.sandbox.credentials_file.write_text("rk_test_wrong")
-
-    def let_in(self) -> None:
-        self.sandbox.credentials_file.write_text(self.sandbox.key)
 
 
 def body_of(event: Json) -> bytes:

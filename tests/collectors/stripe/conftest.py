@@ -23,13 +23,7 @@ def stripe(tmp_path: Path, clock: Any) -> Iterator[StripeSandbox]:
 @pytest.fixture
 def connect(stripe: StripeSandbox) -> Callable[..., StripeConnection]:
     def connect(**fields: Any) -> StripeConnection:
-        own = {
-            "name": "shop",
-            "client": "acme",
-            "endpoint": stripe.endpoint,
-            "credentials_file": str(stripe.credentials_file),
-            "webhook_secret_file": str(stripe.secret_file),
-        }
+        own = stripe.connection(name="shop", webhook_secret_file=str(stripe.secret_file))
         return StripeConnection(**(own | fields))
 
     return connect

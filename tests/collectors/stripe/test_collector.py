@@ -145,7 +145,7 @@ def test_a_wrong_key_is_a_permanent_error_without_the_key(stripe: StripeSandbox,
     with pytest.raises(Permanent, match="the API key is not accepted: Invalid API Key") as error:
         read()
     assert "secretsecret" not in str(error.value)
-    stripe.credentials_file.write_text(stripe.key)
+    stripe.credentials_file.write_text(stripe.token)
     assert read().records == [], "the mended key is seen without a restart"
 
 
