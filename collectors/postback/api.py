@@ -1,7 +1,7 @@
 """GET and POST /api/v1/postback: what affiliate networks and trackers call when a click has become something.
 
-The key stands in the path (`/api/v1/postback/<key>`), in the parameter `key`, or in the header `Authorization: Bearer <key>`. A key in
-an address ends up in other people's logs, so there only keys count that can do nothing else (scope `postback` alone).
+The key stands in the path (`/api/v1/postback/<key>`), in the parameter `key`, or in the header `Authorization: Bearer <key>`; of
+several the first of these counts. A key in an address ends up in other people's logs, so there only keys count that can do nothing else (scope `postback` alone).
 
 One postback: the caller's address is within its rate -> the key is known -> its sender may call from there -> parameters are read ->
 they are one step in the life of a conversion (`collectors.postback.life`) -> journal. Answers other than 2xx changed nothing.
@@ -108,13 +108,13 @@ class Desk:
         return Answer(result=taken.outcome, id=conversion.conversion_id)
 
     def _principal(self, call: Call) -> Principal:
-        key = call.bearer or call.in_address
+        key = call.in_address or call.bearer
         if not key:
             raise Unauthorized("missing_key", "no key: in the path, as the parameter key, or as Authorization: Bearer")
         principal = self._check_key(key)
         if principal is None:
             raise Unauthorized("wrong_key", "this key is unknown or revoked; list keys: clicktrace keys list")
-        if not call.bearer and principal.scopes != _IN_ADDRESS:
+        if call.in_address and principal.scopes != _IN_ADDRESS:
             raise Forbidden("wrong_scope", "a key in an address may have the scope postback only; revoke this one")
         if not principal.scopes & _SCOPES:
             raise Forbidden("wrong_scope", "this key lacks the scope postback")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,15 +17,29 @@ from typing import Any
 import httpx
 import pytest
 
+from app.auth import KeyRing
 from app.run_state import read_state
+from core.clock import now_ms, to_rfc3339
+from core.control.engine import open_control
 from core.identity import derive
+from tests.collectors.internet import signature
 
 from .running_system import System, alive, eventually, running
+
+HOOK_SECRET = "a-secret-that-only-the-shop-knows"
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running(tmp_path_factory.mktemp("up") / "data") as started:
+    folder = tmp_path_factory.mktemp("up")
+    secret = folder / "hook.secret"
+    secret.write_text(HOOK_SECRET)
+    environ = {
+        "CLICKTRACE_MONITOR__PUBLIC_HOST": "127.0.0.1",
+        "CLICKTRACE_MONITOR__PUBLIC_PORT": "0",
+        "CLICKTRACE_COLLECTORS__GENERIC__CONNECTIONS": f"[{{name: shop, webhook_secret_file: {secret}}}]",
+    }
+    with running(folder / "data", environ=environ) as started:
         started.add_link("spring")
         yield started
 
@@ -68,7 +83,7 @@ class Knocker(threading.Thread):
 
 def test_the_status_file_names_ports_processes_and_console(system: System) -> None:
     state = system.state
-    assert set(state.ports) == {"redirect", "monitor", "otlp", "read"}
+    assert set(state.ports) == {"redirect", "monitor", "otlp", "read", "public"}
     assert all(port > 0 for port in state.ports.values())
     assert [child.name for child in state.children] == ["redirect-0", "monitor"]
     assert httpx.get(state.console + "/healthz").json() == {"status": "ok"}
@@ -98,6 +113,33 @@ def test_a_click_is_seen_through_the_api_and_the_clickhouse_protocol(system: Sys
     assert journey["campaign"] == "google:1:2"
     rows = system.select(f"SELECT slug, http_status FROM click WHERE click_id = unhex('{click_id}')")
     assert rows == [{"slug": "spring", "http_status": 302}]
+
+
+def test_hooks_and_postbacks_come_in_through_the_public_listener_and_nothing_else_is_there(system: System) -> None:
+    engine = open_control("", system.data_dir, migrate=False)
+    key = KeyRing(engine).add("network", scopes=["postback"], clients=["acme"])
+    engine.dispose()
+    click_id = derive("gclid", b"one-sale")
+    parameters = {"click_id": click_id, "payout": "12.50", "currency": "EUR", "txid": "t-1"}
+    body = json.dumps({"conversion_id": "h-1", "type": "lead", "ts": to_rfc3339(now_ms())}).encode()
+    at_s = now_ms() // 1000
+    signed = {
+        "X-Clicktrace-Timestamp": str(at_s), "X-Clicktrace-Signature": signature(body, at_s=at_s, secret=HOOK_SECRET),
+    }  # fmt: skip
+    with system.client("public") as client:
+        assert client.get(f"/api/v1/postback/{key}", params=parameters).json()["result"] == "created"
+        assert client.post("/api/v1/hooks/shop", content=body, headers=signed).json()["written"] == 1
+        assert client.post("/api/v1/hooks/shop", content=body, headers=signed).json()["reason"] == "replayed"
+        assert [client.get(path).status_code for path in ("/api/v1/links", "/metrics", "/docs", "/")] == [404] * 4
+    sql = "SELECT conversion_id, client, value_micros FROM conversion ORDER BY conversion_id"
+    expected = [
+        {"conversion_id": f"{click_id}:t-1", "client": "acme", "value_micros": 12_500_000},
+        {"conversion_id": "h-1", "client": "", "value_micros": 0},
+    ]
+    rows = eventually(lambda: len(found := system.select(sql)) == 2 and found, within_s=10, what="both in the store")
+    assert [{**row, "value_micros": int(row["value_micros"])} for row in rows] == sorted(
+        expected, key=lambda row: str(row["conversion_id"])
+    )
 
 
 def test_the_clickhouse_protocol_asks_for_a_key_that_reads_everything(system: System) -> None:

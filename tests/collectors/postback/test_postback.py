@@ -237,6 +237,16 @@ def test_the_key_stands_in_the_path_in_a_parameter_or_in_the_header(tracker: Ope
     assert [said(client.get(**way)) for way in ways] == ["created"] * 3
 
 
+def test_of_two_keys_the_one_in_the_address_says_who_sends(tracker: Opened, journaled: Any) -> None:
+    sender = tracker()
+    other = {"authorization": f"Bearer {sender.internet.keys.add('other', scopes=['ingest'])}"}
+    client = sender.internet.client()
+    assert said(client.get(f"/api/v1/postback/{sender.key}", params={"click_id": CLICK}, headers=other)) == "created"
+    assert journaled()[0].source == "postback:network"
+    wrong = client.get("/api/v1/postback/ct_wrong", params={"click_id": CLICK}, headers=other)
+    assert (wrong.status_code, said(wrong)) == (401, "wrong_key")
+
+
 def test_without_a_key_of_ours_nothing_is_taken(tracker: Opened, journaled: Any) -> None:
     sender = tracker()
     client = sender.internet.client()
