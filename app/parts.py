@@ -22,6 +22,7 @@ from collectors.hooks.registry import build_hooks
 from collectors.otlp import api as otlp_api
 from collectors.otlp.click_lookup import StoreClicks
 from collectors.otlp.receiver import Receiver
+from collectors.otlp.versions import NewVersions, StoreDeploys
 from collectors.postback import api as postback_api
 from collectors.postback.lives import Lives
 from collectors.push import api as push_api
@@ -147,7 +148,11 @@ class Ingestion:
         settings = base.settings
         self.versions = Versions(base.store, clock=base.clock)
         self.receiver = Receiver(
-            base.journal, StoreClicks(base.store), config=settings.collectors.otlp, clock=base.clock
+            base.journal,
+            StoreClicks(base.store),
+            config=settings.collectors.otlp,
+            versions=NewVersions(Checkpoints(base.control, "otlp", clock=base.clock), StoreDeploys(base.store)),
+            clock=base.clock,
         )
         self.otlp_router = otlp_api.build_router(
             self.receiver, authorize=base.authorize, config=settings.collectors.otlp, clock=base.clock

@@ -53,6 +53,10 @@ def deploy(*, service: str, version: str, change: str, ts: int) -> str:
     return f"deploy:{escape(service)}:{escape(version)}:{change}:{ts}"
 
 
+def seen_version(*, service: str, version: str) -> str:
+    return f"deploy:{escape(service)}:{escape(version)}:seen"
+
+
 def platform_change(*, service: str, change: str, minute: int) -> str:
     return f"change:{service}:{change}:{minute}"
 

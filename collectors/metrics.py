@@ -29,6 +29,16 @@ OTLP_POINTS = Counter(
 )
 OTLP_QUEUED = Gauge("clicktrace_otlp_queued_spans", "Spans accepted and not yet worked on.")
 OTLP_HELD = Gauge("clicktrace_otlp_held_spans", "Spans kept until their click is known.")
+OTLP_HELD_BYTES = Gauge("clicktrace_otlp_held_bytes", "Memory that those spans take.")
+OTLP_UNASKED = Counter(
+    "clicktrace_otlp_traces_unasked_total",
+    "Times that a trace which names no click was not looked up, because more came than are looked up in one flush.",
+)
+OTLP_VERSIONS = Counter(
+    "clicktrace_otlp_versions_total",
+    "Versions of services that spans named for the first time: marked as a deploy, or why not.",
+    ["outcome"],
+)
 SOURCE_RUNS = Counter("clicktrace_source_runs_total", "Reads of pull sources, by outcome.", ["source", "outcome"])
 SOURCE_DURATION = Histogram(
     "clicktrace_source_run_duration_seconds",

@@ -35,6 +35,32 @@ CASES: Final[dict[str, IngestCase]] = {
         size=200_000,
         rounds=5,
     ),
+    "otlp": IngestCase(
+        where="app.bench.ingest_otlp:run",
+        about="spans from exporters over HTTP into the monitor's journal, by share of paid traffic",
+        unit="spans",
+        size=1_000_000,
+        rounds=1,
+        at_least={"spans_per_s": 15_000},
+        at_most={"lost": 0},
+    ),
+    "files": IngestCase(
+        where="app.bench.ingest_files:run",
+        about="rows of a CSV file into the journal, beside the standard library's reader and writer",
+        unit="rows",
+        size=500_000,
+        rounds=3,
+        at_least={"rows_per_s": 80_000},
+    ),
+    "conversions": IngestCase(
+        where="app.bench.ingest_conversions:run",
+        about="conversions in batches of 100 over HTTP into the monitor's journal",
+        unit="items",
+        size=50_000,
+        rounds=3,
+        at_least={"items_per_s": 5_000},
+        at_most={"lost": 0},
+    ),
 }
 
 

@@ -44,7 +44,9 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float
 
 
-class _Meter:
+class Meter:
+    """Starts when it is made."""
+
     def __init__(self) -> None:
         gc.collect()
         self._seconds, self._cpu = time.perf_counter(), time.process_time()
@@ -110,7 +112,7 @@ def _ship(home: Path, journal: Path, *, lines: int) -> Spent:
         control = open_control("", Path(scratch))
         store = _fresh_store(home)
         try:
-            meter = _Meter()
+            meter = Meter()
             shipper = Shipper(store, control, journal, config=JournalConfig())
             while shipper.run_once().ranges:
                 pass
@@ -127,7 +129,7 @@ def _insert(home: Path, journal: Path, *, lines: int) -> Spent:
     blocks = list(_blocks(journal))
     store = _fresh_store(home)
     try:
-        meter = _Meter()
+        meter = Meter()
         for segment, kind, block in blocks:
             store.raw_insert(
                 f"inbox_{kind}", block, settings={"log_comment": segment, "max_insert_block_size": 2_000_000}
@@ -178,6 +180,13 @@ def _records(lines: int) -> Iterator[Record]:
             yield _touch(number, ts, chance)
         else:
             yield _order(number, ts, chance)
+
+
+def click_records(clicks: int, *, now: int) -> Iterator[Click]:
+    """Clicks of the day before `now` (ms), for other measurements."""
+    chance = random.Random(1)
+    for number in range(clicks):
+        yield _click(number, now - chance.randrange(86_400_000), chance)
 
 
 def _click(number: int, ts: int, chance: random.Random) -> Click:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Final
 
+import anyio
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from google.rpc.code_pb2 import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -18,6 +19,7 @@ from collectors.config import OtlpConfig
 from collectors.metrics import OTLP_POINTS, OTLP_REQUESTS, OTLP_SPANS
 from collectors.otlp import json_encoding, protobuf
 from collectors.otlp.receiver import Receiver, reject_old
+from collectors.otlp.signals import Batch
 from collectors.push.api import read_body
 from collectors.refusals import REASONS
 from core.clock import Clock, now_ms
@@ -28,12 +30,17 @@ PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 #: The sender waits this long before it sends a refused batch again.
 RETRY_AFTER_S: Final = 2
+#: Requests that are decoded at the same time, and that may wait for it: bodies and what they unfold to are memory, too.
+DECODING: Final = 2
+WAITING: Final = 32
 
-_DECODERS: Final = {
-    ("traces", PROTOBUF): protobuf.decode_traces,
-    ("traces", JSON): json_encoding.decode_traces,
-    ("metrics", PROTOBUF): protobuf.decode_metrics,
-    ("metrics", JSON): json_encoding.decode_metrics,
+#: (plain body, attributes of spans that are wanted) -> what it holds.
+_Decode = Callable[[bytes, Collection[str]], Batch]
+_DECODERS: Final[dict[tuple[str, str], _Decode]] = {
+    ("traces", PROTOBUF): lambda body, wanted: protobuf.decode_traces(body, wanted=wanted),
+    ("traces", JSON): lambda body, wanted: json_encoding.decode_traces(body, wanted=wanted),
+    ("metrics", PROTOBUF): lambda body, _wanted: protobuf.decode_metrics(body),
+    ("metrics", JSON): lambda body, _wanted: json_encoding.decode_metrics(body),
 }
 _GRPC_CODES: Final = {503: UNAVAILABLE, 413: RESOURCE_EXHAUSTED}
 
@@ -55,12 +62,16 @@ def _add(
     config: OtlpConfig,
     clock: Clock,
 ) -> None:
+    limiter = anyio.CapacityLimiter(DECODING)
+
     async def export(request: Request, _principal: Any = Depends(authorized)) -> Response:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             body = await read_body(request, max_bytes=config.max_body_bytes)
+            if receiver.full or limiter.statistics().tasks_waiting >= WAITING:
+                raise _busy()
             encoding = request.headers.get("content-encoding", "")
-            rejected = await run_in_threadpool(
+            work = partial(
                 take,
                 signal,
                 body,
@@ -70,6 +81,7 @@ def _add(
                 config=config,
                 now=clock(),
             )
+            rejected = await anyio.to_thread.run_sync(work, limiter=limiter)
         except Refusal as refusal:
             OTLP_REQUESTS.labels(signal, refusal.reason).inc()
             return _refused(refusal, media_type=media_type)
@@ -87,17 +99,22 @@ def take(
     Raises:
         Invalid: `unsupported_media_type` (415), `malformed` (400), `body_too_large` (413), `busy` (503).
     """
-    decode = _DECODERS.get((signal, media_type))
-    if decode is None:
+    if (signal, media_type) not in _DECODERS:
         raise Invalid("unsupported_media_type", f"Content-Type: send {PROTOBUF} or {JSON}", status=415)
-    batch = decode(decompress(body, encoding=encoding, max_bytes=config.max_decompressed_bytes))
+    plain = decompress(body, encoding=encoding, max_bytes=config.max_decompressed_bytes)
+    batch = _DECODERS[signal, media_type](plain, receiver.wanted)
+    batch.size = len(plain)
     batch.spans = reject_old(batch.spans, now=now, max_age_s=config.max_age_s, batch=batch)
     if (batch.spans or batch.points) and not receiver.offer(batch):
-        raise Invalid("busy", f"the queue is full; try again in {RETRY_AFTER_S} s", status=503)
+        raise _busy()
     counter = OTLP_SPANS if signal == "traces" else OTLP_POINTS
     for reason, count in batch.rejected.items():
         counter.labels(reason).inc(count)
     return batch.rejected
+
+
+def _busy() -> Invalid:
+    return Invalid("busy", f"the queue is full; try again in {RETRY_AFTER_S} s", status=503)
 
 
 def decompress(body: bytes, *, encoding: str, max_bytes: int) -> bytes:

@@ -12,6 +12,7 @@ SQL: Final = """
 SELECT lower(hex(click_id)) AS id, max(notEmpty(platform_ids) OR match(campaign, '^[^:]+:[^:]+:[^:]+$')) AS paid
 FROM click
 WHERE click_id IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 16))
+    AND known_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 GROUP BY click_id
 """
 
@@ -22,7 +23,8 @@ class StoreClicks:
     def __init__(self, store: Reads) -> None:
         self._store = store
 
-    def __call__(self, click_ids: Sequence[str]) -> Mapping[str, bool]:
+    def __call__(self, click_ids: Sequence[str], *, since: int = 0) -> Mapping[str, bool]:
         if not click_ids:
             return {}
-        return {str(row["id"]): bool(row["paid"]) for row in self._store.rows(SQL, {"ids": list(click_ids)})}
+        rows = self._store.rows(SQL, {"ids": list(click_ids), "since": since})
+        return {str(row["id"]): bool(row["paid"]) for row in rows}

@@ -7,12 +7,23 @@ times slower.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TypeVar
 
 import msgspec
 
 from collectors.otlp.protobuf import add_point, error_text
-from collectors.otlp.signals import ERROR, KINDS, MAX_ERROR_TEXT, NO_SPAN, NO_TRACE, STATUSES, Batch, SpanData
+from collectors.otlp.signals import (
+    ERROR,
+    KINDS,
+    MAX_ERROR_TEXT,
+    NO_SPAN,
+    NO_TRACE,
+    STATUSES,
+    Batch,
+    SpanData,
+    service_of,
+)
 from core.errors import Invalid
 
 _HEX = frozenset("0123456789abcdef")
@@ -124,19 +135,19 @@ class _Metrics(_Message):
 Message = TypeVar("Message", bound=_Message)
 
 
-def decode_traces(body: bytes) -> Batch:
-    """Spans of one request.
+def decode_traces(body: bytes, *, wanted: Collection[str] | None = None) -> Batch:
+    """Spans of one request, with the `wanted` attributes; None = all of them.
 
     Raises:
         Invalid: `malformed` (400).
     """
     batch = Batch(rejected={})
     for resource_spans in _parse(body, _Traces).resource_spans:
-        resource = _attributes(resource_spans.resource.attributes if resource_spans.resource else None)
-        service, version = resource.get("service.name", "unknown_service"), resource.get("service.version", "")
+        resource = resource_spans.resource
+        service, version = service_of(_attributes(resource.attributes if resource else None))
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
-                _add_span(batch, span, service=service, version=version)
+                _add_span(batch, span, service=service, version=version, wanted=wanted)
     return batch
 
 
@@ -148,10 +159,11 @@ def decode_metrics(body: bytes) -> Batch:
     """
     batch = Batch(rejected={})
     for resource_metrics in _parse(body, _Metrics).resource_metrics:
-        resource = _attributes(resource_metrics.resource.attributes if resource_metrics.resource else None)
+        resource = resource_metrics.resource
+        service, _ = service_of(_attributes(resource.attributes if resource else None))
         for scope_metrics in resource_metrics.scope_metrics:
             for metric in scope_metrics.metrics:
-                _add_points(batch, metric, service=resource.get("service.name", "unknown_service"))
+                _add_points(batch, metric, service=service)
     return batch
 
 
@@ -163,7 +175,7 @@ def _parse(body: bytes, message: type[Message]) -> Message:
         raise Invalid("malformed", f"the body is not OTLP JSON: {error}", status=400) from None
 
 
-def _add_span(batch: Batch, span: _Span, *, service: str, version: str) -> None:
+def _add_span(batch: Batch, span: _Span, *, service: str, version: str, wanted: Collection[str] | None) -> None:
     trace_id, span_id = span.trace_id.lower(), span.span_id.lower()
     if not _is_id(trace_id, NO_TRACE) or not _is_id(span_id, NO_SPAN):
         batch.reject("bad_ids")
@@ -178,15 +190,20 @@ def _add_span(batch: Batch, span: _Span, *, service: str, version: str) -> None:
             trace_state=span.trace_state or "",
             name=span.name or "",
             kind=_enum(span.kind, KINDS),
-            start_ns=span.start_time_unix_nano,
-            end_ns=span.end_time_unix_nano,
+            start_ns=_fixed64(span.start_time_unix_nano),
+            end_ns=_fixed64(span.end_time_unix_nano),
             status=status,
             error=_error(span, failed=status == ERROR),
-            attributes=_attributes(span.attributes),
+            attributes=_attributes(span.attributes, wanted=wanted),
             service=service,
             version=version,
         )
     )
+
+
+def _fixed64(number: int) -> int:
+    """What protobuf's fixed64 can hold; JSON can hold more."""
+    return min(max(number, 0), 2**64 - 1)
 
 
 def _is_id(text: str, zeros: str) -> bool:
@@ -208,8 +225,8 @@ def _error(span: _Span, *, failed: bool) -> str:
     return (span.status.message or "")[:MAX_ERROR_TEXT] if failed and span.status else ""
 
 
-def _attributes(pairs: list[_Pair] | None) -> dict[str, str]:
-    return {pair.key: _text(pair.value) for pair in pairs or []}
+def _attributes(pairs: list[_Pair] | None, *, wanted: Collection[str] | None = None) -> dict[str, str]:
+    return {pair.key: _text(pair.value) for pair in pairs or [] if wanted is None or pair.key in wanted}
 
 
 def _text(value: _Value | None) -> str:

@@ -71,7 +71,10 @@ class ServiceMinutes:
     def _cell(self, key: _Key) -> _Cell:
         cell = self._cells.get(key)
         if cell is None:
-            if len(self._cells) >= self._max_routes:
+            if len(self._cells) >= 2 * self._max_routes:
+                # Even names of services can be made up without end.
+                key = (key[0], OTHER, OTHER, "", "")
+            elif len(self._cells) >= self._max_routes:
                 # Routes come from outside: a service that puts IDs into them must not fill the memory.
                 key = (key[0], key[1], OTHER, key[3], key[4])
             cell = self._cells.setdefault(key, _Cell())

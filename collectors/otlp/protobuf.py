@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -11,12 +11,15 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collectors.otlp.signals import ERROR, MAX_ERROR_TEXT, Batch, PointData, SpanData
+from collectors.otlp.signals import ERROR, MAX_ERROR_TEXT, Batch, PointData, SpanData, service_of
 from core.errors import Invalid
 
+_NO_TRACE = bytes(16)
+_NO_SPAN = bytes(8)
 
-def decode_traces(body: bytes) -> Batch:
-    """Spans of one request.
+
+def decode_traces(body: bytes, *, wanted: Collection[str] | None = None) -> Batch:
+    """Spans of one request, with the `wanted` attributes; None = all of them.
 
     Raises:
         Invalid: `malformed` (400).
@@ -24,19 +27,14 @@ def decode_traces(body: bytes) -> Batch:
     request = _parse(body, ExportTraceServiceRequest())
     batch = Batch(rejected={})
     for resource_spans in request.resource_spans:
-        resource = attributes(resource_spans.resource.attributes)
-        service, version = resource.get("service.name", "unknown_service"), resource.get("service.version", "")
+        service, version = service_of(attributes(resource_spans.resource.attributes))
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
-                if (
-                    len(span.trace_id) != 16
-                    or len(span.span_id) != 8
-                    or not any(span.trace_id)
-                    or not any(span.span_id)
-                ):
+                trace_id, span_id = span.trace_id, span.span_id
+                if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
                     batch.reject("bad_ids")
                     continue
-                batch.spans.append(_span(span, service=service, version=version))
+                batch.spans.append(_span(span, service=service, version=version, wanted=wanted))
     return batch
 
 
@@ -49,16 +47,19 @@ def decode_metrics(body: bytes) -> Batch:
     request = _parse(body, ExportMetricsServiceRequest())
     batch = Batch(rejected={})
     for resource_metrics in request.resource_metrics:
-        service = attributes(resource_metrics.resource.attributes).get("service.name", "unknown_service")
+        service, _ = service_of(attributes(resource_metrics.resource.attributes))
         for scope_metrics in resource_metrics.scope_metrics:
             for metric in scope_metrics.metrics:
                 _points(metric, service=service, batch=batch)
     return batch
 
 
-def attributes(pairs: Iterable[Any]) -> dict[str, str]:
+def attributes(pairs: Iterable[Any], *, wanted: Collection[str] | None = None) -> dict[str, str]:
     """Attributes as text; lists and maps as JSON."""
-    return {pair.key: _text(pair.value) for pair in pairs}
+    if wanted is None:
+        return {pair.key: _text(pair.value) for pair in pairs}
+    # Reading a value costs as much as all the rest of an attribute, and most are of no use here.
+    return {key: _text(pair.value) for pair in pairs if (key := pair.key) in wanted}
 
 
 def _parse(body: bytes, message: Any) -> Any:
@@ -69,12 +70,13 @@ def _parse(body: bytes, message: Any) -> Any:
     return message
 
 
-def _span(span: Any, *, service: str, version: str) -> SpanData:
+def _span(span: Any, *, service: str, version: str, wanted: Collection[str] | None) -> SpanData:
+    parent = span.parent_span_id
     status = span.status.code if span.HasField("status") else 0
     return SpanData(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        parent_span_id=span.parent_span_id.hex() if len(span.parent_span_id) == 8 else "",
+        parent_span_id=parent.hex() if len(parent) == 8 and parent != _NO_SPAN else "",
         trace_state=span.trace_state,
         name=span.name,
         kind=span.kind,
@@ -82,7 +84,7 @@ def _span(span: Any, *, service: str, version: str) -> SpanData:
         end_ns=span.end_time_unix_nano,
         status=status,
         error=_error(span, failed=status == ERROR) if (status == ERROR or span.events) else "",
-        attributes=attributes(span.attributes),
+        attributes=attributes(span.attributes, wanted=wanted),
         service=service,
         version=version,
     )
@@ -103,9 +105,12 @@ def error_text(values: dict[str, str]) -> str:
 
 
 def _text(value: Any) -> str:
+    text = value.string_value
+    if text:
+        return str(text)
     which = value.WhichOneof("value")
     if which == "string_value":
-        return str(value.string_value)
+        return ""
     if which == "bool_value":
         return "true" if value.bool_value else "false"
     if which in ("int_value", "double_value"):

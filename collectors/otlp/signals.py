@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,7 +19,27 @@ NO_TRACE: Final = "0" * 32
 MAX_ERROR_TEXT: Final = 500
 
 
-class SpanData(msgspec.Struct, kw_only=True, gc=False):
+#: Attributes that service minutes are made of.
+MINUTE_ATTRIBUTES: Final = (
+    "http.route",
+    "http.response.status_code",
+    "http.status_code",
+    "user_agent.original",
+    "http.user_agent",
+)
+
+
+#: Names and versions of services come from outside, and every minute carries them.
+MAX_SERVICE: Final = 256
+
+
+def service_of(resource: Mapping[str, str]) -> tuple[str, str]:
+    """(name, version) of the service that a resource's attributes describe."""
+    name, version = resource.get("service.name") or "unknown_service", resource.get("service.version", "")
+    return name[:MAX_SERVICE], version[:MAX_SERVICE]
+
+
+class SpanData(msgspec.Struct, kw_only=True, gc=False, array_like=True):
     """A span as it arrived; times in nanoseconds since the epoch, IDs in hex, attribute values as text."""
 
     trace_id: str
@@ -69,11 +90,12 @@ class PointData(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Batch(msgspec.Struct, kw_only=True):
-    """What a request held: what we take, and how much we do not, by the closed list's word."""
+    """What a request held: what we take, and how much we do not, by the closed list's word. `size` is its length in bytes."""
 
     spans: list[SpanData] = []
     points: list[PointData] = []
     rejected: dict[str, int] = {}
+    size: int = 0
 
     def reject(self, reason: str) -> None:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1

@@ -68,7 +68,7 @@ def build_doors(
     known_clicks: dict[str, bool] = {}
     receiver = Receiver(
         journal,
-        lambda ids: {click: known_clicks[click] for click in ids if click in known_clicks},
+        lambda ids, since=0: {click: known_clicks[click] for click in ids if click in known_clicks},
         config=otlp,
         clock=clock,
     )

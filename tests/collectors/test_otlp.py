@@ -190,7 +190,7 @@ def test_routes_without_bound_end_in_one_bucket(journal: Any, journaled: Any, cl
     from collectors.otlp.receiver import Receiver
     from collectors.otlp.signals import Batch
 
-    receiver = Receiver(journal, lambda _ids: {}, config=OtlpConfig(max_routes=10), clock=clock)
+    receiver = Receiver(journal, lambda _ids, since=0: {}, config=OtlpConfig(max_routes=10), clock=clock)
     spans = [span(span_id=f"{n + 1:016x}", http__route=f"/item/{n}") for n in range(50)]
     receiver.offer(Batch(spans=protobuf.decode_traces(as_protobuf(traces(*spans))).spans))
     receiver.flush(clock.now)
@@ -435,7 +435,7 @@ def test_the_store_is_asked_once_per_trace_and_batch(journal: Any, clock: Any) -
 
     asked: list[list[str]] = []
 
-    def lookup(ids: Any) -> dict[str, bool]:
+    def lookup(ids: Any, since: int = 0) -> dict[str, bool]:
         asked.append(list(ids))
         return {}
 
@@ -455,7 +455,7 @@ def test_held_spans_are_bounded_and_the_oldest_go_first(journal: Any, journaled:
     known: dict[str, bool] = {}
     receiver = Receiver(
         journal,
-        lambda ids: {i: known[i] for i in ids if i in known},
+        lambda ids, since=0: {i: known[i] for i in ids if i in known},
         config=OtlpConfig(held_max_spans=50, max_spans_per_trace=10),
         clock=clock,
     )
@@ -477,7 +477,7 @@ def test_a_store_that_does_not_answer_only_delays(journal: Any, journaled: Any, 
 
     down = [True]
 
-    def lookup(ids: Any) -> dict[str, bool]:
+    def lookup(ids: Any, since: int = 0) -> dict[str, bool]:
         if down[0]:
             raise StoreError("gone")
         return dict.fromkeys(ids, True)
@@ -739,7 +739,7 @@ def test_whatever_is_read_can_be_journaled(spans: list[dict[str, Any]]) -> None:
             lines.extend(msgspec.json.encode(record) for record in records)
             return len(lines)
 
-    receiver = Receiver(Kept(), lambda _ids: {}, config=OtlpConfig(), clock=lambda: NOW)
+    receiver = Receiver(Kept(), lambda _ids, since=0: {}, config=OtlpConfig(), clock=lambda: NOW)
     batch = json_encoding.decode_traces(as_json(traces(*[span(**fields) for fields in spans])))
     assert receiver.offer(batch)
     receiver.flush(NOW)
