@@ -22,7 +22,7 @@ from correlator.attribution import attribution, unmatched
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
 from correlator.config import CorrelatorConfig
 from correlator.figures import page, present
-from correlator.freshness import SourceFreshness, freshness, read_sources
+from correlator.freshness import SourceFreshness, freshness, read_sources, without_details
 from correlator.incident_list import IncidentView, incident, incidents
 from correlator.journey import journey
 from correlator.performance import Performance
@@ -152,7 +152,7 @@ def _add_campaigns(router: APIRouter, reports: Reports, reader: Any) -> None:
         """Campaigns as platform and people describe them."""
         question = reports.ask(principal, client=client, as_of=as_of)
         with metrics.REPORT_SECONDS.labels("campaigns").time():
-            found = campaigns(reports.store, question)
+            found = campaigns(reports.store, question, config=reports.config)
         shown, following = page(found, key=lambda facts: facts.campaign, cursor=cursor, limit=limit)
         return _answer({"campaigns": [_campaign(facts) for facts in shown], "next_cursor": following})
 
@@ -332,7 +332,7 @@ def _add_freshness(router: APIRouter, reports: Reports, reader: Any) -> None:
         question = reports.ask(principal, as_of=as_of)
         with metrics.REPORT_SECONDS.labels("freshness").time():
             found = freshness(reports.store, question, shipped=reports.shipped_through(reports.clock()))
-        return _answer(present(found))
+        return _answer(present(without_details(found) if principal.clients else found))
 
 
 def _add_traffic(router: APIRouter, reports: Reports, reader: Any) -> None:

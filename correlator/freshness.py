@@ -1,4 +1,4 @@
-"""How complete every source is: what it promised (watermarks) and what we measured (newest lines)."""
+"""How complete every source is: what it promised (watermarks), how its reader does, and what we measured (newest lines)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,36 @@ State = Literal["on_time", "late", "stalled", "silent"]
 #: A reading is missing when this many usual gaps passed without one, at least a minute.
 MISSED_GAPS: Final = 3
 MIN_STALL_MS: Final = 60_000
+#: What a reader says of a source that left the settings, and of one that waits for longer than its interval.
+REMOVED: Final = "removed"
+WAITING: Final = ("quota", "stopped", "behind")
+#: What people do themselves, and whatever is pushed.
+JOURNAL: Final = "journal"
 #: Our own journal reaches the store within a second; after ten it is late.
 OWN_LAG_S: Final = 10
 
 
+class Oddity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader found changed in what the source answers (docs/collectors.md lists the words)."""
+
+    finding: str
+    detail: str
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """What the source's vendor allows, by the vendor's count."""
+
+    used: float
+    limit: float
+    unit: str
+    resets_at_ms: int
+
+
 class SourceFreshness(msgspec.Struct, frozen=True, kw_only=True):
-    """`complete_through` is a promise of the source for event time. `lag_s` = how far that is behind now."""
+    """`complete_through` is a promise of the source for event time. `lag_s` = how far that is behind now.
+
+    `reading`, `detail`, `findings` and `quota` are what its reader told of it last, "" and none for a source that nobody reads here.
+    """
 
     source: str
     state: State
@@ -28,6 +52,11 @@ class SourceFreshness(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float
     documented_lag_s: int
     read_at_ms: int
+    reading: str = ""
+    detail: str = ""
+    next_attempt_ms: int = 0
+    quota: Quota | None = None
+    findings: tuple[Oddity, ...] = ()
 
 
 class KindFreshness(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +80,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     #: Everything journaled up to here is in the store: clicks, touches and whatever is pushed are complete through it.
     journal_through_ms: int
-    #: The slowest source: what a figure that joins all of them is complete through.
+    #: The slowest source that was ever complete: what a figure that joins all of them is complete through.
     complete_through_ms: int
     click_delay: ClickDelay
     sources: list[SourceFreshness]
@@ -67,17 +96,58 @@ def freshness(store: Store, question: Question, *, shipped: int) -> Freshness:
     return Freshness(
         at_ms=at,
         journal_through_ms=through,
-        complete_through_ms=min(source.complete_through_ms for source in sources),
+        complete_through_ms=min(
+            source.complete_through_ms for source in sources if source.complete_through_ms or source.source == JOURNAL
+        ),
         click_delay=_click_delay(store),
         sources=sources,
         kinds=[_kind(row, at=at) for row in rows],
     )
 
 
+def without_details(found: Freshness) -> Freshness:
+    """For a key of one client: how complete the figures are, and nothing of what readers say of others' accounts."""
+    sources = [msgspec.structs.replace(one, detail="", quota=None, findings=()) for one in found.sources]
+    return msgspec.structs.replace(found, sources=sources)
+
+
 def read_sources(store: Store, question: Question) -> list[SourceFreshness]:
-    """Every source that ever gave a watermark."""
-    rows = queries.read(store, queries.text("source_from_watermark"), question.params())
-    return [source_state(row, at=question.at) for row in rows]
+    """Every source that ever gave a watermark or was tried, without those that left the settings."""
+    marks = queries.read(store, queries.text("source_from_watermark"), question.params())
+    told = {row["source"]: row for row in queries.read(store, queries.text("source_from_reading"), question.params())}
+    never = {name: _unmarked(row) for name, row in told.items()} | {row["source"]: row for row in marks}
+    found = [_with_reading(source_state(never[name], at=question.at), told.get(name)) for name in sorted(never)]
+    return [source for source in found if source.reading != REMOVED]
+
+
+def _unmarked(row: dict[str, Any]) -> dict[str, Any]:
+    """A source that was tried and never read completely, as a row of the watermarks."""
+    known = {name: row[name] for name in ("source", "documented_lag_s")}
+    return {**known, "complete_through": 0, "read_at": row["told_at"], "usual_gap_ms": 0}
+
+
+def _with_reading(source: SourceFreshness, row: dict[str, Any] | None) -> SourceFreshness:
+    if row is None:
+        return source
+    limit = float(row["quota_limit"])
+    quota = Quota(
+        used=float(row["quota_used"]),
+        limit=limit,
+        unit=str(row["quota_unit"]),
+        resets_at_ms=max(0, int(row["quota_resets_at"])),
+    )
+    return msgspec.structs.replace(
+        source,
+        reading=str(row["reading"]),
+        detail=str(row["detail"]),
+        # Of a source that is well, the next attempt is its interval away and not worth telling.
+        next_attempt_ms=int(row["next_attempt"]) if row["reading"] in WAITING else 0,
+        quota=quota if limit else None,
+        findings=tuple(
+            Oddity(finding=str(word), detail=str(detail))
+            for word, detail in zip(row["findings"], row["details"], strict=True)
+        ),
+    )
 
 
 def source_state(row: dict[str, Any], *, at: int) -> SourceFreshness:
@@ -104,7 +174,7 @@ def _journal(through: int, *, at: int) -> SourceFreshness:
     lag_s = (at - through) / 1000
     state: State = "silent" if not through else "on_time" if lag_s <= OWN_LAG_S else "late"
     return SourceFreshness(
-        source="journal", state=state, complete_through_ms=through, lag_s=lag_s, documented_lag_s=1, read_at_ms=through
+        source=JOURNAL, state=state, complete_through_ms=through, lag_s=lag_s, documented_lag_s=1, read_at_ms=through
     )
 
 

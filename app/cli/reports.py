@@ -148,17 +148,7 @@ def freshness(as_of: AsOf = "", url: Url = "", key: Key = "", json: Json = False
     if json:
         print_json(found)
         return
-    sources = [
-        (
-            s["source"],
-            _state(s["state"]),
-            _clock(s["complete_through"]),
-            _seconds(s["lag_s"]),
-            _seconds(s["documented_lag_s"]),
-        )
-        for s in found["sources"]
-    ]
-    print_table(["source", "state", "complete through", "behind", "documented lag"], sources, empty="")
+    _print_sources(found["sources"])
     kinds = [(k["kind"], _clock(k["newest_event"]), _seconds(k["age_s"]), k["lines"]) for k in found["kinds"]]
     print_table(
         ["kind", "newest event", "learned ago", "lines (24 h)"], kinds, empty="No line was learned in the last day."
@@ -167,6 +157,37 @@ def freshness(as_of: AsOf = "", url: Url = "", key: Key = "", json: Json = False
     if delay is not None:
         _say(f"A click is in the store within {delay:.2f} s (95 %).")
     _say(f"Joined figures are complete through {_clock(found['complete_through'])}.")
+
+
+def _print_sources(sources: list[dict[str, Any]]) -> None:
+    """A row a source, and below the table what is wrong with those that are not well."""
+    rows = [
+        (
+            s["source"],
+            _state(s["state"]),
+            _clock(s["complete_through"]),
+            _seconds(s["lag_s"]) if s["complete_through"] else "",
+            _seconds(s["documented_lag_s"]),
+            s["reading"],
+            _quota(s["quota"]),
+        )
+        for s in sources
+    ]
+    columns = ["source", "state", "complete through", "behind", "documented lag", "reader", "quota used"]
+    print_table(columns, rows, empty="")
+    for s in sources:
+        again = f"; tried again {_clock(s['next_attempt'])}" if s["next_attempt"] else ""
+        if s["detail"]:
+            _say(f"{escape(s['source'])}: {escape(s['detail'])}{again}")
+        for odd in s["findings"]:
+            _say(f"{escape(s['source'])} changed: {odd['finding']}: {escape(odd['detail'])}")
+
+
+def _quota(quota: dict[str, Any] | None) -> str:
+    if quota is None:
+        return ""
+    resets = f", resets {_clock(quota['resets_at'])}" if quota["resets_at"] else ""
+    return f"{quota['used']:,.0f} of {quota['limit']:,.0f} {quota['unit']}{resets}"
 
 
 def read_all(api: ApiClient, path: str, field: str, query: dict[str, str]) -> dict[str, Any]:

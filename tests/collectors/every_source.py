@@ -98,7 +98,7 @@ def source_of(settings: Settings) -> Source:
 
 def written_by(case: Case, records: list[Record]) -> list[Record]:
     """The case's own records among those of several."""
-    return [record for record in records if record.source in (case.section, case.reads.rstrip(":"))]
+    return [record for record in records if record.source.partition(":")[0] in (case.section, case.reads.rstrip(":"))]
 
 
 def runner_of(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from core.records import Reading
 from correlator.freshness import source_state
+from tests.correlator.conftest import moment
 
 MINUTE = 60_000
 
@@ -71,3 +73,65 @@ def test_freshness_can_be_asked_as_of_a_moment(world: Any) -> None:
     world.settle("11:00")
     then = world.get("/freshness", as_of="09:30")["sources"][1]
     assert (then["complete_through"], then["lag_s"]) == ("2026-09-21T09:00:00.000Z", 1800.0)
+
+
+def reading(world: Any, state: str, *, at: str, source: str = "google_ads", **fields: Any) -> None:
+    world.tell(Reading(ts=moment(at), source=source, state=state, **fields), known=at)
+
+
+def test_what_a_reader_tells_of_its_source_stands_beside_its_watermark(world: Any) -> None:
+    world.watermark("09:00", known="09:10", lag_s=600)
+    reading(world, "complete", at="09:10", documented_lag_s=600)
+    reading(
+        world,
+        "quota",
+        at="09:30",
+        detail="too many operations",
+        next_attempt=moment("11:30"),
+        findings=["null_rate"],
+        details=["cost empty in 60 % of rows, usually 1 %"],
+        quota_unit="operations in 24 h",
+        quota_used=2870.0,
+        quota_limit=2880.0,
+        quota_resets_at=moment("23:00"),
+    )
+    world.settle("10:00")
+    ads = world.get("/freshness")["sources"][1]
+    assert (ads["reading"], ads["detail"]) == ("quota", "too many operations")
+    assert ads["next_attempt"] == "2026-09-21T11:30:00.000Z"
+    assert ads["findings"] == [{"finding": "null_rate", "detail": "cost empty in 60 % of rows, usually 1 %"}]
+    assert ads["quota"] == {
+        "used": 2870.0,
+        "limit": 2880.0,
+        "unit": "operations in 24 h",
+        "resets_at": "2026-09-21T23:00:00.000Z",
+    }
+    then = world.get("/freshness", as_of="09:20")["sources"][1]
+    assert (then["reading"], then["quota"], then["findings"]) == ("complete", None, [])
+
+
+def test_a_source_that_never_was_complete_shows_and_holds_nothing_up(world: Any) -> None:
+    world.watermark("09:50", known="09:55", lag_s=600)
+    reading(world, "stopped", at="09:55", source="ga4:1", detail="no access to the property")
+    world.settle("10:00")
+    found = world.get("/freshness")
+    ga4 = next(source for source in found["sources"] if source["source"] == "ga4:1")
+    assert (ga4["state"], ga4["complete_through"], ga4["reading"]) == ("silent", None, "stopped")
+    assert found["complete_through"] == "2026-09-21T09:50:00.000Z"
+
+
+def test_a_source_that_left_the_settings_holds_nothing_up(world: Any) -> None:
+    world.watermark("09:00", known="09:10", lag_s=600)
+    reading(world, "removed", at="09:20")
+    world.settle("10:00")
+    found = world.get("/freshness")
+    assert [source["source"] for source in found["sources"]] == ["journal"]
+    assert found["complete_through"] > "2026-09-21T09:59"
+
+
+def test_a_key_of_one_client_sees_no_details_of_accounts(world: Any) -> None:
+    world.watermark("09:00", known="09:10", lag_s=600)
+    reading(world, "stopped", at="09:20", detail="no access to account 42", quota_unit="calls", quota_limit=10.0)
+    world.settle("10:00")
+    ads = world.get("/freshness", key=world.keys.add("tenant", scopes=["read"], clients=["acme"]))["sources"][1]
+    assert (ads["reading"], ads["detail"], ads["quota"], ads["findings"]) == ("stopped", "", None, [])

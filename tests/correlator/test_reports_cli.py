@@ -18,6 +18,7 @@ from app.cli.reports import app
 from app.cli.traffic import app as traffic_app
 from app.cli.traffic import list_sentence
 from core.errors import NotFound, Transient
+from core.records import Reading
 
 TODAY = ["--from", "2026-09-21T00:00:00Z", "--to", "2026-09-22T00:00:00Z"]
 
@@ -91,6 +92,26 @@ def test_freshness_names_every_source_and_its_state(sold: Any) -> None:
     assert "journal" in shown
     assert "on time" in shown
     assert "conversion" in shown
+
+
+def test_freshness_says_what_is_wrong_with_a_source(sold: Any) -> None:
+    stopped = Reading(
+        ts=sold.clock.now,
+        source="ga4:1",
+        state="stopped",
+        detail="[no] access",
+        findings=["missing_columns"],
+        details=["sessions"],
+        quota_unit="tokens a day",
+        quota_used=1500.0,
+        quota_limit=200_000.0,
+    )
+    sold.tell(stopped)
+    sold.settle()
+    shown = " ".join(sold.run("freshness").split())
+    assert "ga4:1: [no] access" in shown
+    assert "ga4:1 changed: missing_columns: sessions" in shown
+    assert "1,500 of 200,000" in shown
 
 
 def test_trace_tells_the_journey_in_order(sold: Any) -> None:
