@@ -25,6 +25,7 @@ from core.http_client import RETRYABLE_STATUSES, redact, retry_after_s
 ENDPOINT: Final = "https://api.hubapi.com"
 SEARCH_PAGE: Final = 200
 BATCH: Final = 100
+CREATED: Final = "createdate"
 MODIFIED: Final[Mapping[str, str]] = {"contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
 #: `policyName` of a 429 -> seconds after which its budget is there again. Search says "secondly" in its message only.
 WAITS_S: Final[Mapping[str, float]] = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": 3600.0}
@@ -97,23 +98,20 @@ class HubspotClient:
         """Calls of the day, as the last answer that told them did; searches do not."""
         return self._quota
 
-    def modified(
+    def touched(
         self, kind: ObjectType, since: int, until: int, *, properties: Sequence[str], deadline: Deadline
     ) -> Rows[HubspotObject]:
-        """Objects last modified in [since, until) ms, each once.
+        """Objects created or last modified in [since, until) ms, each once.
 
-        By ascending ID, each page asking for IDs beyond the last one, and never by HubSpot's own cursor: that ends after 10,000 results,
+        Both, so that a span of the past holds all that began in it, whenever it was modified since, and all that changed in it, whenever
+        it began. By ascending ID, each page asking for IDs beyond the last one, and never by HubSpot's own cursor: that ends after 10,000 results,
         and loses objects that are modified (so leave the span) while it moves.
         """
         rows: Rows[HubspotObject] = Rows([], [])
         last = "0"
         while True:
-            filters = [
-                _filter(MODIFIED[kind], "GTE", str(since)),
-                _filter(MODIFIED[kind], "LT", str(until)),
-                _filter("hs_object_id", "GT", last),
-            ]
-            raws = self._search(kind, filters, properties=properties, limit=SEARCH_PAGE, deadline=deadline)
+            groups = [_span(name, since, until, beyond=last) for name in (CREATED, MODIFIED[kind])]
+            raws = self._search(kind, groups, properties=properties, limit=SEARCH_PAGE, deadline=deadline)
             page = rows_of(raws, HubspotObject)
             rows = Rows(rows.items + page.items, rows.problems + page.problems)
             if len(raws) < SEARCH_PAGE:
@@ -146,7 +144,7 @@ class HubspotClient:
 
     def try_search(self, kind: ObjectType, *, deadline: Deadline) -> None:
         """One search, for its permission alone."""
-        self._search(kind, [_filter("hs_object_id", "GT", "0")], properties=[], limit=1, deadline=deadline)
+        self._search(kind, [[_filter("hs_object_id", "GT", "0")]], properties=[], limit=1, deadline=deadline)
 
     def close(self) -> None:
         self._api.close()
@@ -154,7 +152,7 @@ class HubspotClient:
     def _search(
         self,
         kind: ObjectType,
-        filters: list[dict[str, str]],
+        groups: list[list[dict[str, str]]],
         *,
         properties: Sequence[str],
         limit: int,
@@ -162,7 +160,7 @@ class HubspotClient:
     ) -> list[msgspec.Raw]:
         self._pace.wait()
         body = {
-            "filterGroups": [{"filters": filters}],
+            "filterGroups": [{"filters": filters} for filters in groups],
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
             "properties": list(properties),
             "limit": limit,
@@ -206,6 +204,15 @@ def daily_quota(headers: Mapping[str, str]) -> Quota | None:
     except (KeyError, ValueError):
         return None
     return Quota(unit="calls a day", used=limit - remaining, limit=limit)
+
+
+def _span(name: str, since: int, until: int, *, beyond: str) -> list[dict[str, str]]:
+    """One group of filters, all of which must hold; groups are alternatives."""
+    return [
+        _filter(name, "GTE", str(since)),
+        _filter(name, "LT", str(until)),
+        _filter("hs_object_id", "GT", beyond),
+    ]
 
 
 def _filter(name: str, operator: str, value: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""HubSpot, pulled: contacts and deals that were modified in a span (README.md beside this file)."""
+"""HubSpot, pulled: contacts and deals that were created or modified in a span (README.md beside this file)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collectors.windows import Window
 
 
 class HubspotSource:
-    """One portal. A window is a span of modification time: what was created in it was modified in it, and so was what changed."""
+    """One portal."""
 
     def __init__(self, connection: HubspotConnection, *, config: HubspotConfig) -> None:
         self.name = f"hubspot:{connection.name}"
@@ -21,7 +21,7 @@ class HubspotSource:
         self._reading = Reading(self._client, connection)
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
-        found = self._reading.modified(window.since, window.until, deadline=Deadline(self.name, deadline_s))
+        found = self._reading.touched(window.since, window.until, deadline=Deadline(self.name, deadline_s))
         return fetched(found.items, found.problems)
 
     def describe(self, *, now: int, deadline_s: float) -> Fetched:

@@ -68,7 +68,7 @@ class HubspotConnection(HookConnection):
 
 
 class HubspotConfig(SourceConfig):
-    """Contacts and deals, by the time they were last modified."""
+    """Contacts and deals, by the time they were created or last modified."""
 
     interval_s: float = Field(
         default=300.0, gt=0, description="Time between two reads; 2 searches each, one more a 200 rows."
@@ -78,7 +78,7 @@ class HubspotConfig(SourceConfig):
     )
     recent_s: int = Field(default=3600, ge=0, description="Every read goes back this far, for rows that came late.")
     backfill_s: int = Field(default=90 * 86_400, ge=0, description="How far back the very first read goes.")
-    window_s: int = Field(default=86_400, ge=3600, description="Longest span of modification time in one read.")
+    window_s: int = Field(default=86_400, ge=3600, description="Longest span of time in one read.")
     deadline_s: float = Field(default=1800.0, gt=0, description="A read with all its retries ends by then.")
     call_timeout_s: float = Field(
         default=900.0, gt=0, description="One span is read by then: half a million objects at the pace below."

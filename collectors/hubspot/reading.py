@@ -19,15 +19,15 @@ class Reading:
         self._client = client
         self._connection = connection
 
-    def modified(self, since: int, until: int, *, deadline: Deadline) -> Rows[Record]:
-        """Everything that was modified in [since, until) ms, as it is now."""
+    def touched(self, since: int, until: int, *, deadline: Deadline) -> Rows[Record]:
+        """Everything that was created or last modified in [since, until) ms, as it is now."""
         contacts, deals = Rows[HubspotObject]([], []), Rows[HubspotObject]([], [])
         if self._connection.contacts:
             asked = contact_properties(self._connection)
-            contacts = self._client.modified("contacts", since, until, properties=asked, deadline=deadline)
+            contacts = self._client.touched("contacts", since, until, properties=asked, deadline=deadline)
         if self._connection.deals:
             asked = deal_properties(self._connection)
-            deals = self._client.modified("deals", since, until, properties=asked, deadline=deadline)
+            deals = self._client.touched("deals", since, until, properties=asked, deadline=deadline)
         return self._records(contacts, deals, deadline=deadline)
 
     def named(self, contacts: Iterable[str], deals: Iterable[str], *, deadline: Deadline) -> Rows[Record]:

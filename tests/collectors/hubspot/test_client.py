@@ -11,6 +11,7 @@ import pytest
 from collectors.bearer_api import Deadline
 from collectors.hubspot.client import HubspotClient, Pace, daily_quota
 from collectors.hubspot.config import HubspotConnection
+from core.clock import DAY_MS
 from core.errors import Permanent, QuotaExceeded
 from tests.collectors.sandboxes.base import Answer, Request
 from tests.collectors.sandboxes.hubspot import HubspotSandbox
@@ -35,7 +36,7 @@ def make(hubspot: HubspotSandbox, *, searches_per_second: float) -> HubspotClien
 
 
 def everything(client: HubspotClient, clock: Any) -> list[str]:
-    rows = client.modified("contacts", 0, clock.now + 1, properties=["email"], deadline=soon())
+    rows = client.touched("contacts", 0, clock.now + 1, properties=["email"], deadline=soon())
     return [item.id for item in rows.items]
 
 
@@ -53,7 +54,9 @@ def test_more_results_than_one_query_has_are_read_each_once(
 def test_an_object_modified_while_pages_are_read_loses_no_other(
     hubspot: HubspotSandbox, client: HubspotClient, clock: Any
 ) -> None:
-    made = sorted((hubspot.contact() for _ in range(450)), key=int)
+    made = sorted((hubspot.contact(ts=clock.now - DAY_MS) for _ in range(450)), key=int)
+    for identifier in made:
+        hubspot.change("contacts", identifier)
     answer = hubspot.answer
 
     def answering(request: Request) -> Answer:
@@ -64,13 +67,26 @@ def test_an_object_modified_while_pages_are_read_loses_no_other(
         return said
 
     hubspot.answer = answering  # type: ignore[method-assign]
-    assert everything(client, clock) == made
+    rows = client.touched("contacts", clock.now - 1000, clock.now + 1, properties=["email"], deadline=soon())
+    assert [item.id for item in rows.items] == made
+
+
+def test_a_span_of_the_past_has_what_began_and_what_changed_in_it(
+    hubspot: HubspotSandbox, client: HubspotClient, clock: Any
+) -> None:
+    began, changed, other = (hubspot.contact(ts=clock.now - days * DAY_MS) for days in (5, 50, 50))
+    hubspot.change("contacts", began)
+    hubspot.change("contacts", changed, ts=clock.now - 5 * DAY_MS)
+    since, until = clock.now - 6 * DAY_MS, clock.now - 4 * DAY_MS
+    rows = client.touched("contacts", since, until, properties=[], deadline=soon())
+    assert {item.id for item in rows.items} == {began, changed}
+    assert other not in {item.id for item in rows.items}
 
 
 def test_the_span_is_closed_below_and_open_above(hubspot: HubspotSandbox, client: HubspotClient, clock: Any) -> None:
     first = hubspot.contact(ts=clock.now - 1000)
     hubspot.contact(ts=clock.now)
-    rows = client.modified("contacts", clock.now - 1000, clock.now, properties=[], deadline=soon())
+    rows = client.touched("contacts", clock.now - 1000, clock.now, properties=[], deadline=soon())
     assert [item.id for item in rows.items] == [first]
 
 

@@ -178,8 +178,10 @@ class HubspotSandbox(TokenSandbox):
             return _error(400, f"limit must be at most {MAX_PAGE}", category="VALIDATION_ERROR")
         if after + limit > self.max_results:
             return _error(400, "The request is beyond the limit of 10000 results", category="VALIDATION_ERROR")
-        (group,) = asked["filterGroups"]
-        rows = [(int(key), key) for key in self.objects[kind] if self._fits(kind, key, group["filters"])]
+        groups = [group["filters"] for group in asked["filterGroups"]]
+        if len(groups) > 5 or any(len(filters) > 6 for filters in groups):
+            return _error(400, "Too many filters", category="VALIDATION_ERROR")
+        rows = [(int(key), key) for key in self.objects[kind] if any(self._fits(kind, key, each) for each in groups)]
         (sort,) = asked["sorts"]
         assert sort == {"propertyName": "hs_object_id", "direction": "ASCENDING"}, "the only order this sandbox has"
         ids = [key for _, key in sorted(rows)]
@@ -201,7 +203,7 @@ class HubspotSandbox(TokenSandbox):
 
     def _fits(self, kind: str, identifier: str, filters: Sequence[Json]) -> bool:
         found = self.objects[kind][identifier]
-        values = {MODIFIED[kind]: found["modified"], "hs_object_id": int(identifier)}
+        values = {"createdate": found["created"], MODIFIED[kind]: found["modified"], "hs_object_id": int(identifier)}
         # The index of the search is behind by this much.
         indexed = found["modified"] <= self.clock() - self.behaviour.report_lag_s * 1000
         return indexed and all(
