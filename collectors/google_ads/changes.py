@@ -5,13 +5,13 @@ One marker for each campaign, kind of change and minute, because a bulk upload c
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
 from collectors import fact_ids
 from collectors.base import Fetched
+from collectors.bearer_api import Deadline
 from collectors.google_ads.config import GoogleChangesConfig
 from collectors.google_ads.part import GoogleAdsPart
 from collectors.windows import Window
@@ -52,7 +52,6 @@ class GoogleChangesSource(GoogleAdsPart[GoogleChangesConfig]):
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
         """The markers of the window, as far back as Google keeps its history."""
-        ends = time.monotonic() + deadline_s
         since = max(window.since, now - CHANGES_REACH_MS)
         if since >= window.until:
             return Fetched(records=[])
@@ -60,7 +59,7 @@ class GoogleChangesSource(GoogleAdsPart[GoogleChangesConfig]):
             self._account,
             since_ms=since,
             until_ms=window.until,
-            left_s=lambda: max(0.1, ends - time.monotonic()),
+            left_s=Deadline(self.name, deadline_s).left_s,
         )
         records: list[Record] = [self._marker(key, group) for key, group in grouped(report.rows).items()]
         return Fetched(records=records, invalid=report.invalid, detail=report.detail)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date, timedelta
 
 from collectors import fact_ids
 from collectors.base import Fetched
+from collectors.bearer_api import Deadline
 from collectors.google_ads.config import GoogleClicksConfig
 from collectors.google_ads.part import GoogleAdsPart
 from collectors.windows import Window
-from core.errors import Transient
 from core.identity import derive, usable
 from core.records import PlatformClick
 from core.vendors.google_ads_reports import CLICKS_REACH_DAYS, ClickRow, clicks
@@ -22,14 +21,11 @@ class GoogleClicksSource(GoogleAdsPart[GoogleClicksConfig]):
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
         """The clicks of the days that end inside the window, and of the day that is not over yet."""
-        ends = time.monotonic() + deadline_s
+        deadline = Deadline(self.name, deadline_s)
         records: list[PlatformClick] = []
         invalid, detail = 0, ""
         for day in self.days(window, now=now):
-            left_s = ends - time.monotonic()
-            if left_s <= 0:
-                raise Transient(self.name, f"the clicks of {day} did not come before the deadline")
-            report = clicks(self._account, day=day, deadline_s=left_s)
+            report = clicks(self._account, day=day, deadline_s=deadline.left_s())
             records += [self._record(row) for row in report.rows if usable(row.gclid.encode())]
             invalid, detail = invalid + report.invalid, detail or report.detail
         return Fetched(records=list(records), invalid=invalid, detail=detail)
