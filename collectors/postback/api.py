@@ -23,7 +23,7 @@ from collectors.metrics import POSTBACKS
 from collectors.postback.config import PostbackConfig, SenderConfig
 from collectors.postback.life import Life, step
 from collectors.postback.lives import Lives
-from collectors.postback.parameters import Postback, read
+from collectors.postback.parameters import NAMES, Postback, read
 from core.clock import Clock, now_ms
 from core.errors import ClicktraceError, Forbidden, Invalid, Refusal, Unauthorized
 from core.principal import Principal
@@ -35,6 +35,13 @@ JSON: Final = "application/json"
 _SCOPES: Final = frozenset({"postback", "ingest", "admin"})
 _IN_ADDRESS: Final = frozenset({"postback"})
 UNKNOWN: Final = "unknown"
+
+#: For the API's documentation: our name of each parameter, and the other names it is known under.
+DOCUMENTED: Final = [
+    {"name": ours, "in": "query", "schema": {"type": "string"}, "description": " or ".join(names)}
+    for ours, names in NAMES.items()
+]
+KEY_IN_PATH: Final = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
 
 #: Given a key, who holds it; None when it is unknown or revoked.
 CheckKey = Callable[[str], Principal | None]
@@ -155,8 +162,9 @@ def build_router(
     router = APIRouter(prefix="/api/v1", tags=["ingest"])
     desk = Desk(journal, check_key=check_key, lives=lives, config=config, clock=clock)
 
-    async def postback(request: Request, key: str = "") -> Response:
-        """A server-to-server postback: click_id, payout, txid, status, as trackers send them."""
+    async def postback(request: Request) -> Response:
+        """What a tracker or an affiliate network calls when a click has become something. The key may also be a parameter, `key`, or
+        `Authorization: Bearer`."""
         label = UNKNOWN
         try:
             address = door.admit(request)
@@ -173,7 +181,16 @@ def build_router(
         return Response(msgspec.json.encode(answer), media_type=JSON, headers=headers)
 
     for path in ("/postback", "/postback/{key}"):
-        router.add_api_route(path, postback, methods=["GET", "POST"], summary="A server-to-server postback")
+        for method in ("GET", "POST"):
+            router.add_api_route(
+                path,
+                postback,
+                methods=[method],
+                summary="A server-to-server postback",
+                operation_id=f"postback_{method.lower()}{'_key' if 'key' in path else ''}",
+                openapi_extra={"parameters": [*DOCUMENTED, *([KEY_IN_PATH] if "key" in path else [])]},
+                responses={401: {"description": "no key, or a wrong one"}, 403: {"description": "not from there"}},
+            )
     return router
 
 
