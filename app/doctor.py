@@ -23,6 +23,7 @@ import maxminddb
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.doctor_doors import doors
+from app.doctor_sources import sources
 from app.finding import Finding
 from app.listeners import Address
 from app.run_state import RunState, running
@@ -395,6 +396,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _exposure,
     _certificates,
     _accounts,
+    sources,
     _uploads,
     doors,
     _alertmanager,
