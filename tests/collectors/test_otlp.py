@@ -30,6 +30,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
+from prometheus_client import REGISTRY
 
 from collectors.otlp import json_encoding, protobuf
 from collectors.refusals import REASONS
@@ -123,6 +124,11 @@ ENCODINGS = pytest.mark.parametrize(
 def send(doors: Any, message: dict[str, Any]) -> None:
     response = doors.post("/v1/traces", as_protobuf(message), content_type=PROTOBUF)
     assert response.status_code == 200, response.content
+
+
+def counted_outcome(signal: str, outcome: str) -> float:
+    labels = {"signal": signal, "outcome": outcome}
+    return REGISTRY.get_sample_value("clicktrace_otlp_requests_total", labels) or 0.0
 
 
 def flush(doors: Any, clock: Any) -> None:
@@ -294,8 +300,10 @@ def test_no_key_is_401(doors: Any) -> None:
 
 def test_a_full_queue_tells_the_sender_to_retry_and_takes_again_after_a_flush(doors: Any, clock: Any) -> None:
     batch = as_protobuf(traces(*[span(span_id=f"{n + 1:016x}") for n in range(400)]))
+    before = counted_outcome("traces", "busy")
     statuses = [doors.post("/v1/traces", batch, content_type=PROTOBUF).status_code for _ in range(3)]
     assert statuses == [200, 200, 503]
+    assert counted_outcome("traces", "busy") == before + 1
     refused = doors.post("/v1/traces", batch, content_type=PROTOBUF)
     assert int(refused.headers["retry-after"]) > 0
     flush(doors, clock)
