@@ -78,6 +78,12 @@ class Behaviour(msgspec.Struct, kw_only=True):
     #: Cut this many of the next answers in the middle.
     garbage: int = 0
     page_size: int = 1_000
+    #: Meta: how often an insights job is asked about before it is through, and how many of the next ones fail or are skipped.
+    job_polls: int = 0
+    failed_jobs: int = 0
+    skipped_jobs: int = 0
+    #: Meta: more days than this at once are too much, 0 = never.
+    most_days: int = 0
 
 
 class AdAccount:

@@ -1,6 +1,9 @@
 """A Meta ad account on the wire: the Graph endpoints that the product calls, with their paging and error objects.
 
 GET  /v25.0/act_<account>/insights     by campaign, day and hour
+POST /v25.0/act_<account>/insights     the same as a job: report_run_id
+GET  /v25.0/<report_run_id>            async_status, async_percent_completion
+GET  /v25.0/<report_run_id>/insights   its rows
 GET  /v25.0/act_<account>/campaigns
 GET  /v25.0/<campaign>                 with `fields`
 POST /v25.0/<campaign>                 status=ACTIVE | PAUSED
@@ -15,7 +18,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from zoneinfo import ZoneInfo
 from app.demo import sandbox_process
 from app.demo.ad_account import AdAccount, Behaviour, CampaignSetup
 from app.demo.ad_control import ControlServer, control_routes
+from app.demo.meta_jobs import Jobs
 from core.clock import now_ms, to_datetime
 from core.money import to_decimal
 
@@ -77,6 +81,7 @@ class MetaSandbox:
         self.directory = directory
         self.credentials_file = directory / "access-token"
         self.token = f"EAAB{secrets.token_hex(24)}"
+        self.jobs = Jobs(self.account.behaviour)
         self._zone = ZoneInfo(timezone)
         self._graph = _Graph(self, port=port)
         self._control = ControlServer(control_routes(self.account), port=control_port)
@@ -121,8 +126,17 @@ class MetaSandbox:
             raise GraphError(400, 2635, f"You are calling a deprecated version of the Ads API. Please use {VERSION}.")
         node, edge = parts[1], "/".join(parts[2:])
         if node == f"act_{self.account.account}" and method == "GET" and edge in ("insights", "campaigns"):
+            if edge == "insights":
+                self._check_size(params)
             rows = self._insights(params) if edge == "insights" else self._campaigns()
             return self._page(rows, params, path=path)
+        if node == f"act_{self.account.account}" and method == "POST" and edge == "insights":
+            self._check_size(params)
+            return self.jobs.start(params)
+        if method == "GET" and edge == "" and (status := self.jobs.status(node)) is not None:
+            return status
+        if method == "GET" and edge == "insights" and (asked := self.jobs.result(node)) is not None:
+            return self._page(self._insights(asked), params, path=path)
         campaign = self.account.campaign(node)
         if campaign is None or edge:
             raise GraphError(
@@ -146,6 +160,14 @@ class MetaSandbox:
         if behaviour.server_errors > 0:
             behaviour.server_errors -= 1
             raise GraphError(500, 1, "An unknown error occurred")
+
+    def _check_size(self, params: dict[str, str]) -> None:
+        """The data-per-call limits, which hold for jobs, too."""
+        span = json.loads(params["time_range"])
+        days = (date.fromisoformat(span["until"]) - date.fromisoformat(span["since"])).days + 1
+        if 0 < self.account.behaviour.most_days < days:
+            message = "Please reduce the amount of data you're asking for, then retry your request"
+            raise GraphError(400, 100, message, kind="CodeException", subcode=1487534)
 
     def usage_header(self) -> str:
         """X-Business-Use-Case-Usage: minutes until access is regained are counted in whole ones."""

@@ -8,7 +8,8 @@ from app.demo.meta_sandbox import MetaSandbox
 from core.clock import HOUR_MS
 from core.errors import Permanent, SourceError
 from core.vendors.config import AccountConfig
-from core.vendors.meta import MetaAccount, regain_access_s
+from core.vendors.meta import MetaAccount
+from core.vendors.meta_graph import regain_access_s
 
 
 def account(meta: MetaSandbox, **changes: object) -> MetaAccount:
@@ -57,7 +58,7 @@ def test_budgets_of_currencies_without_cents_count_whole_units(meta: MetaSandbox
 )
 def test_a_malformed_answer_is_a_source_error_and_nothing_else(meta: MetaSandbox, body: bytes) -> None:
     client = account(meta)
-    http = client._http
+    http = client._graph._http
     http._client = httpx.Client(
         base_url=meta.endpoint, transport=httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     )
