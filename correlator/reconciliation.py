@@ -1,8 +1,10 @@
 """Where the systems' counts differ, and at which step clicks and sales get lost.
 
 Two tables per bucket. `systems`: how many conversions of a type each origin counts, beside the origin the catalogue believes.
-`leaks`: billed clicks, hits, clicks, landings, form starts and submits, then conversions by origin; the difference and ratio of each
-step to the one before.
+`leaks`: billed clicks, hits, clicks, sessions as the site's analytics counts them, landings, form starts and submits, then conversions by
+origin; the difference and ratio of each step to the one before.
+
+An origin is counted by its single conversions where they were sent to us, else by the totals it tells (tallies): never by both.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from correlator.period import Question
 
 #: The way a conversion is told on: who counts it first stands first.
 ORIGINS: Final = ("platform", "analytics", "backend", "crm", "offline")
+SESSION: Final = "session"
 _TOUCHES: Final = {"page_view": "landings", "form_start": "form_starts", "form_submit": "form_submits"}
 
 
@@ -60,26 +63,55 @@ def reconciliation(store: Store, config: CorrelatorConfig, question: Question) -
     def rows(name: str) -> dict[int, list[dict[str, Any]]]:
         return _by_bucket(read_report(store, name, params, question=question))
 
-    systems, traffic, costs, touches = (
-        rows(name) for name in ("system_from_match", "traffic_from_click", "cost_from_spend", "step_from_touch")
+    systems, traffic, costs, touches, tallies = (
+        rows(name)
+        for name in (
+            "system_from_match",
+            "traffic_from_click",
+            "cost_from_spend",
+            "step_from_touch",
+            "tally_in_period",
+        )
     )
+    told = _told(systems, tallies, config=config)
     return [
         Reconciliation(
             since_ms=bucket,
             until_ms=min(bucket + question.bucket_ms, question.until),
             band=config.reconciliation_band,
-            systems=_systems(systems.get(bucket, []), config=config),
+            systems=_systems(told.get(bucket, []), config=config),
             leaks=leak_table(
                 [
                     *_clicks(costs.get(bucket, []), traffic.get(bucket, [])),
+                    *_sessions(tallies.get(bucket, [])),
                     *_site_steps(touches.get(bucket, [])),
                 ],
-                _by_origin(systems.get(bucket, [])),
+                _by_origin(told.get(bucket, [])),
                 band=config.reconciliation_band,
             ),
         )
-        for bucket in sorted({*systems, *traffic, *costs, *touches})
+        for bucket in sorted({*told, *traffic, *costs, *touches})
     ]
+
+
+def _told(
+    systems: dict[int, list[dict[str, Any]]], tallies: dict[int, list[dict[str, Any]]], *, config: CorrelatorConfig
+) -> dict[int, list[dict[str, Any]]]:
+    """Single conversions, and totals of the types that we know where an origin sends no single ones in the whole period."""
+    sent = {(row["type"], row["origin"]) for rows in systems.values() for row in rows}
+    known = {*config.catalogue, *(type_ for type_, _ in sent)}
+    found = defaultdict(list, {bucket: list(rows) for bucket, rows in systems.items()})
+    for bucket, rows in tallies.items():
+        for row in rows:
+            if row["type"] in known and (row["type"], row["origin"]) not in sent:
+                total = {
+                    "type": row["type"],
+                    "origin": row["origin"],
+                    "conversions": round(row["count"]),
+                    "duplicates": 0,
+                }
+                found[bucket].append(total)
+    return found
 
 
 def leak_table(funnel: list[tuple[str, int]], chains: dict[str, list[tuple[str, int]]], *, band: float) -> list[Leak]:
@@ -134,6 +166,12 @@ def _clicks(costs: list[dict[str, Any]], traffic: list[dict[str, Any]]) -> list[
     hits = sum(int(row["hits"]) for row in traffic)
     clicks = sum(int(row["clicks"]) for row in traffic)
     return [*billed, ("hits", hits), ("clicks", clicks)]
+
+
+def _sessions(tallies: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Sessions of campaigns, where the site's analytics is read."""
+    counts = [float(row["count"]) for row in tallies if row["type"] == SESSION]
+    return [("sessions", round(sum(counts)))] if counts else []
 
 
 def _site_steps(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:

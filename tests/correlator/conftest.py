@@ -16,7 +16,7 @@ from core.clock import parse_rfc3339, to_rfc3339
 from core.control.checkpoints import Checkpoints
 from core.identity import random_click_id
 from core.journal.writer import JournalWriter
-from core.records import Campaign, Click, Conversion, Deploy, Record, Span, Spend, Touch, Watermark
+from core.records import Campaign, Click, Conversion, Deploy, Rate, Record, Span, Spend, Tally, Touch, Watermark
 from core.store.client import Store
 from correlator.api import build_router
 from correlator.config import CorrelatorConfig
@@ -103,19 +103,34 @@ class World:
         return record.fact_id
 
     def spend(self, bucket: str, cost: int, *, known: str, bucket_s: int = 3600, **fields: Any) -> None:
-        """`cost` in whole units of USD."""
+        """`cost` in whole units of USD, or of `currency`."""
         campaign = fields.pop("campaign", CAMPAIGN)
         record = Spend(
             ts=moment(bucket), source="google_ads", fact_id=f"spend:{campaign}:{bucket}:{bucket_s}", platform="google",
-            account="1", campaign=campaign, bucket_s=bucket_s, cost_micros=cost * 1_000_000, currency="USD", **fields,
+            account="1", campaign=campaign, bucket_s=bucket_s, cost_micros=cost * 1_000_000,
+            currency=fields.pop("currency", "USD"), **fields,
         )  # fmt: skip
         self.tell(record, known=known)
+
+    def rate(self, currency: str, value: float, *, day: str = "2026-09-21", base: str = "EUR", known: str = "") -> None:
+        """One `base` is worth `value` of `currency`, published at 15:00 UTC."""
+        at = moment(f"{day}T00:00:00Z")
+        record = Rate(
+            ts=at, source="ecb", fact_id=f"rate:ecb:{base}:{currency}:{at}", base=base, currency=currency, rate=value
+        )
+        self.tell(record, known=known or f"{day}T15:00:00Z")
 
     def watermark(self, through: str, *, known: str, source: str = "google_ads", lag_s: int = 0) -> None:
         self.tell(
             Watermark(ts=moment(known), source=source, complete_through=moment(through), documented_lag_s=lag_s),
             known=known,
         )
+
+    def tally(self, bucket: str, name: str, count: float, *, known: str, bucket_s: int = 3600, **fields: Any) -> None:
+        given = {"origin": "analytics", "account": "ga4:1", "source": "ga4", "campaign": CAMPAIGN, **fields}
+        fact_id = f"tally:{given['origin']}:{given['account']}:{name}:{bucket}:{bucket_s}:{given['campaign']}"
+        record = Tally(ts=moment(bucket), fact_id=fact_id, name=name, bucket_s=bucket_s, count=count, **given)
+        self.tell(record, known=known)
 
     def campaign(self, ts: str, **fields: Any) -> None:
         source = fields.pop("source", "google_ads")

@@ -1,0 +1,46 @@
+-- What other systems counted in a period, as known at {as_of}, complete buckets only. Grain: (bucket, name, origin).
+-- Columns: bucket (ms), type (the tally's name), origin, count.
+-- A bucket is complete when the watermark of the sources that read such tallies has passed it; of several the slowest that still is read.
+-- A bucket is spread evenly over the parts of it, as cost is. Sessions of whole days are left out: those of hours are the same ones.
+WITH
+    mark AS
+    (
+        SELECT
+            splitByChar(':', toString(source))[1] AS kind,
+            argMax(complete_through, (known_at, toString(segment), o)) AS through,
+            max(known_at) >= (SELECT max(known_at) FROM watermark WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')) - INTERVAL 2 DAY AS is_read
+        FROM watermark
+        WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+        GROUP BY source
+    ),
+    complete AS (SELECT kind, if(countIf(is_read) > 0, minIf(through, is_read), max(through)) AS through FROM mark GROUP BY kind),
+    piece AS
+    (
+        SELECT
+            name,
+            origin,
+            count,
+            toUnixTimestamp64Milli(tally.ts) AS begins,
+            begins + toInt64(bucket_s) * 1000 AS ends,
+            arrayJoin(range(
+                toUInt64(intDiv(greatest(begins, {since:Int64}) - {since:Int64}, {grain_ms:Int64})),
+                toUInt64(intDiv(least(ends, {until:Int64}) - {since:Int64} + {grain_ms:Int64} - 1, {grain_ms:Int64})))) AS part,
+            greatest(begins, {since:Int64} + toInt64(part) * {grain_ms:Int64}) AS part_begins,
+            least(ends, {until:Int64}, {since:Int64} + (toInt64(part) + 1) * {grain_ms:Int64}) AS part_ends
+        FROM tally_as_of(as_of={as_of:Int64}) AS tally
+        INNER JOIN complete ON complete.kind = tally.source
+        WHERE tally.ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
+            AND tally.ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') - INTERVAL 31 DAY
+            AND tally.ts + toIntervalSecond(bucket_s) > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+            AND tally.ts + toIntervalSecond(bucket_s) <= complete.through
+            AND (name != 'session' OR (campaign != '' AND bucket_s <= 7200))
+            AND {{visible}}
+    )
+SELECT
+    {since:Int64} + toInt64(part) * {grain_ms:Int64} AS bucket,
+    toString(name) AS type,
+    toString(origin) AS origin,
+    sum(count * (part_ends - part_begins) / (ends - begins)) AS count
+FROM piece
+GROUP BY bucket, type, origin
+ORDER BY bucket, type, origin
