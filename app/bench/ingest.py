@@ -52,6 +52,14 @@ CASES: Final[dict[str, IngestCase]] = {
         rounds=3,
         at_least={"rows_per_s": 80_000},
     ),
+    "runner": IngestCase(
+        where="app.bench.ingest_runner:run",
+        about="reading sources while nothing new comes: share of one core",
+        unit="sources",
+        size=20,
+        rounds=1,
+        at_most={"core_share": 0.02, "rows_written_again": 0},
+    ),
     "conversions": IngestCase(
         where="app.bench.ingest_conversions:run",
         about="conversions in batches of 100 over HTTP into the monitor's journal",

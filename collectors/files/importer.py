@@ -157,7 +157,7 @@ class Importer:
         if refusal is None:
             claimed = row.cells.pop(KNOWN_AT, None)
             try:
-                record = from_row(shape, row.cells, now=self._now, source=SOURCE)
+                record = from_row(shape, row.cells, now=self._now, source=SOURCE, short=row.short)
                 return history.Body(_encode(record), self._claim(record, claimed))
             except Refusal as found:
                 refusal = found

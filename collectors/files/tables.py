@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, get_origin, get_type_hints
 
@@ -15,6 +16,7 @@ import pyarrow.parquet
 
 from collectors.files.opening import opened, suffix
 from collectors.files.reading import DATE, DAY, Reading, is_time
+from collectors.push.bodies import MAX_TEXT
 from core.errors import Invalid, Refusal
 
 Format = Literal["csv", "ndjson", "parquet"]
@@ -38,11 +40,15 @@ Share = Callable[[], float]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row with its number in the file (a header is line 1), or the refusal of one that cannot be read."""
+    """A row with its number in the file (a header is line 1), or the refusal of one that cannot be read.
+
+    `short`: no cell can be longer than a text may be or hold a NUL, so nobody has to look.
+    """
 
     number: int
     cells: dict[str, object]
     problem: Refusal | None = None
+    short: bool = False
 
 
 def format_of(path: Path) -> Format:
@@ -181,27 +187,44 @@ def _csv(path: Path, columns: Columns, how: Reading) -> Iterator[tuple[Row, Shar
     with opened(path) as file:
         text = io.TextIOWrapper(file.stream, encoding="utf-8-sig", newline="", errors="surrogateescape")
         first = text.readline()
-        reader = csv.reader(_again(first, text), delimiter=delimiter_of(path, first, how))
+        lines = _Lines(first, text)
+        reader = csv.reader(lines, delimiter=delimiter_of(path, first, how))
         header = next(reader, [])
         cells = columns.of_texts(header)
         width, share = len(header), file.share
         for line in reader:
             if not line:
                 continue
+            number = reader.line_num
             if len(line) != width:
                 problem = Invalid("malformed", f"{len(line)} cells, the header has {width}")
-                yield Row(reader.line_num, {}, problem), share
+                yield Row(number, {}, problem), share
                 continue
             try:
-                yield Row(reader.line_num, cells(line)), share
+                yield Row(number, cells(line), None, number != lines.odd), share
             except Refusal as refusal:
-                yield Row(reader.line_num, {}, refusal), share
+                yield Row(number, {}, refusal), share
 
 
-def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from rest
+class _Lines:
+    """The lines of a CSV; `odd` is the number of the last one after which cells must be looked at one by one.
+
+    Looking at a line costs a tenth of looking at its cells. A cell over several lines makes all of them odd.
+    """
+
+    def __init__(self, first: str, rest: Iterator[str]) -> None:
+        self._all = chain([first] if first else [], rest)
+        self.odd = 0
+
+    def __iter__(self) -> Iterator[str]:
+        inside = False
+        for number, line in enumerate(self._all, 1):
+            if '"' in line and line.count('"') % 2:
+                inside = not inside
+                self.odd = number
+            elif inside or len(line) > MAX_TEXT or "\x00" in line:
+                self.odd = number
+            yield line
 
 
 def _ndjson(path: Path, columns: Columns, _how: Reading) -> Iterator[tuple[Row, Share]]:

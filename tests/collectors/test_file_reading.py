@@ -220,3 +220,15 @@ def test_the_way_a_file_is_read_is_part_of_what_was_imported(run: Any) -> None:
     again, _ = run("spend", content, zone="UTC")
     other, _ = run("spend", content, zone="Europe/Berlin")
     assert (again.already, other.already) == (True, False)
+
+
+@pytest.mark.parametrize("value", ["x" * 2_049, "a\x00b", '"a\nb\x00c"', '"' + "x" * 1_500 + "\n" + "y" * 1_500 + '"'])
+@pytest.mark.parametrize("place", ["o-2", "order"])
+def test_a_text_that_no_line_may_hold_is_refused_wherever_it_stands(run: Any, place: str, value: str) -> None:
+    rows = (
+        'o-1,order,2026-09-01T10:00:00Z,\no-2,order,2026-09-01T10:00:00Z,\no-3,order,2026-09-01T10:00:00Z,"a ""b"""\n'
+    )
+    content = "conversion_id,type,ts,crm_id\n" + rows.replace(place, value, 1)
+    result, records = run("conversions", content)
+    assert [bad.reason for bad in result.bad_lines] == ["bad_value"]
+    assert len(records) == 2
