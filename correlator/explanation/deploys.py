@@ -33,6 +33,9 @@ CAN_CAUSE: dict[Verdict, frozenset[str]] = {
     Verdict.TRAFFIC_CHANGED: frozenset({"budget", "creative"}),
     Verdict.DEMAND_CHANGED: frozenset({"creative", "budget", "deploy"}),
 }
+#: Bids, targeting and status bring other visitors or none, and a tracking template is one of them; they break no page.
+BY_CAMPAIGN_SETTINGS = frozenset({Verdict.TRAFFIC_CHANGED, Verdict.DEMAND_CHANGED, Verdict.TRACKING_BROKEN})
+PLATFORMS = frozenset({"google", "meta", "microsoft", "tiktok"})
 #: The kind that this verdict is most often caused by, where one stands out.
 TYPICAL: dict[Verdict, str] = {Verdict.TRACKING_BROKEN: "tag", Verdict.REDIRECT_FAILING: "config"}
 
@@ -54,6 +57,7 @@ def rank_deploys(
     changes: Sequence[Change],
     versions: dict[str, list[VersionShare]],
     services: frozenset[str],
+    campaigns: frozenset[str] = frozenset(),
 ) -> list[SuspectDeploy]:
     """All markers, likeliest cause first; `score` is the probability of being the cause, "none of them" included.
 
@@ -64,8 +68,9 @@ def rank_deploys(
         changes: routes that fail or wait more since then.
         versions: service -> failed share by version.
         services: services that telemetry was seen of at all.
+        campaigns: those that are affected, qualified.
     """
-    weighed = [_weigh(m, onset, verdict, changes, versions, services) for m in markers]
+    weighed = [_weigh(m, onset, verdict, changes, versions, services, campaigns) for m in markers]
     total = 1.0 + sum(math.exp(w.log_odds) for w in weighed)
     ranked = sorted(weighed, key=lambda w: (w.log_odds, w.marker.ts), reverse=True)
     return [
@@ -90,10 +95,12 @@ def _weigh(
     changes: Sequence[Change],
     versions: dict[str, list[VersionShare]],
     services: frozenset[str],
+    campaigns: frozenset[str],
 ) -> Weighed:
     parts = [
         _by_time(marker, onset),
         _by_service(marker, verdict, changes, services),
+        _by_campaign(marker, campaigns),
         _by_version(marker, versions, "fails" if any(c.kind == "errors" for c in changes) else "is slow for"),
         _by_kind(marker, verdict),
     ]
@@ -144,13 +151,36 @@ def _by_version(marker: Marker, versions: dict[str, list[VersionShare]], verb: s
     return -1.0, f"another version {verb} as much"
 
 
+def _by_campaign(marker: Marker, campaigns: frozenset[str]) -> tuple[float, str]:
+    """A change on an ad platform touches its own campaign, or its account's campaigns, and no others."""
+    if not on_platform(marker.service) or not campaigns:
+        return 0.0, ""
+    own = [campaign for campaign in campaigns if f"{campaign}:".startswith(f"{marker.service}:")]
+    if not own:
+        return -5.0, "another campaign"
+    if len(own) == len(campaigns):
+        return 2.0, "nothing but what it touches is affected"
+    return -1.0, f"{len(campaigns) - len(own)} campaigns are affected that it does not touch"
+
+
+def on_platform(service: str) -> bool:
+    """A marker of an ad platform's change history names a campaign (`google:1:2`) or an account (`google:1`) as its service."""
+    return service.partition(":")[0] in PLATFORMS and ":" in service
+
+
 def _by_kind(marker: Marker, verdict: Verdict) -> tuple[float, str]:
-    can = CAN_CAUSE.get(verdict)
-    if can is not None and marker.change not in can:
+    if not _can_cause(marker, verdict):
         return -4.0, f"a {marker.change} change does not do this"
     if TYPICAL.get(verdict) == marker.change:
         return 2.0, f"a {marker.change} change is the usual cause"
     return 0.0, ""
+
+
+def _can_cause(marker: Marker, verdict: Verdict) -> bool:
+    if on_platform(marker.service) and marker.change == "config":
+        return verdict in BY_CAMPAIGN_SETTINGS or verdict not in CAN_CAUSE
+    can = CAN_CAUSE.get(verdict)
+    return can is None or marker.change in can
 
 
 def _minutes(ms: float) -> str:

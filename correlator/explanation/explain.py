@@ -172,7 +172,8 @@ def build_payload(
     cost = cost_of(window, paying, first=first, lost=wasted, missing=missing)
     if case.told is not None and case.told.scope == scope:
         cost, campaigns = keep_rates(cost, case.told.cost), keep_campaign_rates(campaigns, case.told.campaigns)
-    suspects = suspects_of(window, onset, named, found.changes)
+    touched = frozenset(campaign.campaign for campaign in campaigns)
+    suspects = suspects_of(window, onset, named, found.changes, campaigns=touched)
     names = {c: f.name for c, f in window.campaigns.items() if f.name}
     sentence = sentence_of(
         named,
@@ -221,7 +222,9 @@ def build_payload(
     return msgspec.structs.replace(told, traces=traces)
 
 
-def suspects_of(window: Window, onset: Onset, verdict: Verdict, changes: Sequence[Change]) -> list[SuspectDeploy]:
+def suspects_of(
+    window: Window, onset: Onset, verdict: Verdict, changes: Sequence[Change], *, campaigns: frozenset[str]
+) -> list[SuspectDeploy]:
     """The change markers, ranked."""
     return rank_deploys(
         window.markers,
@@ -230,6 +233,7 @@ def suspects_of(window: Window, onset: Onset, verdict: Verdict, changes: Sequenc
         changes=changes,
         versions={m.service: versions_of(window.service, changes, m.service, onset=onset.at) for m in window.markers},
         services=frozenset(m.service for m in window.service),
+        campaigns=campaigns,
     )
 
 

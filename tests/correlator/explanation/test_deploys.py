@@ -19,10 +19,16 @@ def marker(service: str, *, minutes_before: float, version: str = "2", change: s
 
 
 def rank(
-    *markers: Marker, verdict: Verdict = Verdict.SITE_FAILING, changes: Any = (FAILING,), versions: Any = None
+    *markers: Marker,
+    verdict: Verdict = Verdict.SITE_FAILING,
+    changes: Any = (FAILING,),
+    versions: Any = None,
+    campaigns: frozenset[str] = frozenset(),
 ) -> list[Any]:
     seen = frozenset({"orders", "web"})
-    return rank_deploys(markers, ONSET, verdict, changes=changes, versions=versions or {}, services=seen)
+    return rank_deploys(
+        markers, ONSET, verdict, changes=changes, versions=versions or {}, services=seen, campaigns=campaigns
+    )
 
 
 def test_the_deploy_of_the_failing_service_comes_first() -> None:
@@ -97,3 +103,44 @@ def test_healthy_routes_do_not_clear_a_tag_change_when_tracking_broke() -> None:
     )
     assert [d.service for d in ranked] == ["web", "media"]
     assert "routes" not in ranked[0].reason
+
+
+@pytest.mark.parametrize(
+    ("service", "suspected"),
+    [("google:1:2", True), ("google:1", True), ("google:1:3", False), ("google:11", False), ("meta:1:2", False)],
+)
+def test_a_change_on_a_platform_is_suspected_for_its_own_campaigns_only(service: str, suspected: bool) -> None:
+    [found] = rank(
+        marker(service, minutes_before=2, version="daily budget 50.00 to 80.00", change="budget"),
+        verdict=Verdict.TRAFFIC_CHANGED,
+        changes=(),
+        campaigns=frozenset({"google:1:2"}),
+    )
+    assert (found.score > 0.5) == suspected
+    assert (found.score < 0.05) != suspected
+    assert ("another campaign" in found.reason) != suspected
+
+
+def test_a_change_of_one_campaign_is_weak_where_many_are_affected() -> None:
+    campaigns = frozenset(f"google:1:{n}" for n in range(10))
+    [alone] = rank(
+        marker("google:1:2", minutes_before=2, change="config"),
+        verdict=Verdict.DEMAND_CHANGED,
+        changes=(),
+        campaigns=campaigns,
+    )
+    assert "9 campaigns are affected that it does not touch" in alone.reason
+    [whole] = rank(
+        marker("google:1", minutes_before=2, change="config"),
+        verdict=Verdict.DEMAND_CHANGED,
+        changes=(),
+        campaigns=campaigns,
+    )
+    assert whole.score > alone.score
+
+
+def test_a_campaign_s_settings_break_no_page() -> None:
+    [found] = rank(
+        marker("google:1:2", minutes_before=2, change="config"), changes=(), campaigns=frozenset({"google:1:2"})
+    )
+    assert "a config change does not do this" in found.reason
