@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import Engine, func, select
 
+from collectors import hooks
 from collectors.config import CollectorsConfig
 from collectors.hooks.base import HookRequest
 from collectors.hooks.config import GenericConfig, GenericConnection
@@ -149,6 +152,17 @@ def test_what_is_not_signed_by_the_secret_is_refused(
     encodable = {name: value.encode("latin-1") for name, value in headers.items()}
     assert reason(deliver(opened(**MAPPED), encoded(), clock, **encodable)) == (401, word)  # type: ignore[arg-type]
     assert journaled() == []
+
+
+def test_the_documented_lines_of_shell_sign_as_we_check() -> None:
+    readme = (Path(hooks.__file__).parent / "README.md").read_text()
+    (line,) = [line for line in readme.splitlines() if line.startswith("SIG=")]
+    script = line.replace("$(cat shop.secret)", SECRET) + "; printf %s $SIG"
+    body = '{"conversion_id":"o-17","page":"50% off"}'
+    ran = subprocess.run(
+        ["sh", "-c", script], env={**os.environ, "TS": "17", "BODY": body}, capture_output=True, text=True
+    )
+    assert ran.stdout == signature(body.encode(), at_s=17), ran.stderr
 
 
 def test_a_changed_body_is_refused(opened: Open, clock: Any) -> None:
