@@ -157,7 +157,7 @@ def _by_campaign(marker: Marker, campaigns: frozenset[str]) -> tuple[float, str]
         return 0.0, ""
     own = [campaign for campaign in campaigns if f"{campaign}:".startswith(f"{marker.service}:")]
     if not own:
-        return -5.0, "another campaign"
+        return -6.0, "another campaign"
     if len(own) == len(campaigns):
         return 2.0, "nothing but what it touches is affected"
     return -1.0, f"{len(campaigns) - len(own)} campaigns are affected that it does not touch"
