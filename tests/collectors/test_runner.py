@@ -7,12 +7,14 @@ import time
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
-from collectors.base import Fetched
+from collectors.base import Fetched, Quota
 from collectors.config import CollectorsConfig
 from collectors.reading import outcome
 from collectors.registry import AD_PLATFORMS, build_sources
 from collectors.runner import Runner
+from collectors.shape import shape_of
 from collectors.source_config import SourceConfig
 from collectors.versions import Versions
 from collectors.windows import Window
@@ -190,3 +192,120 @@ def test_every_source_has_its_three_files() -> None:
         assert where.startswith(f"collectors.{section}.collector:")
         for name in ("collector.py", "config.py", "README.md"):
             assert (root / section / name).is_file()
+
+
+def told(journaled: Any) -> list[Reading]:
+    return [record for record in journaled() if isinstance(record, Reading)]
+
+
+def test_how_a_source_does_is_told_when_it_changes_and_once_an_hour(run: Any, journaled: Any, clock: Any) -> None:
+    source = ToySource("told")
+    runner = run(source)
+    for _ in range(30):
+        runner.run_once(clock.now)
+        clock.advance(60_000)
+    assert [reading.state for reading in told(journaled)] == ["complete"]
+    source.answer = Permanent("told", "no access")
+    runner.run_once(clock.now)
+    source.answer = None
+    for _ in range(62):
+        clock.advance(60_000)
+        runner.run_once(clock.now)
+    readings = told(journaled)
+    assert [reading.state for reading in readings] == ["complete", "stopped", "complete"]
+    assert (readings[1].detail, readings[1].next_attempt) == ("no access", readings[1].ts + 3_600_000)
+    for _ in range(61):
+        clock.advance(60_000)
+        runner.run_once(clock.now)
+    assert len(told(journaled)) == 4, "an hour has passed"
+
+
+def test_the_quota_that_the_vendor_counts_is_told(run: Any, journaled: Any, clock: Any) -> None:
+    class Counted(ToySource):
+        used = 100.0
+
+        def quota(self) -> Quota:
+            return Quota(unit="tokens a day", used=self.used, limit=1000.0, resets_at=clock.now + 1)
+
+    source = Counted("counted")
+    runner = run(source)
+    for used in (100.0, 110.0, 900.0):
+        source.used = used
+        runner.run_once(clock.now)
+        clock.advance(60_000)
+    assert [reading.quota_used for reading in told(journaled)] == [100.0, 900.0], "a few calls more are no news"
+    assert REGISTRY.get_sample_value("clicktrace_source_quota_used_ratio", {"source": "counted"}) == 0.9
+
+
+def test_rows_in_bulk_that_cannot_be_understood_hold_the_watermark_and_are_a_finding(
+    run: Any, journaled: Any, clock: Any
+) -> None:
+    source = ToySource("odd", answer=Fetched(records=[marker("1")], invalid=20, detail="total is no number"))
+    runner = run(source)
+    runner.run_once(clock.now)
+    (status,) = runner.statuses()
+    assert (status.state, status.complete_through) == ("partial", 0)
+    assert "20 of 21 rows were not understood: total is no number" in status.detail
+    assert [finding.word for finding in status.findings] == ["invalid_rows"]
+    assert facts(journaled) == [marker("1")], "what came is kept"
+    assert told(journaled)[0].findings == ["invalid_rows"]
+    labels = {"source": "odd", "finding": "invalid_rows"}
+    assert REGISTRY.get_sample_value("clicktrace_source_finding", labels) == 1
+    source.answer = Fetched(records=[marker("2")], invalid=1)
+    clock.advance(60_000)
+    runner.run_once(clock.now)
+    (status,) = runner.statuses()
+    assert (status.state, status.findings) == ("complete", ()), "one odd row is only counted"
+    assert REGISTRY.get_sample_value("clicktrace_source_finding", labels) == 0
+
+
+def test_a_column_that_is_gone_is_a_finding_also_after_a_restart(run: Any, clock: Any) -> None:
+    full = shape_of([{"id": n, "cost": 1} for n in range(50)])
+    source = ToySource("renamed", answer=Fetched(records=[], shape=full))
+    runner = run(source)
+    for _ in range(4):
+        runner.run_once(clock.now)
+        clock.advance(60_000)
+    source = ToySource("renamed", answer=Fetched(records=[], shape=shape_of([{"id": n} for n in range(50)])))
+    runner = run(source)
+    runner.run_once(clock.now)
+    (status,) = runner.statuses()
+    assert status.state == "complete"
+    assert [(finding.word, finding.detail) for finding in status.findings] == [("missing_columns", "cost")]
+
+
+def test_a_back_fill_longer_than_one_deadline_goes_on_soon(run: Any, clock: Any) -> None:
+    """Each run reads two windows and meets its deadline: that is no failure that is waited for ever longer."""
+
+    class Slow(ToySource):
+        def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
+            time.sleep(0.06)
+            return super().fetch(window, now=now, deadline_s=deadline_s)
+
+    source = Slow("slow")
+    source.config = SourceConfig(interval_s=900, backfill_s=10 * 3600, window_s=3600, recent_s=0, deadline_s=0.1)
+    runner = run(source)
+    waits = []
+    for _ in range(20):
+        runner.run_once(clock.now)
+        (status,) = runner.statuses()
+        if status.state == "complete":
+            break
+        waits.append(status.next_attempt - clock.now)
+        clock.now = status.next_attempt
+    assert status.state == "complete"
+    assert set(waits) == {30_000}
+    assert len(waits) >= 2
+
+
+def test_a_source_that_left_the_settings_is_told_to_be_removed(run: Any, journaled: Any, clock: Any) -> None:
+    first = run(ToySource("stays"), ToySource("leaves"))
+    first.start()
+    first.stop()
+    second = run(ToySource("stays"))
+    second.start()
+    second.stop()
+    third = run(ToySource("stays"))
+    third.start()
+    third.stop()
+    assert [reading.source for reading in told(journaled) if reading.state == "removed"] == ["leaves"]

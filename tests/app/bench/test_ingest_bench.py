@@ -6,7 +6,7 @@ import importlib
 import json
 from pathlib import Path
 
-from app.bench import ingest
+from app.bench import ingest, ingest_runner
 from app.bench.ingest_store import run
 
 
@@ -18,6 +18,14 @@ def test_one_round_reports_figures_and_the_parameters_that_made_them(engine_dir:
     # What 0.8 is asked of is figures of an idle machine (docs/benchmarks.md); here it is only not absurd.
     assert 0.02 < result["ratio"] < 50
     assert len(str(result["shipper_seconds"]).split(",")) == 2
+
+
+def test_the_runner_reads_unchanged_sources_without_writing_them_again(engine_dir: Path) -> None:
+    result = ingest_runner.run(size=2, rounds=1, interval_s=1.0, directory=engine_dir)
+    assert json.loads(json.dumps(result)) == result
+    assert isinstance(result["rows_read_again"], int)
+    assert result["rows_read_again"] > 0
+    assert result["rows_written_again"] == 0
 
 
 def test_every_case_can_be_loaded_and_says_what_it_measures() -> None:
