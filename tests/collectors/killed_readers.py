@@ -1,5 +1,5 @@
-"""A process that reads every source at once and is killed: each reader stops for good once its first window is journaled and its
-position is not saved yet, which is where a crash costs most.
+"""A process that reads every source at once and is killed. Told to stand still, each reader stops for good once its first window is
+journaled and its position is not saved yet, which is where a crash costs most; else it is killed wherever it is.
 
 python -m tests.collectors.killed_readers PLAN    (JSON: see `Plan`)
 """
@@ -27,6 +27,7 @@ class Plan(msgspec.Struct):
     directory: str
     now: int
     settings: list[Settings]
+    stand_still: bool = True
 
 
 class StandingStill:
@@ -56,13 +57,15 @@ def main() -> None:
     control = open_control("", directory, migrate=False)
     journal = JournalWriter(directory / "journal", config=JournalConfig(), clock=clock, name="killed")
     sources = [source_of(one) for one in plan.settings]
+    checkpoints = Checkpoints(control, "collectors", clock=clock)
     runner = runner_of(
         sources,
         Parts(journal, control, None, clock),
         concurrency=len(sources),
-        checkpoints=StandingStill(Checkpoints(control, "collectors", clock=clock)),
+        checkpoints=StandingStill(checkpoints) if plan.stand_still else checkpoints,
     )
     runner.start()
+    os.write(1, b"reading\n")
     threading.Event().wait()
 
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.bench.ingest import CASES
+
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ("bad-deploy", "slow-page", "redirect-broken", "tracking-outage", "bot-flood", "quiet")
 
@@ -70,7 +72,23 @@ def redirect_steps() -> list[Step]:
     ]
 
 
-PARTS = {"loop": loop_steps, "redirect": redirect_steps}
+def collectors_steps() -> list[Step]:
+    """Readers killed again and again; the rates of every way in; the suite over all sources."""
+    pytest = [sys.executable, "-m", "pytest", "-q", "-s", "--show-capture=no"]
+    bench = [CLICKTRACE, "bench", "ingest", "--json", "--case"]
+    return [
+        Step(
+            "readers of all sources, killed 50 times",
+            [*pytest, "-m", "long", "tests/collectors/test_kill_rounds.py"],
+            {"KILL_ROUNDS": "50"},
+            timeout_s=1800,
+        ),
+        Step("suite over all sources", [*pytest, "tests/collectors/test_every_source.py"], timeout_s=1200),
+        *(Step(f"rate of {case}", [*bench, case], timeout_s=1200) for case in CASES),
+    ]
+
+
+PARTS = {"loop": loop_steps, "redirect": redirect_steps, "collectors": collectors_steps}
 
 
 def commit() -> str:
