@@ -47,10 +47,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class GithubApi:
     """One repository's API. Used by one thread at a time, as the runner does."""
 
-    def __init__(self, source: str, *, endpoint: str, token_file: str) -> None:
+    def __init__(self, source: str, *, endpoint: str, credentials_file: str) -> None:
         self._source = source
         self._base = (endpoint or ENDPOINT).rstrip("/")
-        self._token_file = token_file
+        self._credentials_file = credentials_file
         self._kept: OrderedDict[str, Page] = OrderedDict()
         self._quota: Quota | None = None
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
@@ -112,9 +112,9 @@ class GithubApi:
 
     def _credentials(self) -> dict[str, str]:
         """The token, read at each call so that a rotated one is seen; {} for public repositories."""
-        if not self._token_file:
+        if not self._credentials_file:
             return {}
-        return {"Authorization": f"Bearer {read_token(self._source, self._token_file, setting='token_file')}"}
+        return {"Authorization": f"Bearer {read_token(self._source, self._credentials_file)}"}
 
     def _note(self, headers: Mapping[str, str]) -> None:
         limit, used = headers.get("x-ratelimit-limit", ""), headers.get("x-ratelimit-used", "")
@@ -136,7 +136,7 @@ def error_of(response: httpx.Response, *, source: str, now: int) -> SourceError 
             source, f"rate limit: {_message(response)}", retry_after_s=_wait_s(headers, response, now=now)
         )
     if status == 401:
-        return Permanent(source, "the token is wrong or has expired: put a new one into token_file")
+        return Permanent(source, "the token is wrong or has expired: put a new one into credentials_file")
     if status == 403:
         needs = headers.get("x-accepted-github-permissions", "")
         return Permanent(source, f"the token may not read this; it needs: {needs or 'see the README'}")

@@ -29,7 +29,7 @@ class GithubSource:
         self.config = config
         self._rollout_ms = config.longest_rollout_s * 1000
         self._connection = connection
-        self._api = GithubApi(self.name, endpoint=connection.endpoint, token_file=connection.token_file)
+        self._api = GithubApi(self.name, endpoint=connection.endpoint, credentials_file=connection.credentials_file)
         self._settled: dict[int, list[Status]] = {}
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:

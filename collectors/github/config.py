@@ -15,7 +15,9 @@ class GithubConnection(HookConnection):
     """One repository."""
 
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name.")
-    token_file: str = Field("", description="File with a token that may read deployments; empty = public repositories.")
+    credentials_file: str = Field(
+        "", description="File with a token that may read deployments; empty = public repositories."
+    )
     reads: tuple[Literal["deployments", "releases"], ...] = Field(
         ("deployments",), description="What marks a change here; releases only where publishing one is going live."
     )

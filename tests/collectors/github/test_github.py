@@ -42,7 +42,7 @@ def github(tmp_path: Path) -> Iterator[GithubSandbox]:
 
 def connection(github: GithubSandbox, **fields: Any) -> GithubConnection:
     named = {"name": "shop", "repository": github.repository, "endpoint": github.endpoint}
-    files = {"token_file": str(github.token_file), "webhook_secret_file": str(github.secret_file)}
+    files = {"credentials_file": str(github.credentials_file), "webhook_secret_file": str(github.secret_file)}
     return GithubConnection.model_validate(named | files | fields)
 
 
@@ -192,7 +192,7 @@ def test_the_token_never_goes_to_another_host(github: GithubSandbox, source: Any
             link = '<https://evil.example/repos/acme/shop/deployments?page=2>; rel="next"'
             return Answer(body=[], headers={"link": link})
 
-    with Elsewhere(github.token_file.parent / "elsewhere", clock=lambda: NOW) as elsewhere:
+    with Elsewhere(github.credentials_file.parent / "elsewhere", clock=lambda: NOW) as elsewhere:
         reader = source(endpoint=elsewhere.endpoint)
         with pytest.raises(Permanent, match="another address than endpoint"):
             read(reader)
@@ -207,7 +207,7 @@ def test_a_trial_says_what_can_be_read(github: GithubSandbox, source: Any) -> No
 
 def test_a_public_repository_needs_no_token(github: GithubSandbox, source: Any) -> None:
     github.deploy(1, ts=NOW - HOUR_MS)
-    assert len(read(source(token_file=""))) == 1
+    assert len(read(source(credentials_file=""))) == 1
     assert all("authorization" not in request.headers for request in github.requests)
 
 
@@ -227,7 +227,7 @@ ERRORS = {
         "Resource not accessible",
         "deployments=read",
     ),
-    "wrong token": (401, {}, "Bad credentials", "token_file"),
+    "wrong token": (401, {}, "Bad credentials", "credentials_file"),
     "renamed": (
         301,
         {"location": "https://api.github.com/repositories/1"},

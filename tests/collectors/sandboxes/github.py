@@ -21,35 +21,24 @@ from urllib.parse import urlencode
 from app.demo.ad_account import Behaviour
 from core.clock import HOUR_MS, now_ms, to_datetime
 from core.records import Deploy, Record
-from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.base import Answer, Request, bearer
+from tests.collectors.sandboxes.tokens import TokenCase, TokenSandbox
 
 Json = dict[str, Any]
 ROLLOUT_MS = 300_000
 HOURLY_REQUESTS = 5_000
 
 
-class GithubSandbox(Sandbox):
-    """One repository. `token_file` holds the token that may read it."""
+class GithubSandbox(TokenSandbox):
+    """One repository."""
+
+    token_prefix = "github_pat_"
+    repository = "acme/shop"
 
     def __init__(
-        self,
-        directory: Path,
-        *,
-        repository: str = "acme/shop",
-        behaviour: Behaviour | None = None,
-        clock: Callable[[], int] = now_ms,
-        port: int = 0,
+        self, directory: Path, *, behaviour: Behaviour | None = None, clock: Callable[[], int] = now_ms, port: int = 0
     ) -> None:
-        super().__init__(behaviour=behaviour, clock=clock, port=port)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.repository = repository
-        self.token = f"github_pat_{secrets.token_hex(20)}"
-        self.token_file = directory / "github-token"
-        self.token_file.write_text(f"{self.token}\n")
-        self.secret = secrets.token_hex(20)
-        self.secret_file = directory / "github-webhook-secret"
-        self.secret_file.write_text(f"{self.secret}\n")
+        super().__init__(directory, behaviour=behaviour, clock=clock, port=port)
         self.deployments: list[Json] = []
         self.statuses: dict[int, list[Json]] = {}
         self.releases: list[Json] = []
@@ -204,52 +193,25 @@ class GithubSandbox(Sandbox):
         }
 
 
-class GithubCase(Case):
+class GithubCase(TokenCase):
     """For the suite over all sources: deployment `number` goes live."""
 
     section = "github"
     lag_s = 60
-
-    def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
-        super().__init__(directory, clock)
-        behaviour = Behaviour(report_lag_s=float(self.lag_s), restate_share=0.0, page_size=10)
-        self.sandbox = GithubSandbox(directory, behaviour=behaviour, clock=clock)
-
-    @property
-    def behaviour(self) -> Behaviour:
-        return self.sandbox.behaviour
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
+    make = GithubSandbox
 
     def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
+        self.behaviour.page_size = 10
+        super().start()
 
     def settings(self) -> dict[str, Any]:
-        one = {
-            "name": "shop",
-            "client": "acme",
-            "endpoint": self.endpoint,
-            "repository": self.sandbox.repository,
-            "token_file": str(self.sandbox.token_file),
-        }
-        return {"connections": [one]}
+        return {"connections": [self.sandbox.connection(name="shop", repository=self.sandbox.repository)]}
 
     def add(self, number: int, *, ts: int) -> None:
         self.sandbox.deploy(number, ts=ts)
 
     def seen(self, records: Sequence[Record]) -> list[int]:
         return [int(each.description.removeprefix("number ")) for each in records if isinstance(each, Deploy)]
-
-    def lock_out(self) -> None:
-        self.sandbox.token_file.write_text("github_pat_wrong")
-
-    def let_in(self) -> None:
-        self.sandbox.token_file.write_text(self.sandbox.token)
 
 
 def _rfc3339(ms: int) -> str:
