@@ -46,7 +46,11 @@ class DestinationConfig(Section):
         description="Only with a consent that was given. False also sends where nothing was said; never a refusal.",
     )
     min_confidence: float = Field(
-        0.9, ge=0, le=1, description="Least confidence of the match with the click (docs/glossary.md, matching)."
+        0.9,
+        ge=0,
+        le=1,
+        description="Least confidence of the match with the click: click ID 1, the platform's ID 0.99, visitor and order 0.9, "
+        "CRM ID 0.85, e-mail 0.7, phone 0.65.",
     )
     send_contacts: bool = Field(
         False, description="Also send the hashed e-mail and phone, where a conversion has them."
