@@ -114,14 +114,17 @@ def summary(view: HostView) -> str:
     return ", ".join([f"{view.host}: {number} of {len(view.pages)} pages {words}", *others])
 
 
-def description(view: HostView, *, spend_micros_per_hour: float) -> str:
-    """One paragraph a page, then the money that leads there."""
+def description(view: HostView, *, spend_micros_per_hour: Mapping[str, float]) -> str:
+    """One paragraph a page, then the money that leads there, by currency."""
     concerned = view.concerned
     parts = [_told(page) for page in concerned[:_PAGES_TOLD]]
     if len(concerned) > _PAGES_TOLD:
         parts.append(f"And {len(concerned) - _PAGES_TOLD} more: clicktrace links check lists them.")
-    if spend_micros_per_hour > 0:
-        spent = to_decimal(round(spend_micros_per_hour))
+    if spend_micros_per_hour:
+        spent = " and ".join(
+            f"{to_decimal(round(micros))} {currency}".strip()
+            for currency, micros in sorted(spend_micros_per_hour.items())
+        )
         parts.append(f"Campaigns whose links lead there spend about {spent} an hour now.")
     if concerned and all(page.state != "failing" for page in concerned):
         parts.append("If it is meant so: clicktrace links check SLUG --accept.")

@@ -61,11 +61,21 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     incidents: dict[str, IncidentView]
     sources: dict[str, SourceState]
     origins: dict[str, int]  # origin -> when its newest conversion arrived
-    live_spend_micros: dict[str, float]  # campaign -> per hour
+    live_spend_micros: dict[str, float]  # campaign -> per hour, in the currency that `spend_currency` says
+    spend_currency: dict[str, str] = {}  # campaign -> currency; none = all are in the same
 
     @property
     def last_conversion(self) -> int:
         return max(self.origins.values(), default=0)
+
+    def spend_by_currency(self, campaigns: Iterable[str]) -> dict[str, float]:
+        """Currency -> micros per hour of these campaigns: money of different currencies is not added."""
+        sums: dict[str, float] = {}
+        for campaign in campaigns:
+            if spend := self.live_spend_micros.get(campaign, 0.0):
+                currency = self.spend_currency.get(campaign, "")
+                sums[currency] = sums.get(currency, 0.0) + spend
+        return sums
 
 
 _INCIDENTS = """
@@ -89,18 +99,42 @@ WHERE NOT claimed AND known_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 GROUP BY origin
 """
 
-# A campaign without a cost per click of its own gets the mean of the others, so that it is not free.
+# A campaign without a cost per click of its own gets the mean of the others in its currency, so that it is not free.
+# In {reporting} at today's rate; without such a rate, in the currency the cost per click is known in.
 _LIVE_SPEND = """
-WITH (SELECT avgIf(cpc_micros, cpc_micros > 0) FROM campaign_current) AS mean_cpc
-SELECT c.campaign AS campaign, c.clicks * {per_hour:Float64} * if(p.cpc_micros > 0, toFloat64(p.cpc_micros), ifNotFinite(mean_cpc, 0)) AS micros
+WITH
+    known AS
+    (
+        SELECT
+            campaign,
+            if(cpc_basis = 'stated' AND stated_in != '', stated_in, toString(currency)) AS told_in,
+            if(factor > 0, {reporting:String}, told_in) AS paid_in,
+            if(factor > 0, cpc_micros * factor, toFloat64(cpc_micros)) AS cpc
+        FROM campaign_current
+        LEFT JOIN campaign_stated_as_of(as_of=9000000000000) AS stated USING (campaign)
+        LEFT JOIN
+        (
+            SELECT currency AS sold, factor
+            FROM factor_of_day(reporting={reporting:String}, as_of=9000000000000, since={now:Int64}, until={tomorrow:Int64},
+                rate_age_days={rate_age_days:Int64})
+            ORDER BY day LIMIT 1 BY sold
+        ) AS rate ON rate.sold = told_in
+    ),
+    mean AS (SELECT paid_in, avg(cpc) AS typical, count() AS campaigns FROM known WHERE cpc > 0 GROUP BY paid_in),
+    (SELECT argMax(paid_in, campaigns) FROM mean) AS usual
+SELECT
+    c.campaign AS campaign,
+    if(p.paid_in != '', p.paid_in, ifNull(usual, '')) AS currency,
+    c.clicks * {per_hour:Float64} * if(p.cpc > 0, p.cpc, mean.typical) AS micros
 FROM
 (
-    SELECT campaign, uniqExact(click_id) AS clicks
+    SELECT toString(campaign) AS campaign, uniqExact(click_id) AS clicks
     FROM click
     WHERE campaign != '' AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({now:Int64}, 'UTC')
     GROUP BY campaign
 ) AS c
-LEFT ANY JOIN (SELECT campaign, cpc_micros FROM campaign_current) AS p ON p.campaign = c.campaign
+LEFT ANY JOIN known AS p ON p.campaign = c.campaign
+LEFT ANY JOIN mean ON mean.paid_in = if(p.paid_in != '', p.paid_in, ifNull(usual, ''))
 """
 
 _REDIRECT = """
@@ -118,15 +152,20 @@ ORDER BY start
 """
 
 
-def observe(store: Reader, *, needed: Iterable[str], now: int) -> Observations:
+def observe(
+    store: Reader, *, needed: Iterable[str], now: int, reporting: str = "", rate_age_days: int = 7
+) -> Observations:
     """Read what a tick needs.
 
     Args:
         needed: incidents that we hold something for: they are read even when closed.
+        reporting: currency that spend is told in at today's rate; "" = each campaign in its own.
+        rate_age_days: how long a rate holds.
 
     Raises:
         StoreError: the store does not answer; the tick then decides nothing.
     """
+    spend = _read_live_spend(store, now=now, reporting=reporting, rate_age_days=rate_age_days)
     return Observations(
         now=now,
         incidents=read_incidents(store, needed=needed, now=now),
@@ -134,7 +173,8 @@ def observe(store: Reader, *, needed: Iterable[str], now: int) -> Observations:
         origins={
             str(row["origin"]): _ms(row["newest"]) for row in store.rows(_ORIGINS, {"since": now - ORIGIN_HORIZON_MS})
         },
-        live_spend_micros=_read_live_spend(store, now=now),
+        live_spend_micros={campaign: micros for campaign, (micros, _) in spend.items()},
+        spend_currency={campaign: currency for campaign, (_, currency) in spend.items()},
     )
 
 
@@ -172,9 +212,18 @@ def _read_sources(store: Reader, *, now: int) -> dict[str, SourceState]:
     return found
 
 
-def _read_live_spend(store: Reader, *, now: int) -> dict[str, float]:
-    params = {"since": now - SPEND_SPAN_MS, "now": now, "per_hour": HOUR_MS / SPEND_SPAN_MS}
-    return {str(row["campaign"]): _number(row["micros"]) for row in store.rows(_LIVE_SPEND, params)}
+def _read_live_spend(store: Reader, *, now: int, reporting: str, rate_age_days: int) -> dict[str, tuple[float, str]]:
+    """Campaign -> (micros per hour, currency)."""
+    params = {
+        "since": now - SPEND_SPAN_MS,
+        "now": now,
+        "tomorrow": now + 1,
+        "per_hour": HOUR_MS / SPEND_SPAN_MS,
+        "reporting": reporting,
+        "rate_age_days": rate_age_days,
+    }
+    rows = store.rows(_LIVE_SPEND, params)
+    return {str(row["campaign"]): (_number(row["micros"]), str(row["currency"])) for row in rows}
 
 
 def _incident(row: dict[str, object]) -> IncidentView:

@@ -12,7 +12,7 @@ Alertmanager tells of a group again when an alert joins or leaves it, and of a c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -195,13 +195,15 @@ class Writer:
         client = destinations.client(view)
         return {**labels, "client": client} if client else labels
 
-    def destination(self, standing: Standing, step: AlertStep, view: HostView, *, spend: float) -> Draft:
-        """The alert of a rule that watches destinations; `spend` = micros an hour of the campaigns that lead there."""
+    def destination(self, standing: Standing, step: AlertStep, view: HostView, *, spend: Mapping[str, float]) -> Draft:
+        """The alert of a rule that watches destinations; `spend` = micros an hour of the campaigns that lead there, by currency."""
+        currency = max(spend, key=lambda each: spend[each], default="")
         annotations = {
             "summary": destinations.summary(view),
             "description": destinations.description(view, spend_micros_per_hour=spend),
             "severity": step.severity,
-            "dollars_per_hour": to_decimal(round(spend)),
+            "dollars_per_hour": to_decimal(round(spend.get(currency, 0.0))),
+            "currency": currency,
             "console_url": self._public_url,
             "runbook_url": self.runbook_url(step.name),
         }

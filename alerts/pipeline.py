@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
 import msgspec
@@ -85,6 +86,8 @@ class Alerts:
         clock: Clock = now_ms,
         shipped_through: Callable[[int], int] | None = None,
         rules: Sequence[Rule] | None = None,
+        reporting_currency: str = "",
+        rate_age_days: int = 7,
     ) -> None:
         """Raises:
         SettingsError: the rules have problems; all of them are named.
@@ -95,6 +98,7 @@ class Alerts:
         self.decisions = Decisions(self.ledger)
         self.rules = [rule for rule in (load_rules(config.rules_dir) if rules is None else rules) if rule.enabled]
         self._store = store
+        self._observe = partial(observe, reporting=reporting_currency, rate_age_days=rate_age_days)
         self._journal = journal
         self._checkpoints = Checkpoints(control, SOURCE, clock=clock)
         self._states = RuleStates(control)
@@ -128,7 +132,7 @@ class Alerts:
         with self._one_at_a_time:
             before = self._states.load()
             try:
-                observed = observe(self._store, needed=self._needed(before), now=now)
+                observed = self._observe(self._store, needed=self._needed(before), now=now)
                 watched = self._watched(now)
             except StoreError:
                 self._acting.settle_only(now=now)
@@ -284,7 +288,7 @@ class Alerts:
         view = tick.destinations.get(standing.subject) or HostView(host=destinations.host_of(standing.subject))
         labels = self._writer.destination_labels(step.name, view)
         standing = self._started(tick, standing, labels, at=standing.progress.since)
-        spend = sum(tick.observed.live_spend_micros.get(each, 0.0) for each in destinations.campaigns(view))
+        spend = tick.observed.spend_by_currency(destinations.campaigns(view))
         tick.drafts.append(self._writer.destination(standing, step, view, spend=spend))
 
     def _draft_follow_up(self, tick: Tick, follow_up: FollowUp, view: IncidentView, actions: list[Action]) -> None:

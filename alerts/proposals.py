@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from hashlib import sha256
 
 import msgspec
@@ -94,7 +94,7 @@ class Proposals:
         platform, account = _owner(campaign)
         config = self._platforms.account(platform, account)
         paused = self._paused_lately(campaign.campaign, in_flight, now=observed.now)
-        live = sum(spend for name, spend in observed.live_spend_micros.items() if name not in paused)
+        live = _live_spend(observed, besides=paused, like=campaign.campaign)
         lease = self._ledger.lease(campaign.campaign)
         ended = lease.ended_at if lease and lease.ended_reason != "not_paused" else 0
         return GuardInput(
@@ -167,7 +167,7 @@ class Proposals:
             proposed_at=observed.now,
             expires_at=observed.now + self._config.approval_expires,
             spend_per_hour_micros=round(_spend_per_hour(campaign, observed)),
-            currency=campaign.currency or view.payload.cost.currency,
+            currency=observed.spend_currency.get(campaign.campaign) or campaign.currency or view.payload.cost.currency,
             attempt=attempt,
             request="",
             name=campaign.name,
@@ -236,6 +236,16 @@ def _spend_per_hour(campaign: AffectedCampaign, observed: Observations) -> float
     live = observed.live_spend_micros.get(campaign.campaign, 0.0)
     share = campaign.scope_share if campaign.scope_share > 0 else 1.0
     return live or campaign.exposed_per_hour_micros / share
+
+
+def _live_spend(observed: Observations, *, besides: Container[str], like: str) -> float:
+    """Live spend per hour of all campaigns that are paid in the same currency as `like`: other money cannot be added to it."""
+    currency = observed.spend_currency.get(like, "")
+    return sum(
+        spend
+        for name, spend in observed.live_spend_micros.items()
+        if name not in besides and (not currency or observed.spend_currency.get(name, currency) == currency)
+    )
 
 
 def _request_id(actions: list[Action]) -> str:

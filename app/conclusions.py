@@ -74,6 +74,8 @@ class Conclusions:
             base.journal,
             config=settings.alerts,
             accounts=settings.accounts,
+            reporting_currency=settings.correlator.reporting_currency,
+            rate_age_days=settings.correlator.rate_age_days,
             public_url=settings.public_url,
             open_account=open_account,
             clock=clock,

@@ -9,11 +9,16 @@ import msgspec
 
 from core.store.client import Store
 from correlator import queries
+from correlator.config import CorrelatorConfig
+from correlator.exchange import Exchange, in_one_currency, read_exchange
 from correlator.period import Question
 
 
 class CampaignFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Current description of a campaign. Amounts in `currency`; 0 and "" = nobody said."""
+    """Current description of a campaign. Amounts in `currency`; 0 and "" = nobody said.
+
+    Margin, target and a stated cost per click are in `stated_currency`, which is `currency` unless no rate leads there.
+    """
 
     campaign: str
     platform: str
@@ -23,6 +28,7 @@ class CampaignFacts(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     owner: str
     currency: str
+    stated_currency: str
     daily_budget_micros: int
     target_cpl_micros: int
     target_roas: float
@@ -37,33 +43,41 @@ class CampaignFacts(msgspec.Struct, frozen=True, kw_only=True):
     known_ms: int
 
 
-def campaigns(store: Store, question: Question) -> list[CampaignFacts]:
-    """The campaigns the question may see, by ID."""
+def campaigns(store: Store, question: Question, *, config: CorrelatorConfig | None = None) -> list[CampaignFacts]:
+    """The campaigns the question may see, by ID; what people said of them at the rates of the question's day."""
+    exchange = read_exchange(store, config or CorrelatorConfig(), at=question.at, as_of=question.known_by)
     sql = queries.compose("campaign_facts", {"visible_campaign": queries.text("visible_campaign")})
     rows = queries.read(store, sql, question.params())
-    return sorted((_facts(row) for row in rows), key=lambda facts: facts.campaign)
+    return sorted((_facts(row, exchange) for row in rows), key=lambda facts: facts.campaign)
 
 
 def break_even_rate(facts: CampaignFacts) -> float | None:
     """Conversions per click at which a click pays for itself: as stated, else cost per click / margin per conversion."""
     if facts.break_even_rate > 0:
         return facts.break_even_rate
-    if facts.margin_micros > 0 and facts.cost_per_click_micros > 0:
+    comparable = facts.stated_currency == facts.currency or facts.cost_per_click_basis == "stated"
+    if comparable and facts.margin_micros > 0 and facts.cost_per_click_micros > 0:
         return facts.cost_per_click_micros / facts.margin_micros
     return None
 
 
-def _facts(row: dict[str, Any]) -> CampaignFacts:
+def _facts(row: dict[str, Any], exchange: Exchange) -> CampaignFacts:
+    told = in_one_currency(row, exchange, reporting=str(row["currency"]))
+    stated_in = str(row["stated_in"] or row["currency"])
+    converted = None not in (told.margin_micros, told.target_cpl_micros) and told.currency == row["currency"]
     same = {
         name: row[name]
         for name in (
             "campaign", "platform", "account", "name", "status", "client", "owner", "currency", "daily_budget_micros",
-            "target_cpl_micros", "target_roas", "break_even_rate", "margin_micros", "parallel_tracking", "sandbox",
+            "target_roas", "break_even_rate", "parallel_tracking", "sandbox",
         )
     }  # fmt: skip
     return CampaignFacts(
         **same,
-        cost_per_click_micros=int(row["cpc_micros"]),
+        stated_currency=str(row["currency"]) if converted else stated_in,
+        margin_micros=int((told.margin_micros if converted else row["margin_micros"]) or 0),
+        target_cpl_micros=int((told.target_cpl_micros if converted else row["target_cpl_micros"]) or 0),
+        cost_per_click_micros=int((told.cost_per_click_micros if converted else row["cpc_micros"]) or 0),
         cost_per_click_basis=str(row["cpc_basis"]),
         launched_ms=_ms(row["launched"]),
         known_ms=_ms(row["known_at"]),

@@ -82,6 +82,13 @@ def _default_catalogue() -> dict[str, ConversionType]:
             return_window_days=14,
             duplicates=DuplicateRule(keys=person, window_hours=24),
         ),
+        # Till, telephone, contract: told by file, days later, by nobody else.
+        "sale": ConversionType(
+            value_source="reported",
+            lag_class="days",
+            authoritative_origin="offline",
+            duplicates=DuplicateRule(keys=["order_id"], window_hours=87_600),
+        ),
     }
 
 
@@ -123,6 +130,14 @@ class CorrelatorConfig(Section):
     """Matching, attribution, ROI and reconciliation."""
 
     default_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of catalogue values.")
+    reporting_currency: str = Field(
+        "",
+        pattern=r"^([A-Z]{3})?$",
+        description="Spend, conversions and incidents are told in this currency at the day's rate; empty = each in its own.",
+    )
+    rate_age_days: int = Field(
+        7, ge=0, le=366, description="A rate holds for this many days after its own, unless a newer one comes."
+    )
     catalogue: dict[str, ConversionType] = Field(
         default_factory=_default_catalogue, description="Conversion types by name; a given one replaces the default's."
     )

@@ -1,7 +1,8 @@
 """What a campaign brought in a period: traffic, cost and outcome read apart and laid side by side, per campaign and bucket.
 
 Live and settled figures are different columns and never mixed. A rate whose window is open is blank (None), not zero. Amounts are in
-the currency of the campaign's spend; outcomes in another currency stand beside them, unconverted.
+the reporting currency, converted at the rate of the day they happened; without one, in the currency of the campaign's spend. What cannot
+be converted stands beside the figure, by currency, and is never added to it; returns are then blank.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from core.store.client import Store
 from correlator import queries
 from correlator.config import ConversionType, CorrelatorConfig, days_ms
+from correlator.exchange import Exchange, in_one_currency, rate_params, read_exchange
 from correlator.intervals import Interval, wilson
 from correlator.matching import match_params, matches_of
 from correlator.period import Question
@@ -23,7 +25,10 @@ Key = tuple[str, int]
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """Spend so far. `modelled` = our clicks after `reported_through` x trailing cost per click, until the platform reports them."""
+    """Spend so far. `modelled` = our clicks after `reported_through` x trailing cost per click, until the platform reports them.
+
+    `other_currencies_micros` is spend that is in none of the sums, because no rate leads from its currency to `currency`.
+    """
 
     currency: str
     spend_micros: int
@@ -32,6 +37,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     basis: str  # platform, modelled, both, "" = no spend known and none to model
     cost_per_click_micros: int
     reported_through_ms: int
+    other_currencies_micros: dict[str, int]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """Confirmed and past the return window. `complete` when every window of the period is closed; until then the return rate is blank."""
+    """Confirmed and past the return window; the value is that in the figure's currency. `complete` when every window of the period is closed; until then the return rate is blank."""
 
     conversions: int
     value_micros: int
@@ -94,6 +100,7 @@ class _Parts(msgspec.Struct, kw_only=True):
     cohorts: dict[Key, dict[str, Any]]
     campaigns: dict[str, dict[str, Any]]
     reported: dict[str, int]
+    exchange: Exchange
 
 
 def measure(store: Store, config: CorrelatorConfig, question: Question) -> list[Performance]:
@@ -123,6 +130,7 @@ def report_params(config: CorrelatorConfig, question: Question) -> dict[str, obj
         "return_windows_ms": [days_ms(entry.return_window_days) for entry in entries],
         "return_window_ms": days_ms(rest.return_window_days),
         "default_currency": config.default_currency,
+        **rate_params(config, question),
         "steering": config.steering_types(),
         "mature_before": question.at - config.maturity_ms,
         "late_ms": config.late_ms,
@@ -132,18 +140,26 @@ def report_params(config: CorrelatorConfig, question: Question) -> dict[str, obj
 def matches(question: Question) -> str:
     """The query for the period's matches: as the last tick left them, or computed anew as known at the as-of time."""
     if question.as_of is None:
-        return queries.text("match_kept")
-    return matches_of(queries.text("conversion_in_period"))
+        return queries.compose("match_named", {"matches": queries.text("match_kept")})
+    return queries.compose("match_named", {"matches": matches_of(queries.text("conversion_in_period"))})
 
 
-def read_report(store: Store, name: str, params: dict[str, object], *, question: Question) -> list[dict[str, Any]]:
-    """Run one of the report queries with its standard slots filled."""
+def _parts_of(question: Question) -> dict[str, str]:
+    """The queries that others are made of, each with its own slots filled."""
     parts = {
         "visible": queries.text("visible"),
         "visible_campaign": queries.text("visible_campaign"),
         "reported": queries.text("reported_from_spend"),
+        "factor": queries.text("factor_of_period"),
         "matches": matches(question),
     }
+    slots = {slot: parts[slot] for slot in queries.slots("worth_of_match")}
+    return {**parts, "worth": queries.compose("worth_of_match", slots)}
+
+
+def read_report(store: Store, name: str, params: dict[str, object], *, question: Question) -> list[dict[str, Any]]:
+    """Run one of the report queries with its standard slots filled."""
+    parts = _parts_of(question)
     sql = queries.compose(name, {slot: parts[slot] for slot in queries.slots(name)})
     return queries.read(store, sql, params)
 
@@ -161,6 +177,7 @@ def _read(store: Store, config: CorrelatorConfig, question: Question) -> _Parts:
         cohorts={_key(row): row for row in rows("cohort_from_match")},
         campaigns={str(row["campaign"]): row for row in rows("campaign_facts")},
         reported={str(row["campaign"]): _ms(row["reported_through"]) for row in rows("reported_from_spend")},
+        exchange=read_exchange(store, config, at=min(question.at, question.until - 1), as_of=question.known_by),
     )
 
 
@@ -171,7 +188,14 @@ def _performance(key: Key, parts: _Parts, *, config: CorrelatorConfig, question:
     types = parts.types.get(key, [])
     costs = parts.costs.get(key, [])
     until = min(bucket + question.bucket_ms, question.until)
-    cost = _cost(costs, traffic=traffic, facts=facts, config=config, reported=parts.reported.get(campaign, 0))
+    cost = _cost(
+        costs,
+        traffic=traffic,
+        facts=facts,
+        config=config,
+        reported=parts.reported.get(campaign, 0),
+        exchange=parts.exchange,
+    )
     outcome = _outcome(types, currency=cost.currency, config=config)
     cohort = parts.cohorts.get(key, {})
     clicks, mature = int(traffic.get("clicks", 0)), int(traffic.get("mature_clicks", 0))
@@ -211,40 +235,61 @@ def _cost(
     facts: dict[str, Any],
     config: CorrelatorConfig,
     reported: int,
+    exchange: Exchange,
 ) -> Cost:
-    currency = str((rows[0]["currency"] if rows else "") or facts.get("currency") or config.default_currency)
-    charged = sum(int(row["cost_micros"]) for row in rows if row["currency"] == currency)
-    per_click = int(facts.get("cpc_micros", 0))
-    modelled = int(traffic.get("unreported_clicks", 0)) * per_click
+    paid_in = str((rows[0]["currency"] if rows else "") or facts.get("currency") or "")
+    currency = config.reporting_currency or paid_in or config.default_currency
+    own, others = _apart(rows, "cost_micros", currency=currency)
+    unreported = int(traffic.get("unreported_clicks", 0))
+    per_click, told_in = _per_click(facts, exchange, currency=currency)
+    modelled = unreported * per_click if told_in == currency else 0
+    if told_in != currency and unreported * per_click:
+        others[told_in] = others.get(told_in, 0) + unreported * per_click
     basis = "both" if rows and modelled else "platform" if rows else "modelled" if modelled else ""
     return Cost(
         currency=currency,
-        spend_micros=charged + modelled,
-        reported_micros=charged,
+        spend_micros=own + modelled,
+        reported_micros=own,
         modelled_micros=modelled,
         basis=basis,
-        cost_per_click_micros=per_click,
+        cost_per_click_micros=per_click if told_in == currency else 0,
         reported_through_ms=reported,
+        other_currencies_micros=others,
     )
+
+
+def _per_click(facts: dict[str, Any], exchange: Exchange, *, currency: str) -> tuple[int, str]:
+    """Cost per click and its currency: the one asked for, when a rate leads there."""
+    if not facts:
+        return 0, currency
+    told = in_one_currency(facts, exchange, reporting=currency)
+    return told.cost_per_click_micros or 0, told.currency or currency
+
+
+def _apart(rows: list[dict[str, Any]], column: str, *, currency: str) -> tuple[int, dict[str, int]]:
+    """The sum in `currency`, and the sums in others, which are never added to it."""
+    sums: dict[str, int] = defaultdict(int)
+    for row in rows:
+        sums[str(row["currency"])] += int(row[column])
+    own = sums.pop(currency, 0)
+    return own, {other: amount for other, amount in sums.items() if amount}
 
 
 def _outcome(rows: list[dict[str, Any]], *, currency: str, config: CorrelatorConfig) -> Outcome:
     by_type: dict[str, int] = defaultdict(int)
-    others: dict[str, int] = defaultdict(int)
     for row in rows:
         by_type[str(row["type"])] += int(row["conversions"])
-        if row["currency"] != currency and row["worth_micros"]:
-            others[str(row["currency"])] += int(row["worth_micros"])
+    value, others = _apart(rows, "worth_micros", currency=currency)
     own = [row for row in rows if row["currency"] == currency]
     known = all(config.conversion_type(str(row["type"])).margin_rate is not None for row in own if row["worth_micros"])
     return Outcome(
         conversions=sum(by_type.values()),
         by_type={name: count for name, count in sorted(by_type.items()) if count},
-        value_micros=_sum(own, "worth_micros"),
+        value_micros=value,
         believed_micros=_sum(own, "believed_micros"),
         margin_micros=_sum(own, "margin_micros") if known and own else None,
         duplicates=_sum(rows, "duplicates"),
-        other_currencies_micros=dict(others),
+        other_currencies_micros=others,
     )
 
 
@@ -252,7 +297,8 @@ def _settled(
     rows: list[dict[str, Any]], *, until: int, currency: str, config: CorrelatorConfig, question: Question
 ) -> Settled:
     own = [row for row in rows if row["currency"] == currency]
-    confirmed, returned = _sum(own, "settled_conversions"), _sum(own, "settled_returned")
+    # Counts have no currency: a lead without a value is a lead.
+    confirmed, returned = _sum(rows, "settled_conversions"), _sum(rows, "settled_returned")
     windows = [_window_ms(config.conversion_type(str(row["type"]))) for row in rows]
     complete = until + max(windows, default=_window_ms(config.unlisted)) <= question.at
     return Settled(
@@ -269,7 +315,7 @@ def _expected(
     rate: Interval | None, maturing: int, *, cohort: dict[str, Any], outcome: Outcome
 ) -> tuple[int | None, int | None, int | None]:
     """Value that the maturing clicks will still bring: rate x clicks, less those that converted already, x mean value so far."""
-    if rate is None or not outcome.conversions:
+    if rate is None or not outcome.conversions or outcome.other_currencies_micros:
         return None, None, None
     mean = outcome.value_micros / outcome.conversions
     already = int(cohort.get("converted", 0)) - int(cohort.get("converted_mature", 0))
@@ -282,6 +328,11 @@ def _expected(
 def _restated_at(traffic: dict[str, Any], costs: list[dict[str, Any]], types: list[dict[str, Any]]) -> int:
     late = [int(traffic.get("late_known_at", 0)), *(int(row["restated_at"]) for row in (*costs, *types))]
     return max(late)
+
+
+def mixed(figures: Performance) -> bool:
+    """True when part of the money is in a currency that no rate leads from: a return over the rest would be wrong."""
+    return bool(figures.cost.other_currencies_micros or figures.outcome.other_currencies_micros)
 
 
 def ratio(amount_micros: int, by: int) -> int | None:

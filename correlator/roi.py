@@ -1,4 +1,7 @@
-"""Return on spend in two layers that are never mixed: live (so far, partly modelled) and settled (confirmed, after returns)."""
+"""Return on spend in two layers that are never mixed: live (so far, partly modelled) and settled (confirmed, after returns).
+
+Where money of several currencies cannot be brought to one, there is no return: the figures beside it say which currency lacks a rate.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import msgspec
 
 from core.store.client import Store
 from correlator.config import CorrelatorConfig
-from correlator.performance import Performance, measure, ratio, share
+from correlator.performance import Performance, measure, mixed, ratio, share
 from correlator.period import Question
 
 
@@ -48,7 +51,9 @@ def row_of(figures: Performance) -> RoiRow:
 def _live(figures: Performance) -> LiveReturn:
     spend, value = figures.cost.spend_micros, figures.outcome.value_micros
     # Nothing sold yet by clicks that still may: that is no return of -100 %.
-    told = bool(figures.outcome.conversions) or not figures.maturing_clicks
+    told = (bool(figures.outcome.conversions) or not figures.maturing_clicks) and not mixed(figures)
+    if figures.cost.other_currencies_micros:
+        spend = 0  # costs per piece over a part of the spend would be too low
     per_type = {name: round(spend / count) for name, count in figures.outcome.by_type.items() if spend}
     expected = None if figures.expected_micros is None else value + figures.expected_micros
     return LiveReturn(
@@ -63,7 +68,7 @@ def _live(figures: Performance) -> LiveReturn:
 
 def _settled(figures: Performance) -> SettledReturn:
     charged, settled = figures.cost.reported_micros, figures.settled
-    if not settled.complete or figures.cost.modelled_micros:
+    if not settled.complete or figures.cost.modelled_micros or mixed(figures):
         return SettledReturn(roi=None, roas=None, cost_per_conversion_micros=None)
     return SettledReturn(
         roi=share(settled.value_micros - charged, charged),

@@ -22,6 +22,7 @@ from core.clock import HOUR_MS, MINUTE_MS, Clock, floor_minute, now_ms
 from core.control.checkpoints import Checkpoints
 from core.records import Baseline
 from core.store.client import Store
+from correlator.config import CorrelatorConfig
 from correlator.detection import history
 from correlator.detection.baseline import BaselineModel, decode_model
 from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop
@@ -83,6 +84,7 @@ class Detection:
         checkpoints: Checkpoints,
         *,
         config: DetectionConfig,
+        money: CorrelatorConfig | None = None,
         clock: Clock = now_ms,
         shipped_through: Callable[[int], int] | None = None,
     ) -> None:
@@ -90,6 +92,7 @@ class Detection:
         self._journal = journal
         self._checkpoints = checkpoints
         self._config = config
+        self._money = money or CorrelatorConfig()
         self._clock = clock
         self._shipped_through = shipped_through or (lambda now: now)
         self._horizon_ms = round(config.exposure_horizon_h * HOUR_MS)
@@ -225,7 +228,7 @@ class Detection:
         counts = history.claimed_counts(self._store)
         self._settled = counts == self._counts
         self._counts = counts
-        self._campaigns = read_campaigns(self._store)
+        self._campaigns = read_campaigns(self._store, money=self._money, now=now)
         if self._settled and self._due(now):
             self._learn(now)
 

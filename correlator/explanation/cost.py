@@ -98,12 +98,14 @@ def scaled(part: int, whole: int, told: int) -> int:
 
 
 def _lost_margin(window: Window, inside: Mask, *, missing: float) -> int | None:
-    """Missing conversions x mean margin, weighted by what each campaign was expected to sell; None when a margin is unknown."""
+    """Missing conversions x mean margin, weighted by what each campaign was expected to sell; None when a margin is unknown.
+
+    A margin in another currency than the spend is unknown, too: amounts are never added across currencies.
+    """
     due = window.expected[inside].sum(1)
-    margins = [
-        f.margin_micros if (f := window.campaigns.get(window.cells[row].campaign)) else 0
-        for row in np.flatnonzero(inside)
-    ]
+    currency = main_currency(window, inside)
+    facts = [window.campaigns.get(window.cells[row].campaign) for row in np.flatnonzero(inside)]
+    margins = [f.margin_micros if f is not None and f.currency == currency else 0 for f in facts]
     if not margins or not all(margins) or due.sum() <= 0:
         return None
     return round(max(missing, 0.0) * float(np.average(margins, weights=np.maximum(due, 1e-9))))

@@ -6,7 +6,7 @@ A cell is campaign x device x page x browser. Everything after this module is ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,14 @@ from scipy.signal import fftconvolve
 
 from core.clock import HOUR_MS, MINUTE_MS
 from core.store.client import Store
+from correlator.config import CorrelatorConfig
 from correlator.detection.baseline import BaselineModel
 from correlator.detection.delay import arrival_kernel
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
 from correlator.detection.streams import dimension
+from correlator.exchange import Exchange, in_one_currency, read_exchange
+from correlator.matching import EVERYTHING
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -144,10 +147,23 @@ class Question(NamedTuple):
     minimum_conversions: float
 
 
-def read_campaigns(store: Store) -> dict[str, CampaignFacts]:
-    """All campaigns by qualified ID."""
+def read_campaigns(store: Store, *, money: CorrelatorConfig, now: int) -> dict[str, CampaignFacts]:
+    """All campaigns by qualified ID, their amounts at today's rates in one currency each (`exchange.in_one_currency`)."""
     rows = run(store, "explanation_campaigns", {}).to_pylist()
-    return {row["campaign"]: CampaignFacts(**row) for row in rows}
+    exchange = read_exchange(store, money, at=now, as_of=EVERYTHING)
+    return {row["campaign"]: _facts(row, exchange, reporting=money.reporting_currency) for row in rows}
+
+
+def _facts(row: dict[str, Any], exchange: Exchange, *, reporting: str) -> CampaignFacts:
+    told = in_one_currency(row, exchange, reporting=reporting)
+    own = {name: row[name] for name in CampaignFacts._fields if name in row}
+    return CampaignFacts(**own)._replace(
+        currency=told.currency,
+        cpc_micros=told.cost_per_click_micros or 0,
+        # An amount that no rate leads from is as good as unknown: nothing may be decided by it.
+        margin_micros=told.margin_micros or 0,
+        target_cpl_micros=told.target_cpl_micros or 0,
+    )
 
 
 def read_window(

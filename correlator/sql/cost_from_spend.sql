@@ -1,11 +1,15 @@
 -- What the platforms charged in a period, as known at {as_of}, complete buckets only. Grain: (campaign, bucket, currency).
 -- Columns: campaign, bucket (ms), currency, cost_micros, platform_clicks, impressions, platform_conversions, restated_at (ms, 0 = never).
+-- In {reporting} at the rate of the day (UTC) that the bucket's middle lies in; without such a rate, in the platform's own currency.
 -- A platform's bucket is spread evenly over the parts of it: cumulative amounts are rounded down, so the parts sum to the bucket exactly.
 WITH
     piece AS
     (
         SELECT
-            spend.campaign AS campaign, currency, cost_micros, clicks, impressions, platform_conversions, restated_at,
+            spend.campaign AS campaign,
+            if(factor > 0, {reporting:String}, toString(spend.currency)) AS paid_in,
+            if(factor > 0, toInt64(round(cost_micros * factor)), cost_micros) AS paid_micros,
+            clicks, impressions, platform_conversions, restated_at,
             toUnixTimestamp64Milli(spend.ts) AS begins,
             begins + toInt64(bucket_s) * 1000 AS ends,
             arrayJoin(range(
@@ -15,6 +19,8 @@ WITH
             least(ends, {until:Int64}, {since:Int64} + (toInt64(part) + 1) * {grain_ms:Int64}) AS part_ends
         FROM spend_as_of(as_of={as_of:Int64}) AS spend
         INNER JOIN ({{reported}}) AS reported ON reported.campaign = spend.campaign
+        LEFT JOIN ({{factor}}) AS rate
+            ON rate.sold = toString(spend.currency) AND rate.on_day = toDate(spend.ts + toIntervalSecond(intDiv(bucket_s, 2)))
         WHERE spend.ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
             -- No platform reports in buckets longer than a month.
             AND spend.ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') - INTERVAL 31 DAY
@@ -24,9 +30,9 @@ WITH
 SELECT
     toString(campaign) AS campaign,
     {since:Int64} + toInt64(part) * {grain_ms:Int64} AS bucket,
-    toString(currency) AS currency,
-    toInt64(sum(intDiv(toInt128(cost_micros) * (part_ends - begins), ends - begins)
-        - intDiv(toInt128(cost_micros) * (part_begins - begins), ends - begins))) AS cost_micros,
+    paid_in AS currency,
+    toInt64(sum(intDiv(toInt128(paid_micros) * (part_ends - begins), ends - begins)
+        - intDiv(toInt128(paid_micros) * (part_begins - begins), ends - begins))) AS cost_micros,
     sum(clicks * (part_ends - part_begins) / (ends - begins)) AS platform_clicks,
     sum(impressions * (part_ends - part_begins) / (ends - begins)) AS impressions,
     sum(platform_conversions * (part_ends - part_begins) / (ends - begins)) AS platform_conversions,

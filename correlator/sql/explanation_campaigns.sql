@@ -1,5 +1,5 @@
 -- What is known of every campaign. Grain: campaign. Columns: campaign, platform, account, name, client, currency, target_cpl_micros,
--- break_even_rate, margin_micros, cpc_micros, parallel_tracking.
+-- break_even_rate, margin_micros, cpc_micros, parallel_tracking, cpc_basis, stated_in (see campaign_facts.sql).
 SELECT
     toString(campaign) AS campaign,
     toString(platform) AS platform,
@@ -11,5 +11,8 @@ SELECT
     break_even_rate,
     margin_micros,
     cpc_micros,
-    parallel_tracking
+    parallel_tracking,
+    cpc_basis,
+    stated_in
 FROM campaign_current
+LEFT JOIN campaign_stated_as_of(as_of=9000000000000) AS stated USING (campaign)

@@ -1,25 +1,20 @@
 -- Conversions of a period by the catalogue's rules. Grain: (campaign, bucket, type, currency); campaign '' = unattributed.
 -- Columns: campaign, bucket (ms), type, currency, owner_client, conversions, worth_micros, believed_micros, margin_micros, duplicates,
 -- settled_conversions, settled_micros, settled_returned, open_windows, restated_at (ms, 0 = never).
--- Counted once: by the type's authoritative origin, neither rejected nor duplicate. What was returned or refunded is worth nothing.
+-- Counted once: by the type's authoritative origin, neither rejected nor duplicate.
 -- Settled: confirmed, and the type's return window has closed by {at}.
 WITH
     transform(toString(type), {types:Array(String)}, {origins:Array(String)}, {default_origin:String}) AS believed_origin,
-    transform(toString(type), {types:Array(String)}, {value_sources:Array(String)}, {default_value_source:String}) AS value_source,
-    transform(toString(type), {types:Array(String)}, {default_values:Array(Int64)}, {default_value:Int64}) AS catalogue_value,
     transform(toString(type), {types:Array(String)}, {beliefs:Array(Float64)}, {default_belief:Float64}) AS belief,
     transform(toString(type), {types:Array(String)}, {margin_rates:Array(Float64)}, {default_margin_rate:Float64}) AS margin_rate,
     transform(toString(type), {types:Array(String)}, {return_windows_ms:Array(Int64)}, {return_window_ms:Int64}) AS window_ms,
     toString(origin) = believed_origin AND status NOT IN ('rejected', 'duplicate') AS counted,
-    status IN ('returned', 'refunded') AS came_back,
-    multiIf(came_back, 0, value_source = 'catalogue' OR (value_source = 'reported_or_catalogue' AND value_micros = 0), catalogue_value,
-        value_micros) AS worth,
     toUnixTimestamp64Milli(ts) + window_ms <= {at:Int64} AS closed
 SELECT
     toString(campaign) AS campaign,
     {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
     toString(type) AS type,
-    if(currency != '', toString(currency), {default_currency:String}) AS currency,
+    paid_in AS currency,
     toString(any(client)) AS owner_client,
     countIf(counted) AS conversions,
     sumIf(worth, counted) AS worth_micros,
@@ -31,7 +26,5 @@ SELECT
     countIf(counted AND closed AND came_back) AS settled_returned,
     countIf(counted AND NOT closed) AS open_windows,
     maxIf(toUnixTimestamp64Milli(known_at), known_at > ts + toIntervalMillisecond({late_ms:Int64})) AS restated_at
-FROM ({{matches}}) AS match
-WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
-    AND {{visible}}
-GROUP BY campaign, bucket, type, currency
+FROM ({{worth}})
+GROUP BY campaign, bucket, type, paid_in

@@ -153,7 +153,7 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     pages = tuple(
         Page(url=f"https://shop.example/{n}", state="failing", details=["404."], links=["l"] * 9) for n in range(9)
     )
-    text = description(HostView(host="shop.example", pages=pages), spend_micros_per_hour=0)
+    text = description(HostView(host="shop.example", pages=pages), spend_micros_per_hour={})
     assert "And 4 more" in text
     assert "l and 4 more." in text
     assert "--accept" not in text, "what does not work cannot be accepted"

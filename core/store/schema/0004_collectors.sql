@@ -433,3 +433,12 @@ SELECT
     quota_limit,
     fromUnixTimestamp64Milli(quota_resets_at, 'UTC') AS quota_resets_at
 FROM inbox_reading;
+
+-- campaign_stated_as_of: the currency in which a person gave margin, target or cost per click of a campaign, as known at {as_of}; the
+-- account may be charged in another one (campaign_as_of.currency). Grain: campaign. No row where nobody gave one.
+CREATE VIEW IF NOT EXISTS campaign_stated_as_of AS
+SELECT campaign, argMax(toString(currency), (known_at, toString(segment), o)) AS stated_in
+FROM campaign
+WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+    AND currency != '' AND NOT endsWith(source, '_ads') AND (margin_micros != 0 OR target_cpl_micros != 0 OR cpc_micros != 0)
+GROUP BY campaign;

@@ -1,0 +1,170 @@
+"""Money of several currencies: told in one at the rate of the day it happened, and never added where a rate is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from correlator.config import CorrelatorConfig
+from correlator.exchange import Exchange, in_one_currency
+from correlator.explanation.window import read_campaigns
+
+DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
+
+
+@pytest.fixture
+def config() -> CorrelatorConfig:
+    listed = CorrelatorConfig().catalogue
+    lead = listed["lead"].model_copy(update={"default_value": "40"})
+    return CorrelatorConfig(reporting_currency="EUR", catalogue={**listed, "lead": lead})
+
+
+def rows(world: Any, campaign: str = "google:1:2", **query: str) -> list[dict[str, Any]]:
+    return [row for row in world.get("/roi", **(DAY | query))["rows"] if row["campaign"] == campaign]
+
+
+def sell(world: Any, at: str, value: int, currency: str) -> None:
+    click = world.click(at)
+    world.conversion(at, click_id=click, value_micros=value * 1_000_000, currency=currency)
+
+
+def test_spend_and_orders_are_told_in_the_reporting_currency_at_the_days_rate(world: Any) -> None:
+    world.rate("USD", 1.25, day="2026-09-18")
+    world.rate("GBP", 0.8, day="2026-09-18")
+    world.rate("USD", 2.0, day="2026-09-21")
+    world.spend("09:00", 100, known="11:00", clicks=2)
+    sell(world, "09:10", 80, "GBP")
+    sell(world, "09:20", 50, "EUR")
+    world.settle("2026-09-21T18:00:00Z")
+    (row,) = rows(world)
+    assert (row["cost"]["currency"], row["cost"]["spend"], row["outcome"]["value"]) == ("EUR", "50.00", "150.00")
+    assert row["live"]["roas"] == 3.0
+    assert (row["cost"]["other_currencies"], row["outcome"]["other_currencies"]) == ({}, {})
+    # Before today's rate was published, Friday's held: the question about noon is answered as it was at noon.
+    (noon,) = rows(world, as_of="2026-09-21T12:00:00Z")
+    assert (noon["cost"]["spend"], noon["outcome"]["value"]) == ("80.00", "150.00")
+
+
+def test_every_day_has_its_own_rate_and_a_sunday_fridays(world: Any) -> None:
+    world.rate("USD", 1.25, day="2026-09-18")
+    world.rate("USD", 2.0, day="2026-09-21")
+    world.spend("2026-09-20T12:00:00Z", 100, known="2026-09-20T16:00:00Z", clicks=1)
+    world.spend("2026-09-21T12:00:00Z", 100, known="2026-09-21T16:00:00Z", clicks=1)
+    world.settle("2026-09-21T18:00:00Z")
+    found = rows(world, since="2026-09-20T00:00:00Z", grain="1d")
+    assert [row["cost"]["spend"] for row in found] == ["80.00", "50.00"]
+
+
+def test_four_quarters_are_the_hour_to_the_cent_in_another_currency_too(world: Any) -> None:
+    world.rate("USD", 1.2345, day="2026-09-21", known="00:30")
+    world.spend("09:00", 101, known="11:00", clicks=7)
+    world.settle("12:00")
+    (hour,) = rows(world, since="09:00", until="10:00", grain="1h")
+    quarters = rows(world, since="09:00", until="10:00", grain="15m")
+    assert len(quarters) == 4
+    assert round(sum(float(row["cost"]["spend"]) for row in quarters), 6) == float(hour["cost"]["spend"])
+
+
+def test_spend_without_a_rate_stands_apart_and_there_is_no_return(world: Any) -> None:
+    sell(world, "09:10", 80, "EUR")
+    world.spend("09:00", 100, known="11:00", clicks=2, currency="TRY")
+    world.settle("12:00")
+    (row,) = rows(world)
+    assert (row["cost"]["currency"], row["cost"]["spend"]) == ("EUR", "0.00")
+    assert row["cost"]["other_currencies"] == {"TRY": "100.00"}
+    assert (row["live"]["roas"], row["live"]["roi"], row["live"]["cost_per_conversion"]) == (None, None, None)
+
+
+def test_an_order_without_a_rate_stands_apart_and_is_still_counted(world: Any) -> None:
+    sell(world, "09:10", 80, "EUR")
+    sell(world, "09:20", 3_000, "TRY")
+    world.spend("09:00", 40, known="11:00", clicks=2, currency="EUR")
+    world.settle("12:00")
+    (row,) = rows(world)
+    assert (row["outcome"]["conversions"], row["outcome"]["value"]) == (2, "80.00")
+    assert row["outcome"]["other_currencies"] == {"TRY": "3000.00"}
+    assert (row["live"]["roas"], row["live"]["cost_per_conversion"]) == (None, "20.00")
+
+
+def test_a_rate_that_is_too_old_is_missing(world: Any) -> None:
+    world.rate("USD", 1.25, day="2026-09-10")
+    world.spend("09:00", 100, known="11:00", clicks=2)
+    world.settle("12:00")
+    assert rows(world)[0]["cost"]["other_currencies"] == {"USD": "100.00"}
+
+
+def test_modelled_spend_is_converted_like_reported_spend(world: Any) -> None:
+    world.rate("USD", 2.0, day="2026-09-18")
+    world.campaign("08:00", cpc_micros=2_000_000, currency="USD", source="push")
+    for minute in range(10):
+        world.click(f"09:{minute:02d}")
+    world.settle("09:30")
+    (row,) = rows(world)
+    assert (row["cost"]["modelled"], row["cost"]["cost_per_click"], row["cost"]["currency"]) == ("10.00", "1.00", "EUR")
+
+
+def test_attribution_credits_in_the_reporting_currency(world: Any) -> None:
+    world.rate("GBP", 0.8, day="2026-09-18")
+    sell(world, "09:10", 80, "GBP")
+    sell(world, "09:20", 50, "EUR")
+    world.settle("12:00")
+    found = world.get("/attribution", **DAY)["rows"]
+    assert [(row["currency"], row["conversions"], row["value"]) for row in found] == [("EUR", 2.0, "150.00")]
+
+
+def test_a_value_of_the_catalogue_is_in_the_default_currency_whatever_the_lead_says(world: Any) -> None:
+    world.rate("USD", 2.0, day="2026-09-18")
+    world.conversion("09:10", type="lead", currency="GBP", click_id=world.click("09:00"))
+    world.settle("12:00")
+    (row,) = rows(world)
+    assert (row["outcome"]["value"], row["outcome"]["other_currencies"]) == ("20.00", {})
+
+
+def test_a_margin_in_a_persons_currency_is_compared_with_clicks_in_the_accounts(world: Any) -> None:
+    world.rate("USD", 2.0, day="2026-09-18")
+    world.campaign("08:00", currency="USD", name="Spring")
+    world.campaign("08:00", currency="EUR", margin_micros=10_000_000, source="push")
+    world.spend("07:00", 100, known="08:30", clicks=50)
+    world.settle("09:30")
+    (facts,) = world.get("/campaigns")["campaigns"]
+    assert (facts["currency"], facts["margin"], facts["break_even_rate"]) == ("USD", "20.00", 0.1)
+    told = read_campaigns(world.store, money=world.config, now=world.clock())["google:1:2"]
+    assert (told.currency, told.cpc_micros, told.margin_micros) == ("EUR", 1_000_000, 10_000_000)
+
+
+def test_a_margin_that_no_rate_leads_from_decides_nothing(world: Any) -> None:
+    world.campaign("08:00", currency="USD", name="Spring")
+    world.campaign("08:00", currency="TRY", margin_micros=10_000_000, source="push")
+    world.spend("07:00", 100, known="08:30", clicks=50)
+    world.settle("09:30")
+    (facts,) = world.get("/campaigns")["campaigns"]
+    assert (facts["margin"], facts["stated_currency"], facts["break_even_rate"]) == ("10.00", "TRY", None)
+    told = read_campaigns(world.store, money=world.config, now=world.clock())["google:1:2"]
+    assert (told.currency, told.cpc_micros, told.margin_micros) == ("USD", 2_000_000, 0)
+
+
+@given(st.integers(0, 10**13), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))
+def test_an_amount_comes_back_when_it_is_converted_there_and_back(micros: int, one: float, other: float) -> None:
+    exchange = Exchange({"AAA": one, "BBB": other})
+    there = exchange.convert(micros, sold="AAA", bought="BBB")
+    assert there is not None
+    back = exchange.convert(there, sold="BBB", bought="AAA")
+    assert back == pytest.approx(micros, rel=1e-9, abs=other / one + 1)
+
+
+def test_without_a_rate_an_amount_is_none_and_never_taken_for_another() -> None:
+    assert Exchange({"USD": 1.0}).convert(5, sold="USD", bought="TRY") is None
+    assert Exchange().convert(5, sold="TRY", bought="TRY") == 5
+    row = {
+        "currency": "USD", "stated_in": "TRY", "cpc_basis": "trailing", "cpc_micros": 5, "margin_micros": 7, "target_cpl_micros": 0,
+    }  # fmt: skip
+    told = in_one_currency(row, Exchange(), reporting="EUR")
+    assert (told.currency, told.cost_per_click_micros, told.margin_micros, told.target_cpl_micros) == (
+        "USD",
+        5,
+        None,
+        0,
+    )
