@@ -13,6 +13,7 @@ from collectors.hooks.config import GenericConfig, HooksConfig
 from collectors.hubspot.config import HubspotConfig
 from collectors.meta_ads.config import MetaAdsConfig
 from collectors.postback.config import PostbackConfig
+from collectors.prometheus.config import PrometheusConfig
 from collectors.source_config import check_networks
 from collectors.stripe.config import StripeConfig
 from core.settings import Section
@@ -107,6 +108,7 @@ class CollectorsConfig(Section):
     google_ads: GoogleAdsConfig = Field(default=GoogleAdsConfig(), description="Google Ads pull.")
     meta_ads: MetaAdsConfig = Field(default=MetaAdsConfig(), description="Meta pull.")
     ga4: Ga4Config = Field(default=Ga4Config(), description="Google Analytics 4 pull.")
+    prometheus: PrometheusConfig = Field(default=PrometheusConfig(), description="Prometheus by range queries.")
     poll_interval_s: float = Field(default=1.0, gt=0, description="How often due sources are looked for.")
     concurrency: int = Field(default=4, ge=1, description="Sources read at the same time.")
 

@@ -57,6 +57,14 @@ def seen_version(*, service: str, version: str) -> str:
     return f"deploy:{escape(service)}:{escape(version)}:seen"
 
 
+def gauge(*, source: str, series: str, ts: int) -> str:
+    return f"gauge:{source}:{series}:{ts}"
+
+
+def service_minute(*, source: str, series: str, ts: int) -> str:
+    return f"service:{source}:{series}:{ts}"
+
+
 def platform_change(*, service: str, change: str, minute: int) -> str:
     return f"change:{service}:{change}:{minute}"
 

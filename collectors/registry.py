@@ -22,6 +22,7 @@ SOURCES: Final[dict[str, str]] = {
     "github": "collectors.github.collector:GithubSource",
     "stripe": "collectors.stripe.collector:StripeSource",
     "hubspot": "collectors.hubspot.collector:HubspotSource",
+    "prometheus": "collectors.prometheus.collector:PrometheusSource",
 }
 
 #: Platform of an account -> (section of the settings, source). A platform without an entry is not read.

@@ -20,12 +20,24 @@ import structlog
 from collectors.base import Whole
 from core.clock import Clock, now_ms
 from core.errors import StoreError
-from core.records import Campaign, Conversion, Deploy, Impression, Kinds, PlatformClick, Record, Spend, Tally
+from core.records import (
+    Campaign,
+    Conversion,
+    Deploy,
+    Gauge,
+    Impression,
+    Kinds,
+    PlatformClick,
+    Record,
+    Service,
+    Spend,
+    Tally,
+)
 
 log = structlog.get_logger(__name__)
 
 #: Kinds that carry a natural key and are re-read or re-sent by collectors.
-Fact = Conversion | Spend | Campaign | Deploy | Impression | Tally | PlatformClick
+Fact = Conversion | Spend | Campaign | Deploy | Impression | Tally | PlatformClick | Gauge | Service
 
 #: Long enough for any line to be shipped, short enough that a version of another process is not shadowed for long.
 RECENT_MS = 120_000
@@ -34,7 +46,9 @@ RECENT_MAX = 200_000
 LOOKUP_BATCH = 2_000
 
 #: The event time is part of these kinds' keys, so a lookup may be pruned by it.
-_KEYED_BY_TIME = frozenset({"spend", "deploy", "tally", "platform_click"})
+_KEYED_BY_TIME = frozenset({"spend", "deploy", "tally", "platform_click", "gauge", "service"})
+#: Lines of one fact of these kinds add up, so a second version would double it: the first one stays.
+_ONCE = frozenset({"service"})
 #: A campaign's description holds from when it was read; a later reading of the same is no change.
 _TIMELESS = frozenset({"campaign"})
 #: Where the store keeps another type than the record.
@@ -87,7 +101,8 @@ class Versions:
         current |= self._from_store([record for record in records if record.fact_id not in current])
         answers = []
         for record, own in zip(records, digests, strict=True):
-            answers.append(current.get(record.fact_id) == own)
+            known = current.get(record.fact_id)
+            answers.append(known == own or (known is not None and record.__struct_config__.tag in _ONCE))
             current[record.fact_id] = own
         return answers
 

@@ -16,10 +16,10 @@ def write_changes(journal: Journal, versions: Versions, records: Sequence[Record
     Raises:
         JournalError: nothing was written.
     """
-    facts = [cast(Fact, record) for record in records if hasattr(record, "fact_id")]
+    facts = [cast(Fact, record) for record in records if getattr(record, "fact_id", "")]
     unchanged = {id(fact) for fact, same in zip(facts, versions.unchanged(facts), strict=True) if same}
     fresh = [record for record in records if id(record) not in unchanged]
     if fresh:
         journal.append_many(fresh)
-        versions.remember(cast(Fact, record) for record in fresh if hasattr(record, "fact_id"))
+        versions.remember(cast(Fact, record) for record in fresh if getattr(record, "fact_id", ""))
     return fresh

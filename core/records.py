@@ -156,7 +156,8 @@ class Campaign(Record, frozen=True, kw_only=True, omit_defaults=True, tag="campa
 class Service(Record, frozen=True, kw_only=True, omit_defaults=True, tag="service"):
     """One minute of one service's route and version: requests, errors, durations in `DURATION_BOUNDS_S` buckets.
 
-    Additive: several lines of the same minute add up, as the receiver flushes more than once a minute.
+    Additive: several lines of the same minute add up, as the receiver flushes more than once a minute. Read from another system it has a
+    `fact_id` and is written once, because versions would add up, too.
     """
 
     service: str
@@ -167,13 +168,17 @@ class Service(Record, frozen=True, kw_only=True, omit_defaults=True, tag="servic
     buckets: list[int]
     duration_sum_s: float
     device: str = ""
+    fact_id: str = ""
 
 
 class Gauge(Record, frozen=True, kw_only=True, omit_defaults=True, tag="gauge"):
+    """One reading. Only those that are read from another system, and may be read again, have a `fact_id`."""
+
     service: str
     name: str
     value: float
     attributes: dict[str, str] = {}
+    fact_id: str = ""
 
 
 class Span(Record, frozen=True, kw_only=True, omit_defaults=True, tag="span"):

@@ -68,12 +68,12 @@ class Ingest:
     def _write(self, built: list[tuple[int, Record]]) -> list[Result]:
         """Write new and changed records with one append; tell the others apart."""
         records = [record for _, record in built]
-        facts = [cast(Fact, record) for record in records if hasattr(record, "fact_id")]
+        facts = [cast(Fact, record) for record in records if getattr(record, "fact_id", "")]
         unchanged = dict(zip(map(id, facts), self._versions.unchanged(facts), strict=True))
         fresh = [record for record in records if not unchanged.get(id(record), False)]
         if fresh:
             self._journal.append_many(fresh)
-            self._versions.remember(cast(Fact, record) for record in fresh if hasattr(record, "fact_id"))
+            self._versions.remember(cast(Fact, record) for record in fresh if getattr(record, "fact_id", ""))
         return [
             Result(index=index, status=200 if unchanged.get(id(record), False) else 201, id=identifier(record))
             for index, record in built

@@ -96,6 +96,7 @@ CASES: Final[dict[str, str]] = {
     "github": "tests.collectors.sandboxes.github:GithubCase",
     "stripe": "tests.collectors.sandboxes.stripe:StripeCase",
     "hubspot": "tests.collectors.sandboxes.hubspot:HubspotCase",
+    "prometheus": "tests.collectors.sandboxes.prometheus:PrometheusCase",
 }
 
 
