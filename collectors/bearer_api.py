@@ -112,6 +112,10 @@ class Rows(msgspec.Struct, Generic[Item], frozen=True):
     items: list[Item]
     problems: list[str]
 
+    def add(self, more: Rows[Item]) -> None:
+        self.items.extend(more.items)
+        self.problems.extend(more.problems)
+
 
 class _Named(msgspec.Struct, frozen=True):
     id: str | int = ""

@@ -113,7 +113,7 @@ class HubspotClient:
             groups = [_span(name, since, until, beyond=last) for name in (CREATED, MODIFIED[kind])]
             raws = self._search(kind, groups, properties=properties, limit=SEARCH_PAGE, deadline=deadline)
             page = rows_of(raws, HubspotObject)
-            rows = Rows(rows.items + page.items, rows.problems + page.problems)
+            rows.add(page)
             if len(raws) < SEARCH_PAGE:
                 return rows
             last = self._beyond(page, last, kind)
@@ -127,7 +127,7 @@ class HubspotClient:
             asked = {"properties": list(properties), "propertiesWithHistory": [], "inputs": batch}
             found = self._post(f"crm/v3/objects/{kind}/batch/read", asked, deadline=deadline)
             page = rows_of(found.results, HubspotObject)
-            rows = Rows(rows.items + page.items, rows.problems + page.problems)
+            rows.add(page)
         return rows
 
     def contacts_of(self, deals: Iterable[str], *, deadline: Deadline) -> dict[str, list[str]]:
