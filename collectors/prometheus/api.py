@@ -12,11 +12,11 @@ from typing import Final
 
 import httpx
 import msgspec
-from core.credentials_file import read_token
 
 from core.errors import Permanent, SourceError, Transient
 from core.http_client import HttpClient, redact
 from core.retry import RetryPolicy
+from core.token_file import read_token
 
 POLICY: Final = RetryPolicy(attempts=2, first_wait_s=0.2, longest_wait_s=5.0)
 
