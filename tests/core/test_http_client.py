@@ -44,6 +44,14 @@ def test_a_success_is_answered_at_once() -> None:
     assert answers.calls == 1
 
 
+def test_not_modified_answers_a_conditional_request_only() -> None:
+    answers = Answers(httpx.Response(304))
+    asked = {"If-None-Match": 'W/"1"'}
+    assert client(answers).request("GET", "things", headers=asked, deadline_s=1).status_code == 304
+    with pytest.raises(Permanent):
+        client(answers).request("GET", "things", deadline_s=1)
+
+
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
 def test_a_passing_failure_is_tried_again(status: int) -> None:
     answers = Answers(httpx.Response(status), httpx.Response(200))
