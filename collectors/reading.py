@@ -131,18 +131,36 @@ class Reader:
         came_whole = self._take(run, described)
         if run.complete:
             self._mark(run.now)
+            self._reach_back(run)
         run.complete = run.complete and came_whole
 
     def _read_window(self, run: _Run, window: Window, *, last: bool) -> bool:
+        if not self._fetch(run, window):
+            return False
+        self._arrive(windows.advance(self._position, window, self.config, last=last, now=run.now))
+        run.advanced = run.advanced or not last
+        return True
+
+    def _reach_back(self, run: _Run) -> None:
+        """What a longer back-fill lacks. It comes after the watermark, which says nothing of the past's other end."""
+        for window in windows.older(self._position, self.config, now=run.now):
+            if not self._fetch(run, window):
+                return
+            self._arrive(windows.reach_back(self._position, window))
+            run.advanced = True
+
+    def _fetch(self, run: _Run, window: Window) -> bool:
+        """Read and journal one window; whether all of it came."""
         fetched = self._call(run, lambda left_s: self.source.fetch(window, now=run.now, deadline_s=left_s))
         if not self._take(run, fetched):
             run.complete = False
             return False
         run.hours |= rows_by_hour(fetched.records, window, since=run.now - REMEMBERED_MS)
-        self._position = windows.advance(self._position, window, self.config, last=last, now=run.now)
-        self._save(f"position:{self.name}", self._position)
-        run.advanced = run.advanced or not last
         return True
+
+    def _arrive(self, position: Position) -> None:
+        self._position = position
+        self._save(f"position:{self.name}", position)
 
     def _call(self, run: _Run, work: Callable[[float], Fetched]) -> Fetched:
         left_s = run.ends - time.monotonic()

@@ -18,12 +18,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     `read_through` is the event time up to which everything was asked for; what is *complete* lags behind it (`complete_through`).
     `restated_at` is when the last full re-read of the restatement period ended, `resume_from` where an unfinished one goes on.
+    `filled_from` is the event time from which on everything was asked for.
     """
 
     read_through: int = 0
     read_at: int = 0
     restated_at: int = 0
     resume_from: int = 0
+    filled_from: int = 0
 
 
 def plan(position: Position, config: SourceConfig, *, now: int) -> list[Window]:
@@ -48,6 +50,22 @@ def plan(position: Position, config: SourceConfig, *, now: int) -> list[Window]:
     return [Window(since=start, until=min(start + span, now)) for start in edges]
 
 
+def older(position: Position, config: SourceConfig, *, now: int) -> list[Window]:
+    """The windows that a back-fill lacks because it was made longer since, newest first: each that is read moves `filled_from` back,
+    so an interruption costs one window."""
+    wanted = now - config.backfill_s * 1000
+    wanted -= wanted % HOUR_MS
+    if not position.filled_from:
+        return []
+    edges = range(position.filled_from, wanted, -config.window_s * 1000)
+    return [Window(since=max(wanted, end - config.window_s * 1000), until=end) for end in edges]
+
+
+def reach_back(position: Position, window: Window) -> Position:
+    """The position after one of the `older` windows was read completely."""
+    return msgspec.structs.replace(position, filled_from=window.since)
+
+
 def restatement_due(position: Position, config: SourceConfig, *, now: int) -> bool:
     if config.restatement_s == 0:
         return False
@@ -64,6 +82,7 @@ def advance(position: Position, window: Window, config: SourceConfig, *, last: b
         read_at=now if newest else position.read_at,
         restated_at=now if last and due else position.restated_at,
         resume_from=0 if last else (window.until if due else position.resume_from),
+        filled_from=min(position.filled_from or window.since, window.since),
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.source_config import SourceConfig
-from collectors.windows import Position, Window, advance, complete_through, plan
+from collectors.windows import Position, Window, advance, complete_through, older, plan, reach_back
 from core.clock import DAY_MS, HOUR_MS
 
 NOW = 1_790_000_000_000 // HOUR_MS * HOUR_MS
@@ -99,3 +99,24 @@ def test_whatever_the_position_windows_are_bounded_ordered_and_reach_now(
     after = run(position, now=NOW, windows=stop_after)
     assert complete_through(after, CONFIG) >= complete_through(position, CONFIG)
     assert isinstance(windows[0], Window)
+
+
+def test_a_longer_back_fill_reads_what_it_lacks_newest_first_and_goes_on_where_it_was() -> None:
+    short, long = SourceConfig(backfill_s=5 * 86_400), SourceConfig(backfill_s=30 * 86_400, window_s=10 * 86_400)
+    position = Position()
+    for window in plan(position, short, now=NOW):
+        position = advance(position, window, short, last=True, now=NOW)
+    assert older(position, short, now=NOW) == []
+    missing = older(position, long, now=NOW)
+    assert [window.until for window in missing] == [position.filled_from, *(window.since for window in missing[:-1])]
+    assert missing[-1].since == floor_hour(NOW - 30 * DAY_MS)
+    begun = reach_back(position, missing[0])
+    assert older(begun, long, now=NOW) == missing[1:]
+    assert begun.read_through == position.read_through
+    for window in missing[1:]:
+        begun = reach_back(begun, window)
+    assert older(begun, long, now=NOW + DAY_MS) == [], "days that pass leave nothing behind"
+
+
+def floor_hour(ms: int) -> int:
+    return ms - ms % HOUR_MS
