@@ -2,8 +2,33 @@
 -- Columns: campaign, bucket (ms), platform, client, hits, clicks, lost_hits, bot_clicks, mature_clicks, unreported_clicks, late_known_at (ms, 0 =
 -- nothing came late).
 -- A click is the first hit of its click ID. Bots are counted apart (as in the view hit). mature_clicks are older than {mature_before}, unreported_clicks later
--- than what the platform has told the cost of.
+-- than what the platform has told the cost of. A click that came without a campaign is its whose the platform says it is (platform_click).
 WITH
+    named AS
+    (
+        SELECT click_id, argMax((toString(campaign), toString(platform)), (known_at, toString(segment), o)) AS said
+        FROM platform_click
+        WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND click_id IN
+        (
+            SELECT click_id
+            FROM click
+            WHERE campaign = '' AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
+        )
+        GROUP BY click_id
+    ),
+    -- Only clicks without a campaign are looked up: they lie together in the table, and are few.
+    named_click AS
+    (
+        SELECT campaign, platform, client, click_id, ts, known_at, segment, o, http_status, bot_signals, user_agent
+        FROM click
+        WHERE campaign != ''
+        UNION ALL
+        SELECT
+            toLowCardinality(named.said.1) AS campaign, if(named.said.2 = '', platform, toLowCardinality(named.said.2)) AS platform, client, click_id, ts,
+            known_at, segment, o, http_status, bot_signals, user_agent
+        FROM (SELECT * FROM click WHERE campaign = '') AS unnamed
+        ANY LEFT JOIN named ON named.click_id = unnamed.click_id
+    ),
     first_hit AS
     (
         SELECT click_id, min((ts, known_at, toString(segment), o)) AS place
@@ -23,7 +48,7 @@ WITH
             (click_id NOT IN (SELECT click_id FROM repeated_click)
                 OR (click_id, (ts, known_at, toString(segment), o)) IN (SELECT click_id, place FROM first_hit)) AS starts,
             notEmpty(arrayFilter(signal -> signal != 'no_accept', bot_signals)) OR user_agent IN (SELECT user_agent FROM user_agent_dim WHERE bot) AS bot
-        FROM click
+        FROM named_click
         WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
             AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
             AND {{visible}}

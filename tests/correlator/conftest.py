@@ -16,7 +16,20 @@ from core.clock import parse_rfc3339, to_rfc3339
 from core.control.checkpoints import Checkpoints
 from core.identity import random_click_id
 from core.journal.writer import JournalWriter
-from core.records import Campaign, Click, Conversion, Deploy, Rate, Record, Span, Spend, Tally, Touch, Watermark
+from core.records import (
+    Campaign,
+    Click,
+    Conversion,
+    Deploy,
+    PlatformClick,
+    Rate,
+    Record,
+    Span,
+    Spend,
+    Tally,
+    Touch,
+    Watermark,
+)
 from core.store.client import Store
 from correlator.api import build_router
 from correlator.config import CorrelatorConfig
@@ -131,6 +144,11 @@ class World:
         fact_id = f"tally:{given['origin']}:{given['account']}:{name}:{bucket}:{bucket_s}:{given['campaign']}"
         record = Tally(ts=moment(bucket), fact_id=fact_id, name=name, bucket_s=bucket_s, count=count, **given)
         self.tell(record, known=known)
+
+    def platform_click(self, click_id: str, *, known: str, campaign: str = CAMPAIGN) -> None:
+        fact_id = f"platform_click:google:1:{click_id}"
+        given = {"fact_id": fact_id, "click_id": click_id, "platform": "google", "account": "1", "campaign": campaign}
+        self.tell(PlatformClick(ts=moment("00:00"), source="google_clicks", **given), known=known)
 
     def campaign(self, ts: str, **fields: Any) -> None:
         source = fields.pop("source", "google_ads")
