@@ -14,6 +14,10 @@ from core.records import Record
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {}, ())
 
 
+#: No vendor's column has a space in its name.
+_OF: Final = " of "
+
+
 class Column(msgspec.Struct, frozen=True):
     """In how many rows it could stand, and in how many of them it had a value."""
 
@@ -54,14 +58,19 @@ def shape_of(rows: Iterable[Mapping[str, Any]], *, expected: Iterable[str] = ())
     return Shape(rows=count, columns={name: Column(count, n) for name, n in filled.items()})
 
 
+def is_of_records(column: str) -> bool:
+    """Whether the column is a field of our records, not one of the vendor's rows."""
+    return _OF in column
+
+
 def shape_of_records(records: Iterable[Record]) -> Shape:
-    """The shape of what became of the rows: one column per kind and field. Numbers and switches are always filled."""
+    """The shape of what became of the rows: one column per kind and field (`campaign of spend`). Numbers are always filled."""
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_kind.setdefault(str(record.__struct_config__.tag), []).append(msgspec.structs.asdict(record))
     shape = Shape()
     for kind, rows in by_kind.items():
-        shape += shape_of({f"{kind}.{name}": value for name, value in row.items()} for row in rows)
+        shape += shape_of({f"{name}{_OF}{kind}": value for name, value in row.items()} for row in rows)
     return shape
 
 

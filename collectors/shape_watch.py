@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from collectors.shape import Column, Shape
+from collectors.shape import Column, Shape, is_of_records
 from core.clock import DAY_MS, HOUR_MS
 
 FindingWord = Literal["unknown_columns", "missing_columns", "null_rate", "volume_drop", "volume_rise", "invalid_rows"]
@@ -140,16 +140,22 @@ def _columns(memory: Memory, shape: Shape) -> Iterator[_Oddity]:
     if memory.runs < WARM_UP_RUNS:
         return
     for name in sorted(shape.columns.keys() - memory.columns.keys()):
-        if len(memory.columns) < MAX_COLUMNS:
+        # A kind of record that comes for the first time is no news from the vendor.
+        if len(memory.columns) < MAX_COLUMNS and not is_of_records(name):
             yield _Oddity("unknown_columns", name, name)
     for name, usual in memory.columns.items():
-        column = shape.columns.get(name, Column(shape.rows, 0))
+        column = _column(shape, name)
         if usual == UNKNOWN_SHARE or column.rows < MIN_ROWS or not _emptier(column, usual):
             continue
         if column.filled == 0 and usual >= 0.5:
             yield _Oddity("missing_columns", name, name)
         else:
             yield _Oddity("null_rate", name, f"{name} empty in {1 - column.share:.0%} of rows, usually {1 - usual:.0%}")
+
+
+def _column(shape: Shape, name: str) -> Column:
+    """The column; one that no row has is empty in all of them, but a field of a kind that did not come was not there to be empty."""
+    return shape.columns.get(name, Column(0 if is_of_records(name) else shape.rows, 0))
 
 
 def _emptier(column: Column, usual: float) -> bool:
@@ -193,7 +199,7 @@ def _learn(memory: Memory, seen: Observed, *, held: set[str], accepted: set[str]
     for name in sorted(memory.columns.keys() | seen.shape.columns.keys()):
         keys = {f"{word}:{name}" for word in FINDINGS}
         if keys & accepted or (due and not keys & held):
-            column = seen.shape.columns.get(name, Column(seen.shape.rows, 0))
+            column = _column(seen.shape, name)
             columns[name] = _moved(columns.get(name), column, whole=warming or bool(keys & accepted))
     return msgspec.structs.replace(
         memory,

@@ -153,8 +153,26 @@ def test_records_show_which_fields_have_a_value() -> None:
     deploy = Deploy(ts=1, source="s", fact_id="d", service="shop", version="1", change="deploy")
     shape = shape_of_records([*spend, deploy])
     assert shape.rows == 5
-    assert (shape.columns["spend.campaign"].share, shape.columns["spend.cost_micros"].share) == (0.75, 1.0)
-    assert shape.columns["deploy.service"].rows == 1
+    assert (shape.columns["campaign of spend"].share, shape.columns["cost_micros of spend"].share) == (0.75, 1.0)
+    assert shape.columns["service of deploy"].rows == 1
+
+
+def test_a_kind_that_comes_or_stays_away_is_no_change_of_columns() -> None:
+    spends, deploys = spends_of("c", count=40), [deploy(n) for n in range(40)]
+    memory = used_to(shape_of_records(spends))
+    assert words(memory, Observed(shape=shape_of_records([*spends, *deploys]))) == []
+    memory = used_to(shape_of_records([*spends, *deploys]))
+    assert words(memory, Observed(shape=shape_of_records(spends))) == []
+    assert words(memory, Observed(shape=shape_of_records([*spends_of("", count=40), *deploys]))) == ["missing_columns"]
+
+
+def spends_of(campaign: str, *, count: int) -> list[Spend]:
+    spend = Spend(ts=1, source="s", fact_id="f", platform="p", account="1", campaign=campaign, bucket_s=3600, cost_micros=0, currency="EUR")  # fmt: skip
+    return [spend] * count
+
+
+def deploy(number: int) -> Deploy:
+    return Deploy(ts=1, source="s", fact_id=f"d{number}", service="shop", version="1", change="deploy")
 
 
 def test_a_row_counts_in_the_hour_in_which_its_bucket_ends() -> None:
