@@ -47,6 +47,9 @@ LOOKUP_BATCH = 2_000
 
 #: The event time is part of these kinds' keys, so a lookup may be pruned by it.
 _KEYED_BY_TIME = frozenset({"spend", "deploy", "tally", "platform_click", "gauge", "service"})
+#: Two equal versions of these kinds have the same event time, though other versions of the fact may have another: what has no equal at
+#: its own time has none at all. So new facts cost a look at the newest rows, not at the whole table.
+_EQUAL_AT_ITS_TIME = frozenset({"conversion", "impression"})
 #: Lines of one fact of these kinds add up, so a second version would double it: the first one stays.
 _ONCE = frozenset({"service"})
 #: A campaign's description holds from when it was read; a later reading of the same is no change.
@@ -58,6 +61,10 @@ _TIME_COLUMNS = frozenset({"ts", "launched"})
 _HELD_TALLIES = (
     "SELECT DISTINCT fact_id FROM tally WHERE origin = {origin:String} AND account = {account:String}"
     " AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')"
+)
+
+_BETWEEN = (
+    " AND ts >= fromUnixTimestamp64Milli({low:Int64}, 'UTC') AND ts <= fromUnixTimestamp64Milli({high:Int64}, 'UTC')"
 )
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -161,28 +168,36 @@ class Versions:
         return found
 
     def _lookup(self, kind: str, facts: list[Fact]) -> dict[str, bytes]:
-        assert self._store is not None
-        times = [fact.ts for fact in facts]
-        params = {"ids": sorted({fact.fact_id for fact in facts}), "low": min(times), "high": max(times)}
+        """Digests of current versions; of kinds in `_EQUAL_AT_ITS_TIME` only of facts that may be unchanged."""
         try:
-            rows = self._store.rows(current_versions_sql(kind), params)
+            if kind in _EQUAL_AT_ITS_TIME:
+                held = self._held(kind, facts)
+                facts = [fact for fact in facts if fact.fact_id in held]
+            rows = self._rows(current_versions_sql(kind), facts) if facts else []
         except StoreError as error:
             # An equal version written twice is harmless; a fact held back until the store answers is not.
             log.warning("versions not compared", kind=kind, facts=len(facts), error=str(error))
             return {}
         return {str(row["fact_id"]): digest(record_from_row(kind, row)) for row in rows}
 
+    def _held(self, kind: str, facts: list[Fact]) -> set[str]:
+        """Which of the facts have any version at their times. A look at one column: planning the whole row costs twice as much."""
+        sql = f"SELECT DISTINCT fact_id FROM {kind} WHERE fact_id IN {{ids:Array(String)}}{_BETWEEN}"
+        return {str(row["fact_id"]) for row in self._rows(sql, facts)}
+
+    def _rows(self, sql: str, facts: list[Fact]) -> list[dict[str, object]]:
+        assert self._store is not None
+        times = [fact.ts for fact in facts]
+        params = {"ids": sorted({fact.fact_id for fact in facts}), "low": min(times), "high": max(times)}
+        return self._store.rows(sql, {name: value for name, value in params.items() if f"{{{name}:" in sql})
+
 
 def current_versions_sql(kind: str) -> str:
     """The newest row per fact ID, with the record's own types (hex text, milliseconds)."""
     columns = ", ".join(_column(name) for name in _fields(kind))
-    pruned = (
-        " AND ts >= fromUnixTimestamp64Milli({low:Int64}, 'UTC') AND ts <= fromUnixTimestamp64Milli({high:Int64}, 'UTC')"
-        if kind in _KEYED_BY_TIME
-        else ""
-    )
+    between = _BETWEEN if kind in _KEYED_BY_TIME else ""
     return (
-        f"SELECT {columns} FROM (SELECT * FROM {kind} WHERE fact_id IN {{ids:Array(String)}}{pruned}"
+        f"SELECT {columns} FROM (SELECT * FROM {kind} WHERE fact_id IN {{ids:Array(String)}}{between}"
         " ORDER BY known_at DESC, segment DESC, o DESC LIMIT 1 BY fact_id)"
     )
 

@@ -213,6 +213,10 @@ def _query(**texts: str) -> dict[str, str]:
 def _roi_row(row: dict[str, Any]) -> tuple[str, ...]:
     cost, outcome, live, settled = row["cost"], row["outcome"], row["live"], row["settled"]
     basis = {"modelled": "modelled", "both": "part modelled"}.get(cost["basis"], "")
+    # Money that no rate leads from is in none of the sums, and said so.
+    missing = sorted({*cost["other_currencies"], *outcome["other_currencies"]})
+    if missing:
+        basis = f"{basis}, no rate for {', '.join(missing)}".lstrip(", ")
     return (
         escape(row["name"] or row["campaign"] or "(no campaign)"),
         _clock(row["since"]),

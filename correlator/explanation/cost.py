@@ -82,6 +82,9 @@ def cost_of(window: Window, inside: Mask, *, first: int, lost: tuple[float, floa
 
 def keep_rates(cost: Cost, told: Cost) -> Cost:
     """The highest spend per hour so far: a pause empties the scope of clicks, but what was at stake stays the figure to tell."""
+    if told.currency != cost.currency:
+        # A rate came or went meanwhile: amounts of two currencies have no larger one.
+        return cost
     hourly, before = cost.exposed_per_hour_micros, told.exposed_per_hour_micros
     return msgspec.structs.replace(
         cost,

@@ -98,13 +98,13 @@ def keep_campaign_rates(
     campaigns: Sequence[AffectedCampaign], told: Sequence[AffectedCampaign]
 ) -> list[AffectedCampaign]:
     """Each campaign's highest spend per hour so far, as `cost.keep_rates` does for the whole."""
-    before = {c.campaign: c.exposed_per_hour_micros for c in told}
+    before = {(c.campaign, c.currency): c.exposed_per_hour_micros for c in told}
     return [
         msgspec.structs.replace(
             c,
-            exposed_per_hour_micros=max(c.exposed_per_hour_micros, before.get(c.campaign, 0)),
+            exposed_per_hour_micros=max(c.exposed_per_hour_micros, before.get((c.campaign, c.currency), 0)),
             wasted_per_hour_micros=scaled(
-                c.wasted_per_hour_micros, c.exposed_per_hour_micros, before.get(c.campaign, 0)
+                c.wasted_per_hour_micros, c.exposed_per_hour_micros, before.get((c.campaign, c.currency), 0)
             ),
         )
         for c in campaigns

@@ -45,7 +45,7 @@ FRESHNESS = """
      FROM watermark AS w GROUP BY source)
     ORDER BY source"""
 SPEND_TODAY = """
-    SELECT sum(cost_micros) / 1e6 AS spend FROM spend_current WHERE ts >= toStartOfDay(now())"""
+    SELECT currency, sum(cost_micros) / 1e6 AS spend FROM spend_current WHERE ts >= toStartOfDay(now()) GROUP BY currency ORDER BY currency"""
 CLICKS_TODAY = "SELECT uniqExact(click_id) AS clicks FROM hit WHERE ts >= toStartOfDay(now()) AND NOT bot"
 ORDERS_TODAY = "SELECT count() AS conversions FROM conversion_match FINAL WHERE ts >= toStartOfDay(now())"
 UNMATCHED_TODAY = """
@@ -84,7 +84,13 @@ def _now() -> list[Any]:
             UNMATCHED_TODAY,
             unit="percentunit",
         ),
-        store_figure("Spend reported today", "Only what platforms have reported; they are hours late.", SPEND_TODAY),
+        store_table(
+            "Spend reported today",
+            "Only what platforms have reported, each currency by itself; they are hours late.",
+            SPEND_TODAY,
+            width=4,
+            height=4,
+        ),
         store_table(
             "How complete each source is",
             "A joined figure is complete through its slowest source.",

@@ -213,6 +213,22 @@ def test_what_is_unchanged_is_known_after_a_restart_from_the_store(
     assert send(doors_with_store, "conversions", {**ORDER, "status": "returned"})[0]["status"] == 201
 
 
+def test_a_state_that_returns_is_news_however_long_ago_it_was_sent_first(
+    doors_with_store: Any, ship: Any, clock: Any
+) -> None:
+    first, later = {**ORDER, "status": "captured"}, {**ORDER, "status": "returned", "ts": "2026-09-20T10:00:00Z"}
+    for body in (first, later):
+        assert send(doors_with_store, "conversions", body)[0]["status"] == 201
+        ship()
+        clock.advance(RECENT_MS + 1)
+    assert send(doors_with_store, "conversions", later)[0]["status"] == 200, "the current version"
+    assert send(doors_with_store, "conversions", first)[0]["status"] == 201, "an older one, at its own time"
+    ship()
+    clock.advance(RECENT_MS + 1)
+    assert send(doors_with_store, "conversions", first)[0]["status"] == 200
+    assert send(doors_with_store, "conversions", later)[0]["status"] == 201
+
+
 def test_a_full_conversion_survives_the_way_to_the_store_and_back(doors_with_store: Any, ship: Any, clock: Any) -> None:
     full = {
         **ORDER,

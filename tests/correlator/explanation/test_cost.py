@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -59,3 +60,19 @@ def test_what_was_at_stake_stays_the_figure_to_tell_after_a_long_pause(window: A
     assert kept.exposed_per_hour_micros == told.exposed_per_hour_micros
     assert kept.wasted_per_hour_micros == pytest.approx(kept.exposed_per_hour_micros / 2, rel=0.01)
     assert kept.exposed_micros == later.exposed_micros
+
+
+def test_what_was_told_in_another_currency_is_not_compared(window: Any) -> None:
+    w = window(per_bucket=10)
+    now = cost_of(w, ALL, first=60, lost=(0.4, 0.5, 0.6), missing=0)
+    told = msgspec.structs.replace(now, currency="JPY", exposed_per_hour_micros=now.exposed_per_hour_micros * 150)
+    assert keep_rates(now, told) == now
+
+
+def test_a_margin_in_another_currency_than_the_spend_is_unknown(window: Any) -> None:
+    w = window()
+    whole = cost_of(w, ALL, first=60, lost=(0, 1, 1), missing=5)
+    assert whole.lost_margin_micros is not None
+    names = sorted(w.campaigns)
+    foreign = {**w.campaigns, names[-1]: w.campaigns[names[-1]]._replace(currency="JPY")}
+    assert cost_of(w._replace(campaigns=foreign), ALL, first=60, lost=(0, 1, 1), missing=5).lost_margin_micros is None
