@@ -78,7 +78,10 @@ class Monitor:
             site = Site(name="monitor", app=app, sock=sockets["monitor"], lifespan=True, tls_cert=cert, tls_key=key)
             found.append(site)
         if "public" in sockets:
-            found.append(Site(name="public", app=PublicOnly(app), sock=sockets["public"], tls_cert=cert, tls_key=key))
+            site = Site(
+                name="public", app=PublicOnly(app), sock=sockets["public"], strangers=True, tls_cert=cert, tls_key=key
+            )
+            found.append(site)
         if "otlp" in sockets and self.ingestion is not None:
             otlp = build_otlp_app(self.ingestion.otlp_router, max_body_bytes=settings.max_body_bytes)
             found.append(Site(name="otlp", app=otlp, sock=sockets["otlp"]))

@@ -13,6 +13,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.strangers import IDLE_S, MAX_CONNECTIONS, StrangersProtocol
+
 log = structlog.get_logger(__name__)
 
 #: Requests under way may finish this long after the stop; open console pages would hold the process up for ever.
@@ -20,12 +22,13 @@ DRAIN_S = 3
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """One application on one listening socket. `lifespan` runs its start-up and shut-down hooks."""
+    """One application on one listening socket. `lifespan` runs its start-up and shut-down hooks; `strangers` may call it."""
 
     name: str
     app: ASGIApp
     sock: socket.socket
     lifespan: bool = False
+    strangers: bool = False
     tls_cert: str = ""
     tls_key: str = ""
 
@@ -84,7 +87,10 @@ def _config(site: Site) -> uvicorn.Config:
         # Else whoever calls through a proxy on this machine could choose the address that allow-lists and limits see.
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
-        timeout_keep_alive=75,
+        http=StrangersProtocol if site.strangers else "auto",
+        ws="none" if site.strangers else "auto",
+        limit_concurrency=MAX_CONNECTIONS if site.strangers else None,
+        timeout_keep_alive=IDLE_S if site.strangers else 75,
         ssl_certfile=site.tls_cert or None,
         ssl_keyfile=site.tls_key or None,
     )

@@ -90,7 +90,7 @@ def served(app: Any) -> Iterator[int]:
     """An application on a real socket, as the monitor serves it; its port."""
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
-    servers = Servers([Site(name="public", app=app, sock=sock)])
+    servers = Servers([Site(name="public", app=app, sock=sock, strangers=True)])
     loop = asyncio.new_event_loop()
 
     def run() -> None:
