@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import msgspec
 
+from core.clock import DAY_MS
 from core.identity import is_qualified, split_qualified, usable
 from uploads.base import Candidate, Destination, Event
 from uploads.destination_config import ConversionMapping, DestinationConfig
@@ -17,6 +18,8 @@ TAKEN_BACK = frozenset({"rejected", "duplicate", "returned", "refunded"})
 GIVEN, REFUSALS = "yes", frozenset({"no", "gpc"})
 CONSENT, EVENT_ID = "consent", "event_id"
 MAX_EVENT_ID = 255
+#: An imported line that claims to have been known no longer ago than this is news: the sales of a day, brought by file.
+NEWS_MS = DAY_MS
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +64,9 @@ def decide(
     if not reason and in_sandbox(candidate, destination, sandbox_accounts):
         reason = "sandbox"
     reason = reason or other_account(candidate, destination) or destination.objection(event, now=now)
-    return Decision(event=event, reason=reason, not_before=candidate.known_at + config.wait_s * 1000)
+    # Clocks differ, and platforms refuse events of the future.
+    not_before = max(candidate.known_at + config.wait_s * 1000, event.ts)
+    return Decision(event=event, reason=reason, not_before=not_before)
 
 
 class PlatformId(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +107,11 @@ def consent(candidate: Candidate) -> str:
     return GIVEN if GIVEN in said else ""
 
 
+def replayed(candidate: Candidate) -> bool:
+    """True for history that was imported: it claims to have been known long before it was matched."""
+    return candidate.claimed and candidate.matched_at - candidate.known_at > NEWS_MS
+
+
 def in_sandbox(candidate: Candidate, destination: Destination, sandbox_accounts: frozenset[str]) -> bool:
     """The click's campaign, its account or the account reported to is a test."""
     accounts = {f"{destination.platform}:{destination.account}"}
@@ -124,7 +134,7 @@ def other_account(candidate: Candidate, destination: Destination) -> str:
 _Rule = Callable[[Event, DestinationConfig], bool]
 
 _RULES: tuple[tuple[str, _Rule], ...] = (
-    ("replayed", lambda event, config: event.candidate.claimed),
+    ("replayed", lambda event, config: replayed(event.candidate)),
     ("status", lambda event, config: event.candidate.status not in event.mapping.statuses),
     ("low_confidence", lambda event, config: event.doubtful),
     ("consent_refused", lambda event, config: consent(event.candidate) == "no"),

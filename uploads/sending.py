@@ -67,7 +67,7 @@ class Sender:
             decision = decisions.get(upload.upload_id)
             if word:
                 dropped.append((upload, "dead", word))
-            elif decision is not None and decision.reason:
+            elif decision is not None and decision.reason not in ("", "replayed"):  # it was news when it was entered
                 dropped.append((upload, *left_out(upload, decision.reason)))
             elif decision is not None:
                 # The ID it was entered with: it may have arrived under it already.

@@ -16,7 +16,7 @@ STATES: Final[tuple[State, ...]] = ("pending", "sending", "accepted", "sent", "s
 
 #: Why a conversion is left out, in the order in which it is asked.
 SKIPPED: Final = (
-    "replayed",  # history that was imported with its own time of learning
+    "replayed",  # history that was imported: it claims to have been known for more than a day
     "status",  # its status is not, or no longer, one that is sent
     "sandbox",  # its click belongs to a test account
     "other_account",  # its click belongs to an ad account that this destination does not report for

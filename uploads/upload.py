@@ -76,6 +76,8 @@ def entered(row: Upload | None, decision: Decision, *, reason: str, now: int) ->
         return {}
     if row is None and reason == "status":
         return {}
+    if row is not None and row.state == "pending" and reason == "replayed":
+        return {}  # it was news when it was entered
     state, word = left_out(row, reason) if reason else ("pending", row.reason if row and row.state == "pending" else "")
     facts = {
         "conversion": event.candidate.fact_id,

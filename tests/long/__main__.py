@@ -83,6 +83,12 @@ def collectors_steps() -> list[Step]:
             {"KILL_ROUNDS": "50"},
             timeout_s=1800,
         ),
+        Step(
+            "the sender of conversions, killed 20 times",
+            [*pytest, "tests/uploads/test_killed.py", "--timeout=1500"],
+            {"KILL_ROUNDS": "20"},
+            timeout_s=1800,
+        ),
         Step("suite over all sources", [*pytest, "tests/collectors/test_every_source.py"], timeout_s=1200),
         *(Step(f"rate of {case}", [*bench, case], timeout_s=1200) for case in CASES),
     ]

@@ -39,46 +39,44 @@ def meta(tmp_path: Path, clock: FakeClock) -> Iterator[MetaConversionsSandbox]:
 @pytest.fixture
 def to_google(data_manager: DataManagerSandbox) -> Iterator[Callable[..., GoogleDataManager]]:
     """Builds a destination; further fields of its settings by name."""
-    built: list[GoogleDataManager] = []
-
-    def build(**fields: Any) -> GoogleDataManager:
-        own: dict[str, Any] = {
-            "name": "google-shop",
-            "enabled": True,
-            "endpoint": data_manager.endpoint,
-            "account": data_manager.account,
-            "credentials_file": str(data_manager.credentials_file),
-            "conversions": [{"type": "order", "target": "7001"}],
-            "wait_s": 0,
-        }
-        built.append(GoogleDataManager(GoogleDataManagerConnection(**(own | fields))))
-        return built[-1]
-
-    yield build
-    for destination in built:
-        destination.close()
+    yield from _builds(GoogleDataManager, GoogleDataManagerConnection, _google(data_manager))
 
 
 @pytest.fixture
 def to_meta(meta: MetaConversionsSandbox) -> Iterator[Callable[..., MetaConversions]]:
-    built: list[MetaConversions] = []
+    yield from _builds(MetaConversions, MetaConversionsConnection, _meta(meta))
 
-    def build(**fields: Any) -> MetaConversions:
-        own: dict[str, Any] = {
-            "name": "meta-shop",
-            "enabled": True,
-            "endpoint": meta.endpoint,
-            "dataset": meta.dataset,
-            "credentials_file": str(meta.credentials_file),
-            "conversions": [{"type": "order", "target": "Purchase"}],
-            "wait_s": 0,
-        }
-        built.append(MetaConversions(MetaConversionsConnection(**(own | fields))))
+
+def _builds(kind: Any, settings: Any, own: dict[str, Any]) -> Iterator[Callable[..., Any]]:
+    """A function that builds destinations of a kind, all closed in the end."""
+    built: list[Any] = []
+
+    def build(**fields: Any) -> Any:
+        built.append(kind(settings(**(own | fields))))
         return built[-1]
 
     yield build
     for destination in built:
         destination.close()
+
+
+def _google(sandbox: DataManagerSandbox) -> dict[str, Any]:
+    own = {"name": "google-shop", "account": sandbox.account, "conversions": [{"type": "order", "target": "7001"}]}
+    return _shared(sandbox) | own
+
+
+def _meta(sandbox: MetaConversionsSandbox) -> dict[str, Any]:
+    own = {"name": "meta-shop", "dataset": sandbox.dataset, "conversions": [{"type": "order", "target": "Purchase"}]}
+    return _shared(sandbox) | own
+
+
+def _shared(sandbox: DataManagerSandbox | MetaConversionsSandbox) -> dict[str, Any]:
+    return {
+        "enabled": True,
+        "endpoint": sandbox.endpoint,
+        "credentials_file": str(sandbox.credentials_file),
+        "wait_s": 0,
+    }
 
 
 # --- a world with a store ------------------------------------------------------------------------------------------------------------
@@ -120,47 +118,14 @@ def facebook(world: World, tmp_path: Path) -> Iterator[MetaConversionsSandbox]:
 @pytest.fixture
 def google_shop(world: World, google: DataManagerSandbox) -> Iterator[Callable[..., GoogleDataManager]]:
     """A destination of this test's tenant, named after it."""
-    built: list[GoogleDataManager] = []
-
-    def build(**fields: Any) -> GoogleDataManager:
-        own: dict[str, Any] = {
-            "name": f"google-{world.client}",
-            "client": world.client,
-            "enabled": True,
-            "endpoint": google.endpoint,
-            "account": google.account,
-            "credentials_file": str(google.credentials_file),
-            "conversions": [{"type": "order", "target": "7001"}],
-            "since": "2026-01-01T00:00:00Z",
-            "wait_s": 0,
-        }
-        built.append(GoogleDataManager(GoogleDataManagerConnection(**(own | fields))))
-        return built[-1]
-
-    yield build
-    for destination in built:
-        destination.close()
+    own = _google(google) | _of(world, "google")
+    yield from _builds(GoogleDataManager, GoogleDataManagerConnection, own)
 
 
 @pytest.fixture
 def meta_shop(world: World, facebook: MetaConversionsSandbox) -> Iterator[Callable[..., MetaConversions]]:
-    built: list[MetaConversions] = []
+    yield from _builds(MetaConversions, MetaConversionsConnection, _meta(facebook) | _of(world, "meta"))
 
-    def build(**fields: Any) -> MetaConversions:
-        own: dict[str, Any] = {
-            "name": f"meta-{world.client}",
-            "client": world.client,
-            "enabled": True,
-            "endpoint": facebook.endpoint,
-            "dataset": facebook.dataset,
-            "credentials_file": str(facebook.credentials_file),
-            "conversions": [{"type": "order", "target": "Purchase"}],
-            "since": "2026-01-01T00:00:00Z",
-            "wait_s": 0,
-        }
-        built.append(MetaConversions(MetaConversionsConnection(**(own | fields))))
-        return built[-1]
 
-    yield build
-    for destination in built:
-        destination.close()
+def _of(world: World, kind: str) -> dict[str, str]:
+    return {"name": f"{kind}-{world.client}", "client": world.client, "since": "2026-01-01T00:00:00Z"}

@@ -55,7 +55,7 @@ def main() -> None:
             {
                 "name": NAME, "enabled": True, "endpoint": endpoint, "dataset": dataset, "credentials_file": credentials,
                 "conversions": [{"type": "order", "target": "Purchase"}], "since": "2026-01-01T00:00:00Z", "wait_s": 0,
-                "batch_size": 5, "deadline_s": 30, "call_timeout_s": 2,
+                "batch_size": 5, "deadline_s": 30, "call_timeout_s": 15,
             }
         )
     )  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from core.clock import DAY_MS
+from tests.conftest import START_MS
 from tests.uploads.events import FBCLID, GCLID, order
 from uploads.decisions import MAX_EVENT_ID, Decision, consent, decide, event_id, upload_id
 from uploads.states import DEAD, REASONS, SENT, SKIPPED, WAITING
@@ -22,7 +24,8 @@ def decided(destination: Any, *, now: int, **changes: Any) -> Decision | None:
     ("changes", "word"),
     [
         ({}, ""),
-        ({"claimed": True}, "replayed"),
+        ({"claimed": True, "known_at": START_MS - 2 * DAY_MS}, "replayed"),
+        ({"claimed": True}, ""),
         ({"status": "captured"}, "status"),
         ({"status": "refunded"}, "status"),
         ({"status": "duplicate"}, "status"),
@@ -128,6 +131,12 @@ def test_a_correction_has_time_to_come_first(to_google, clock) -> None:
     found = decided(to_google(wait_s=600), now=clock.now, known_at=clock.now)
     assert found is not None
     assert found.not_before == clock.now + 600_000
+
+
+def test_an_event_of_the_future_waits_for_its_time(to_google, clock) -> None:
+    found = decided(to_google(), now=clock.now, ts=clock.now + 5_000)
+    assert found is not None
+    assert found.not_before == clock.now + 5_000
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def test_everything_that_is_left_out_is_counted_with_its_reason(world: World, go
         world.order(clicked=False): ("skipped", "consent_unknown"),
         world.order(campaign="google:1234567890:99"): ("skipped", "sandbox"),
         world.order(ts=world.clock.now - 100 * DAY_MS, attributes={"consent": "yes"}): ("skipped", "too_old"),
-        world.order(known_at=world.clock.now - 1): ("skipped", "replayed"),
+        world.order(known_at=world.clock.now - 2 * DAY_MS): ("skipped", "replayed"),
+        world.order(known_at=world.clock.now): ("accepted", ""),
         world.order(attributes={"consent": "no"}): ("skipped", "consent_refused"),
         world.order(type="lead", status="qualified"): ("accepted", ""),
         world.order(clicked=False, attributes={"consent": "yes"}): ("accepted", ""),
@@ -75,7 +76,7 @@ def test_everything_that_is_left_out_is_counted_with_its_reason(world: World, go
     found = world.states(destination.config.name)
     assert found == expected
     assert not set(nobodys) & set(found)
-    assert sum(map(len, google.batches)) == 2
+    assert sum(map(len, google.batches)) == 3
 
 
 def test_nothing_of_a_test_account_ever_leaves(world: World, google, google_shop) -> None:
