@@ -23,6 +23,7 @@ import maxminddb
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.doctor_doors import doors
+from app.doctor_money import rates
 from app.doctor_sources import sources
 from app.finding import Finding
 from app.listeners import Address
@@ -393,6 +394,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _country_database,
     _destinations,
     _traffic_lists,
+    rates,
     _exposure,
     _certificates,
     _accounts,

@@ -15,6 +15,7 @@ from core.clock import DAY_MS
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
+from correlator.matching import EVERYTHING
 from correlator.period import Question
 
 #: Platforms report in buckets of up to a month, so a period's money may have happened this long before it.
@@ -85,3 +86,16 @@ def read_exchange(store: Store, config: CorrelatorConfig, *, at: int, as_of: int
     }
     rows = queries.read(store, queries.text("factor_of_period"), params)
     return Exchange({str(row["sold"]): float(row["factor"]) for row in rows})
+
+
+def without_rate(store: Store, config: CorrelatorConfig, *, now: int) -> list[str]:
+    """Currencies that money came in lately and that cannot be told in the reporting currency now."""
+    sql = queries.compose("currency_without_rate", {"factor": queries.text("factor_of_period")})
+    params = {
+        "reporting": config.reporting_currency,
+        "rate_age_days": config.rate_age_days,
+        "as_of": EVERYTHING,
+        "rates_since": now,
+        "rates_until": now + 1,
+    }
+    return [str(row["currency"]) for row in queries.read(store, sql, params)]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.clock import DAY_MS
 from correlator.config import CorrelatorConfig
-from correlator.exchange import Exchange, in_one_currency
+from correlator.exchange import Exchange, in_one_currency, without_rate
 from correlator.explanation.window import read_campaigns
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
@@ -144,6 +145,16 @@ def test_a_margin_that_no_rate_leads_from_decides_nothing(world: Any) -> None:
     assert (facts["margin"], facts["stated_currency"], facts["break_even_rate"]) == ("10.00", "TRY", None)
     told = read_campaigns(world.store, money=world.config, now=world.clock())["google:1:2"]
     assert (told.currency, told.cpc_micros, told.margin_micros) == ("USD", 2_000_000, 0)
+
+
+def test_currencies_that_cannot_be_told_now_are_named(world: Any) -> None:
+    world.rate("USD", 2.0, day="2026-09-18")
+    world.spend("09:00", 100, known="11:00", clicks=2)
+    sell(world, "09:20", 3_000, "TRY")
+    sell(world, "09:30", 50, "EUR")
+    world.settle("12:00")
+    assert without_rate(world.store, world.config, now=world.clock()) == ["TRY"]
+    assert without_rate(world.store, world.config, now=world.clock() + 10 * DAY_MS) == ["TRY", "USD"]
 
 
 @given(st.integers(0, 10**13), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))
