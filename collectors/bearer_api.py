@@ -6,12 +6,13 @@ The file is read at each call, so that a rotated token is seen without a restart
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from collectors.base import Fetched
+from collectors.shape import Shape, shape_of
 from core.errors import Permanent, Transient
 from core.http_client import Classify, HttpClient
 from core.records import Record
@@ -22,6 +23,7 @@ Item = TypeVar("Item")
 
 #: One call of many ends by then, its retries included: a hanging one must not use up a read of thousands of pages.
 REQUEST_S: Final = 30.0
+_EMPTY: Final = (b"null", b'""', b"[]", b"{}")
 #: Between the pages of one read; what lasts longer is the runner's to wait for.
 POLICY: Final = RetryPolicy(attempts=3, first_wait_s=0.2, longest_wait_s=5.0)
 
@@ -107,10 +109,14 @@ class BearerApi:
 
 
 class Rows(msgspec.Struct, Generic[Item], frozen=True):
-    """What a list held: items of the expected shape, and what is wrong with each of the others (no personal data in it)."""
+    """What a list held: items of the expected shape, and what is wrong with each of the others (no personal data in it).
+
+    `columns` is how the raw rows looked, for the watch over changes (`collectors.shape_watch`).
+    """
 
     items: list[Item]
     problems: list[str]
+    columns: Shape = Shape()
 
     def add(self, more: Rows[Item]) -> None:
         self.items.extend(more.items)
@@ -121,15 +127,23 @@ class _Named(msgspec.Struct, frozen=True):
     id: str | int = ""
 
 
-def rows_of(raws: Iterable[msgspec.Raw], shape: type[Item]) -> Rows[Item]:
+def rows_of(raws: Sequence[msgspec.Raw], shape: type[Item]) -> Rows[Item]:
     """One odd row does not cost the rest; its problem names it where it has an ID."""
-    rows: Rows[Item] = Rows([], [])
+    rows: Rows[Item] = Rows([], [], shape_of(map(_columns, raws)))
     for raw in raws:
         try:
             rows.items.append(msgspec.json.decode(raw, type=shape))
         except msgspec.ValidationError as error:
             rows.problems.append(f"{_name(raw)} has another shape than documented: {error}")
     return rows
+
+
+def _columns(raw: msgspec.Raw) -> dict[str, bytes | None]:
+    try:
+        row = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return {}
+    return {name: None if bytes(value) in _EMPTY else b"-" for name, value in row.items()}
 
 
 def _name(raw: msgspec.Raw) -> str:
@@ -139,7 +153,8 @@ def _name(raw: msgspec.Raw) -> str:
         return "a row"
 
 
-def fetched(records: list[Record], problems: Iterable[str]) -> Fetched:
-    """What a read brought; a row that several lists show is one problem."""
+def fetched(records: list[Record], problems: Iterable[str], *, columns: Shape | None = None) -> Fetched:
+    """What a read brought; a row that several lists show is one problem. `columns`: how the raw rows looked, if they were seen."""
     problems = list(dict.fromkeys(problems))
-    return Fetched(records=records, invalid=len(problems), detail=problems[0] if problems else "")
+    detail = problems[0] if problems else ""
+    return Fetched(records=records, invalid=len(problems), detail=detail, shape=columns)

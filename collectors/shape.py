@@ -42,6 +42,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             columns[name] = Column(mine.rows + column.rows, mine.filled + column.filled)
         return Shape(rows=self.rows + other.rows, columns=columns)
 
+    def of(self, kind: str) -> Shape:
+        """The same with columns that name what they are of, for a source of several kinds of rows of which one may stay away."""
+        return Shape(rows=self.rows, columns={f"{name}{_OF}{kind}": column for name, column in self.columns.items()})
+
 
 def shape_of(rows: Iterable[Mapping[str, Any]], *, expected: Iterable[str] = ()) -> Shape:
     """The shape of a vendor's raw rows; a column that a row lacks counts as empty there.
@@ -58,8 +62,8 @@ def shape_of(rows: Iterable[Mapping[str, Any]], *, expected: Iterable[str] = ())
     return Shape(rows=count, columns={name: Column(count, n) for name, n in filled.items()})
 
 
-def is_of_records(column: str) -> bool:
-    """Whether the column is a field of our records, not one of the vendor's rows."""
+def is_of_a_kind(column: str) -> bool:
+    """Whether the column belongs to one of several kinds of rows, such as our records."""
     return _OF in column
 
 
@@ -70,7 +74,7 @@ def shape_of_records(records: Iterable[Record]) -> Shape:
         by_kind.setdefault(str(record.__struct_config__.tag), []).append(msgspec.structs.asdict(record))
     shape = Shape()
     for kind, rows in by_kind.items():
-        shape += shape_of({f"{name}{_OF}{kind}": value for name, value in row.items()} for row in rows)
+        shape += shape_of(rows).of(kind)
     return shape
 
 

@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from collectors.shape import Column, Shape, is_of_records
+from collectors.shape import Column, Shape, is_of_a_kind
 from core.clock import DAY_MS, HOUR_MS
 
 FindingWord = Literal["unknown_columns", "missing_columns", "null_rate", "volume_drop", "volume_rise", "invalid_rows"]
@@ -140,8 +140,8 @@ def _columns(memory: Memory, shape: Shape) -> Iterator[_Oddity]:
     if memory.runs < WARM_UP_RUNS:
         return
     for name in sorted(shape.columns.keys() - memory.columns.keys()):
-        # A kind of record that comes for the first time is no news from the vendor.
-        if len(memory.columns) < MAX_COLUMNS and not is_of_records(name):
+        # A kind of row that comes for the first time is no change of columns.
+        if len(memory.columns) < MAX_COLUMNS and not is_of_a_kind(name):
             yield _Oddity("unknown_columns", name, name)
     for name, usual in memory.columns.items():
         column = _column(shape, name)
@@ -155,7 +155,7 @@ def _columns(memory: Memory, shape: Shape) -> Iterator[_Oddity]:
 
 def _column(shape: Shape, name: str) -> Column:
     """The column; one that no row has is empty in all of them, but a field of a kind that did not come was not there to be empty."""
-    return shape.columns.get(name, Column(0 if is_of_records(name) else shape.rows, 0))
+    return shape.columns.get(name, Column(0 if is_of_a_kind(name) else shape.rows, 0))
 
 
 def _emptier(column: Column, usual: float) -> bool:

@@ -22,7 +22,7 @@ class HubspotSource:
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
         found = self._reading.touched(window.since, window.until, deadline=Deadline(self.name, deadline_s))
-        return fetched(found.items, found.problems)
+        return fetched(found.items, found.problems, columns=found.columns)
 
     def describe(self, *, now: int, deadline_s: float) -> Fetched:
         """Nothing holds now that the objects do not say."""

@@ -9,6 +9,7 @@ from collectors.bearer_api import Deadline, Rows
 from collectors.hubspot.client import HubspotClient
 from collectors.hubspot.config import HubspotConnection
 from collectors.hubspot.objects import HubspotObject, contact_properties, deal_properties, lead_of, sale_of
+from collectors.shape import Shape, shape_of
 from core.records import Conversion, Record
 
 
@@ -42,7 +43,8 @@ class Reading:
         self, contacts: Rows[HubspotObject], deals: Rows[HubspotObject], *, deadline: Deadline
     ) -> Rows[Record]:
         people, odd = self._people_of(deals.items, known=contacts.items, deadline=deadline)
-        rows: Rows[Record] = Rows([], [*contacts.problems, *deals.problems, *odd])
+        columns = _columns(contacts, "contacts") + _columns(deals, "deals")
+        rows: Rows[Record] = Rows([], [*contacts.problems, *deals.problems, *odd], columns)
         for contact in contacts.items:
             _add(rows, f"contact {contact.id}", partial(lead_of, contact, self._connection))
         for deal in deals.items:
@@ -74,3 +76,8 @@ def _add(rows: Rows[Record], name: str, convert: Callable[[], Conversion | None]
         return
     if record is not None:
         rows.items.append(record)
+
+
+def _columns(objects: Rows[HubspotObject], kind: str) -> Shape:
+    """How often each property has a value; the envelope around them is HubSpot's own and not asked for."""
+    return shape_of(each.properties for each in objects.items).of(kind)

@@ -38,7 +38,8 @@ class StripeSource:
         charges |= {charge.id: charge for rows in older for charge in rows.items}
         converted = self._converted(list(charges.values()), deadline=deadline)
         lists: list[Rows[Any]] = [made, refunded, changed, *older, converted]
-        return fetched(converted.items, (problem for rows in lists for problem in rows.problems))
+        problems = (problem for rows in lists for problem in rows.problems)
+        return fetched(converted.items, problems, columns=made.columns)
 
     def describe(self, *, now: int, deadline_s: float) -> Fetched:
         """Nothing holds now that the charges do not say."""

@@ -46,7 +46,7 @@ class ToySource:
             page, _ = self._api.call("GET", "orders", Page, deadline=deadline, params=params)
             raws, number = raws + page.orders, page.next_page
         orders = rows_of(raws, Order)
-        return fetched([self._conversion(order) for order in orders.items], orders.problems)
+        return fetched([self._conversion(order) for order in orders.items], orders.problems, columns=orders.columns)
 
     def describe(self, *, now: int, deadline_s: float) -> Fetched:
         return Fetched(records=[])

@@ -68,7 +68,7 @@ class ToyCase(Case):
         return {"connections": [shop]}
 
     def add(self, number: int, *, ts: int) -> None:
-        order = {"id": f"o-{number}", "placed": to_rfc3339(ts), "total": "59.90", "currency": "EUR"}
+        order = {"id": f"o-{number}", "placed": to_rfc3339(ts), "total": "59.90", "currency": "EUR", "coupon": "spring"}
         self.sandbox.orders[number] = order
 
     def seen(self, records: Sequence[Record]) -> list[int]:
