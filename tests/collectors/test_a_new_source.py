@@ -105,15 +105,19 @@ def test_what_changes_at_a_vendor_is_found_through_its_wire(toy: World, change: 
         toy.add(number, ago_h=number / 4)
     for _ in range(4):
         toy.run(after_s=900)
-    assert toy.status.findings == ()
+    assert [finding.word for finding in toy.status.findings] == []
+    changes: dict[str, dict[str, Any]] = {
+        "new": {"voucher": "x"},
+        "gone": {"coupon": None},
+        "half": {"coupon": ""},
+        "odd": {"total": 5},
+    }
     orders = list(case.sandbox.orders.values())
     for order in orders if change != "half" else orders[:40]:
-        order |= {"new": {"voucher": "x"}, "gone": {"coupon": None}, "half": {"coupon": ""}, "odd": {"total": 5}}[
-            change
-        ]
+        order.update(changes[change])
     toy.run(after_s=900)
-    (finding,) = toy.status.findings
-    assert (finding.word, toy.state) == {
+    words = [finding.word for finding in toy.status.findings]
+    assert (*words, toy.state) == {
         "new": ("unknown_columns", "complete"),
         "gone": ("missing_columns", "complete"),
         "half": ("null_rate", "complete"),
