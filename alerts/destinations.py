@@ -37,9 +37,9 @@ SELECT
     argMax(holds_until, (ts, o)) AS holds
 FROM check
 WHERE NOT claimed AND known_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-GROUP BY host, url
+GROUP BY host, url, source
 HAVING holds >= fromUnixTimestamp64Milli({now:Int64}, 'UTC') AND state != 'unused'
-ORDER BY host, url
+ORDER BY host, url, source
 """
 
 

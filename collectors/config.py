@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from collectors.checks.config import ChecksConfig
 from collectors.ga4.config import Ga4Config
 from collectors.github.config import GithubConfig
 from collectors.google_ads.config import GoogleAdsConfig
@@ -108,6 +109,7 @@ class CollectorsConfig(Section):
     google_ads: GoogleAdsConfig = Field(default=GoogleAdsConfig(), description="Google Ads pull.")
     meta_ads: MetaAdsConfig = Field(default=MetaAdsConfig(), description="Meta pull.")
     ga4: Ga4Config = Field(default=Ga4Config(), description="Google Analytics 4 pull.")
+    checks: ChecksConfig = Field(default=ChecksConfig(), description="Synthetic checks of landing pages.")
     prometheus: PrometheusConfig = Field(default=PrometheusConfig(), description="Prometheus by range queries.")
     poll_interval_s: float = Field(default=1.0, gt=0, description="How often due sources are looked for.")
     concurrency: int = Field(default=4, ge=1, description="Sources read at the same time.")

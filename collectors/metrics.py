@@ -34,6 +34,9 @@ OTLP_UNASKED = Counter(
     "clicktrace_otlp_traces_unasked_total",
     "Times that a trace which names no click was not looked up, because more came than are looked up in one flush.",
 )
+SYNTHETIC_PAGES = Gauge(
+    "clicktrace_synthetic_pages", "Pages of a synthetic check by how they were found last.", ["check", "state"]
+)
 OTLP_VERSIONS = Counter(
     "clicktrace_otlp_versions_total",
     "Versions of services that spans named for the first time: marked as a deploy, or why not.",

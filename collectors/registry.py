@@ -22,6 +22,7 @@ SOURCES: Final[dict[str, str]] = {
     "github": "collectors.github.collector:GithubSource",
     "stripe": "collectors.stripe.collector:StripeSource",
     "hubspot": "collectors.hubspot.collector:HubspotSource",
+    "checks": "collectors.checks.collector:ChecksSource",
     "prometheus": "collectors.prometheus.collector:PrometheusSource",
 }
 

@@ -318,7 +318,8 @@ class Reading(Record, frozen=True, kw_only=True, omit_defaults=True, tag="readin
 
 
 class Check(Record, frozen=True, kw_only=True, omit_defaults=True, tag="check"):
-    """One look of the destination watch at a URL that links lead to (`redirect.watch.check` says what the words mean)."""
+    """One look at a page: by the destination watch at a URL that links lead to (`redirect.watch.check` says what the words mean), or by a
+    synthetic check (`collectors.checks.judge`)."""
 
     url: str
     host: str

@@ -25,7 +25,7 @@ Failure = Literal["unreachable", "timed_out", "too_many_hops", "certificate_inva
 
 USER_AGENT: Final = f"Mozilla/5.0 (compatible; clicktrace-watch/{VERSION})"
 MAX_BODY_BYTES: Final = 65_536
-_BODY_S: Final = 2.0
+BODY_S: Final = 2.0
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _TRIED_ADDRESSES: Final = 2
 _HEADERS: Final = {
@@ -50,7 +50,9 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     ttfb_ms: int = 0  # from the first request to the first byte of the last answer, redirects included
     certificate_expires: int = 0  # the earliest on the way
     https_left: bool = False
-    body: bytes = b""  # the beginning of the last page
+    body: bytes = b""  # the beginning of the last page, as it came
+    content_type: str = ""
+    content_encoding: str = ""  # only of a server that compresses unasked
     failure: Failure | Literal[""] = ""
     detail: str = ""
 
@@ -66,6 +68,8 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     location: str
     certificate_expires: int
     body: bytes
+    content_type: str
+    content_encoding: str
     at: float  # monotonic seconds of its first byte
 
 
@@ -83,6 +87,7 @@ class PageVisitor:
     Args:
         timeout_s: for one visit with all its hops.
         tls: trusted roots; None = the system's.
+        body_s: what of a page did not come within this time after its headers is not waited for.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class PageVisitor:
         tls: ssl.SSLContext | None = None,
         headers_for: HeadersFor = lambda _destination: {},
         max_body_bytes: int = MAX_BODY_BYTES,
+        body_s: float = BODY_S,
     ) -> None:
         self._guard = guard
         self._timeout_s = timeout_s
@@ -102,6 +108,7 @@ class PageVisitor:
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
         self._headers_for = headers_for
         self._max_body_bytes = max_body_bytes
+        self._body_s = body_s
 
     async def visit(self, url: str, *, enough: Enough = lambda _body: False) -> Visit:
         """Go to a URL and follow its redirects."""
@@ -169,7 +176,9 @@ class PageVisitor:
                     location=response.headers.get("location", ""),
                     certificate_expires=_certificate_expires(response),
                     at=time.monotonic(),
-                    body=await _beginning(response, enough, max_bytes=self._max_body_bytes),
+                    content_type=response.headers.get("content-type", ""),
+                    content_encoding=response.headers.get("content-encoding", ""),
+                    body=await _beginning(response, enough, max_bytes=self._max_body_bytes, seconds=self._body_s),
                 )
             finally:
                 await response.aclose()
@@ -186,7 +195,7 @@ class _Way:
         self._ttfb_ms = 0
         self._expires: list[int] = []
         self._https_left = False
-        self._body = b""
+        self._page: _Page | None = None
 
     def go(self, url: str) -> None:
         self.here = url
@@ -195,7 +204,7 @@ class _Way:
     def note(self, page: _Page) -> None:
         self.statuses.append(page.status)
         self._ttfb_ms = round((page.at - self._started) * 1000)
-        self._body = page.body
+        self._page = page
         if page.certificate_expires:
             self._expires.append(page.certificate_expires)
 
@@ -207,19 +216,21 @@ class _Way:
             ttfb_ms=self._ttfb_ms,
             certificate_expires=min(self._expires, default=0),
             https_left=self._https_left,
-            body=self._body,
+            body=self._page.body if self._page else b"",
+            content_type=self._page.content_type if self._page else "",
+            content_encoding=self._page.content_encoding if self._page else "",
             failure=failure,
             detail=detail,
         )
 
 
-async def _beginning(response: httpx.Response, enough: Enough, *, max_bytes: int) -> bytes:
+async def _beginning(response: httpx.Response, enough: Enough, *, max_bytes: int, seconds: float) -> bytes:
     """At most `max_bytes` of a page; what breaks or stalls after its headers is none of our business."""
     body = bytearray()
     if response.status_code in _REDIRECTS:
         return b""
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(_BODY_S):
+        async with asyncio.timeout(seconds):
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) >= max_bytes or enough(bytes(body)):

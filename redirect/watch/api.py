@@ -30,7 +30,7 @@ History = Annotated[int, Query(ge=0, le=MAX_HISTORY, description="Past checks in
 _HISTORY = """
 SELECT url, ts, state, findings, details, statuses, final_url, ttfb_ms, accepted_by
 FROM check
-WHERE has({urls:Array(String)}, url)
+WHERE source = 'watch' AND has({urls:Array(String)}, url)
 ORDER BY ts DESC, o DESC
 LIMIT {limit:UInt32}
 """

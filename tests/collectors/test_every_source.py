@@ -41,7 +41,7 @@ from tests.collectors.every_source import (
     written_by,
 )
 from tests.collectors.killed_readers import Plan
-from tests.collectors.sandboxes.cases import CASES, Case, build_case
+from tests.collectors.sandboxes.cases import CASES, Case, build_case, case_type
 from tests.conftest import Ship
 
 
@@ -82,16 +82,36 @@ def parts(journal: Any, control: Any, store: Store, clock: Any) -> Parts:
     return Parts(journal, control, store, clock)
 
 
+#: Sources that a vendor answers; the others have the tests with `any_world`, and their own of what they look at.
+OF_VENDORS = [name for name in SECTIONS if name == TOY or case_type(name).vendor]
+
+
+@pytest.fixture
+def open_world(
+    tmp_path: Path, with_toy: None, parts: Parts, journaled: Callable[[], list[Record]]
+) -> Iterator[Callable[[str], World]]:
+    opened: list[World] = []
+
+    def make(section: str) -> World:
+        case = build_case(section, tmp_path / section, parts.clock)
+        case.start()
+        opened.append(World(case, parts, journaled))
+        return opened[-1]
+
+    yield make
+    for world in opened:
+        world.runner.stop()
+        world.case.stop()
+
+
+@pytest.fixture(params=OF_VENDORS)
+def world(request: pytest.FixtureRequest, open_world: Callable[[str], World]) -> World:
+    return open_world(request.param)
+
+
 @pytest.fixture(params=SECTIONS)
-def world(
-    request: pytest.FixtureRequest, tmp_path: Path, with_toy: None, parts: Parts, journaled: Callable[[], list[Record]]
-) -> Iterator[World]:
-    case = build_case(request.param, tmp_path / request.param, parts.clock)
-    case.start()
-    world = World(case, parts, journaled)
-    yield world
-    world.runner.stop()
-    case.stop()
+def any_world(request: pytest.FixtureRequest, open_world: Callable[[str], World]) -> World:
+    return open_world(request.param)
 
 
 @pytest.fixture
@@ -253,24 +273,24 @@ def test_a_hanging_vendor_is_left_at_the_deadline(world: World) -> None:
     assert world.marks() == []
 
 
-def test_reading_in_the_background_starts_and_stops_in_any_state(world: World) -> None:
-    world.runner.start()
-    world.runner.start()
-    eventually(lambda: world.status.last_success > 0)
-    world.runner.stop()
-    world.runner.stop()
-    assert world.state == "complete"
+def test_reading_in_the_background_starts_and_stops_in_any_state(any_world: World) -> None:
+    any_world.runner.start()
+    any_world.runner.start()
+    eventually(lambda: any_world.status.last_success > 0)
+    any_world.runner.stop()
+    any_world.runner.stop()
+    assert any_world.state == "complete"
     assert not [thread for thread in threading.enumerate() if thread.name == "collectors"]
 
 
-def test_the_metrics_say_the_same(world: World) -> None:
-    world.run()
-    labels = {"source": world.status.source}
+def test_the_metrics_say_the_same(any_world: World) -> None:
+    any_world.run()
+    labels = {"source": any_world.status.source}
     through = REGISTRY.get_sample_value("clicktrace_source_complete_through_seconds", labels)
-    assert through == world.status.complete_through / 1000
+    assert through == any_world.status.complete_through / 1000
     assert REGISTRY.get_sample_value("clicktrace_source_stopped", labels) == 0
     success = REGISTRY.get_sample_value("clicktrace_source_last_success_timestamp_seconds", labels)
-    assert success == world.clock.now / 1000
+    assert success == any_world.clock.now / 1000
 
 
 def test_ninety_days_are_filled_back_in_windows_over_an_interruption(world: World, ship: Ship) -> None:

@@ -27,6 +27,8 @@ class Case:
     lag_s = 0
     #: The source can be asked about the past. False for one that sees the present only, such as a synthetic check.
     history = True
+    #: A vendor answers, who can be late and misbehave. False where what is looked at may be broken, and exactly that is told.
+    vendor = True
     #: How far back the vendor can be asked, in days.
     reach_days = 90
     #: The vendor changes figures later: after `restate` the same fact comes with another value.
@@ -96,12 +98,17 @@ CASES: Final[dict[str, str]] = {
     "github": "tests.collectors.sandboxes.github:GithubCase",
     "stripe": "tests.collectors.sandboxes.stripe:StripeCase",
     "hubspot": "tests.collectors.sandboxes.hubspot:HubspotCase",
+    "checks": "tests.collectors.sandboxes.checks:ChecksCase",
     "prometheus": "tests.collectors.sandboxes.prometheus:PrometheusCase",
 }
 
 
-def build_case(section: str, directory: Path, clock: Callable[[], int]) -> Case:
+def case_type(section: str) -> type[Case]:
     module, _, name = CASES[section].partition(":")
+    found: type[Case] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def build_case(section: str, directory: Path, clock: Callable[[], int]) -> Case:
     directory.mkdir(parents=True, exist_ok=True)
-    case: Case = getattr(importlib.import_module(module), name)(directory, clock)
-    return case
+    return case_type(section)(directory, clock)
