@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +28,17 @@ def test_what_is_no_amount_is_refused_with_an_example(text: str) -> None:
 @given(st.integers(min_value=-(10**17), max_value=10**17))
 def test_micros_survive_the_way_through_text(micros: int) -> None:
     assert to_micros(to_decimal(micros)) == micros
+
+
+@given(st.from_regex(r"[+-]?[0-9_ ]{0,14}(\.[0-9]{0,8})?(e[0-9])?", fullmatch=True))
+def test_what_is_read_the_short_way_is_what_decimal_reads(text: str) -> None:
+    try:
+        exact = int((Decimal(text) * MICROS).to_integral_value())
+    except InvalidOperation:
+        with pytest.raises(ValueError, match="amount"):
+            to_micros(text)
+    else:
+        assert abs(exact) > 9 * 10**18 or to_micros(text) == exact
 
 
 @pytest.mark.parametrize(("micros", "text"), [(59_900_000, "59.90"), (1, "0.000001"), (-2_000_000, "-2.00")])
