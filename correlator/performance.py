@@ -150,6 +150,7 @@ def _parts_of(question: Question) -> dict[str, str]:
         "visible": queries.text("visible"),
         "visible_campaign": queries.text("visible_campaign"),
         "reported": queries.text("reported_from_spend"),
+        "spread": queries.text("spread"),
         "factor": queries.text("factor_of_period"),
         "matches": matches(question),
     }

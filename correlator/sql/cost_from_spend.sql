@@ -12,11 +12,7 @@ WITH
             clicks, impressions, platform_conversions, restated_at,
             toUnixTimestamp64Milli(spend.ts) AS begins,
             begins + toInt64(bucket_s) * 1000 AS ends,
-            arrayJoin(range(
-                toUInt64(intDiv(greatest(begins, {since:Int64}) - {since:Int64}, {grain_ms:Int64})),
-                toUInt64(intDiv(least(ends, {until:Int64}) - {since:Int64} + {grain_ms:Int64} - 1, {grain_ms:Int64})))) AS part,
-            greatest(begins, {since:Int64} + toInt64(part) * {grain_ms:Int64}) AS part_begins,
-            least(ends, {until:Int64}, {since:Int64} + (toInt64(part) + 1) * {grain_ms:Int64}) AS part_ends
+            {{spread}}
         FROM spend_as_of(as_of={as_of:Int64}) AS spend
         INNER JOIN ({{reported}}) AS reported ON reported.campaign = spend.campaign
         LEFT JOIN ({{factor}}) AS rate

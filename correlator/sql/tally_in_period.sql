@@ -22,11 +22,7 @@ WITH
             count,
             toUnixTimestamp64Milli(tally.ts) AS begins,
             begins + toInt64(bucket_s) * 1000 AS ends,
-            arrayJoin(range(
-                toUInt64(intDiv(greatest(begins, {since:Int64}) - {since:Int64}, {grain_ms:Int64})),
-                toUInt64(intDiv(least(ends, {until:Int64}) - {since:Int64} + {grain_ms:Int64} - 1, {grain_ms:Int64})))) AS part,
-            greatest(begins, {since:Int64} + toInt64(part) * {grain_ms:Int64}) AS part_begins,
-            least(ends, {until:Int64}, {since:Int64} + (toInt64(part) + 1) * {grain_ms:Int64}) AS part_ends
+            {{spread}}
         FROM tally_as_of(as_of={as_of:Int64}) AS tally
         INNER JOIN complete ON complete.kind = tally.source
         WHERE tally.ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
