@@ -19,6 +19,8 @@ from core.vendors.config import AccountConfig
 class Case:
     """A source as the suite drives it. Built once a test; `start` before the first read, `stop` at the end."""
 
+    #: The vendor on the wire: a `Sandbox`, or what has its `endpoint`, `start` and `stop`.
+    sandbox: Any
     #: The section of `collectors` in the settings.
     section = ""
     #: How the source's name begins, where the section has several: "google_changes:". Default: the section.
@@ -42,18 +44,19 @@ class Case:
     @property
     def behaviour(self) -> Behaviour:
         """The sandbox's switches."""
-        raise NotImplementedError
+        found: Behaviour = self.sandbox.behaviour
+        return found
 
     @property
     def endpoint(self) -> str:
         """`http://host:port` or `host:port` of the sandbox, to put something silent in its place."""
-        raise NotImplementedError
+        return str(self.sandbox.endpoint)
 
     def start(self) -> None:
-        raise NotImplementedError
+        self.sandbox.start()
 
     def stop(self) -> None:
-        raise NotImplementedError
+        self.sandbox.stop()
 
     def settings(self) -> dict[str, Any]:
         """What stands in the section besides the schedule: `{"connections": [{…}]}`."""
@@ -85,6 +88,27 @@ class Case:
     def let_in(self) -> None:
         """The credentials are mended, as a person would do it: in the file."""
         raise NotImplementedError
+
+
+class SandboxCase(Case):
+    """A case around one sandbox, which its constructor makes."""
+
+    sandbox: Any
+
+    @property
+    def behaviour(self) -> Behaviour:
+        found: Behaviour = self.sandbox.behaviour
+        return found
+
+    @property
+    def endpoint(self) -> str:
+        return str(self.sandbox.endpoint)
+
+    def start(self) -> None:
+        self.sandbox.start()
+
+    def stop(self) -> None:
+        self.sandbox.stop()
 
 
 #: Section -> its case; a further source of a section's accounts is `<section>.<part>` (`collectors.registry.AD_PLATFORM_PARTS`).

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.cases import SandboxCase
 
 
 class _Shop(Sandbox):
@@ -15,7 +15,7 @@ class _Shop(Sandbox):
         return Answer(body=b"<p>Buy now</p>", headers={"content-type": "text/html"})
 
 
-class ChecksCase(Case):
+class ChecksCase(SandboxCase):
     """A look sees the present only, and nothing but the page."""
 
     section = "checks"
@@ -25,16 +25,6 @@ class ChecksCase(Case):
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         super().__init__(directory, clock)
         self.sandbox = _Shop(clock=clock)
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
 
     def settings(self) -> dict[str, Any]:
         page = {"url": f"{self.endpoint}/p", "text": ["Buy now"]}

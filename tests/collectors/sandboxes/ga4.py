@@ -20,7 +20,7 @@ from app.demo.google_tokens import TokenIssuer
 from core.clock import HOUR_MS, to_datetime
 from core.records import Record, Tally
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.cases import SandboxCase
 
 NOT_SET = "(not set)"
 DIMENSIONS = {
@@ -163,7 +163,7 @@ def _dimension(name: str, visit: Visit, local: datetime) -> str:
     return values[name]
 
 
-class Ga4Case(Case):
+class Ga4Case(SandboxCase):
     """A number is that many key events called `event <number>`; sessions are counted beside them and left alone here."""
 
     section = "ga4"
@@ -175,20 +175,6 @@ class Ga4Case(Case):
         self.sandbox = Ga4Sandbox(
             directory, clock=clock, timezone="Europe/Berlin", behaviour=Behaviour(report_lag_s=self.lag_s)
         )
-
-    @property
-    def behaviour(self) -> Behaviour:
-        return self.sandbox.behaviour
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
 
     def settings(self) -> dict[str, Any]:
         credentials = str(self.sandbox.issuer.credentials_file)

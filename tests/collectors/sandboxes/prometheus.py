@@ -13,7 +13,7 @@ from typing import Any
 from app.demo.ad_account import Behaviour
 from core.records import Gauge, Record
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.cases import SandboxCase
 
 STEP_MS = 60_000
 MAX_POINTS = 11_000
@@ -62,7 +62,7 @@ class PrometheusSandbox(Sandbox):
         return Answer(status=400, body={"status": "error", "errorType": "bad_data", "error": error})
 
 
-class PrometheusCase(Case):
+class PrometheusCase(SandboxCase):
     """For the suite over all sources: a gauge has the value `number` for a minute."""
 
     section = "prometheus"
@@ -72,20 +72,6 @@ class PrometheusCase(Case):
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         super().__init__(directory, clock)
         self.sandbox = PrometheusSandbox(directory, clock=clock)
-
-    @property
-    def behaviour(self) -> Behaviour:
-        return self.sandbox.behaviour
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
 
     def settings(self) -> dict[str, Any]:
         connection = {

@@ -11,7 +11,7 @@ from app.demo.ad_account import Behaviour
 from core.clock import now_ms
 from core.records import Conversion, Record
 from tests.collectors.sandboxes.base import Sandbox
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.cases import SandboxCase
 
 
 class TokenSandbox(Sandbox):
@@ -39,31 +39,15 @@ class TokenSandbox(Sandbox):
         return own | fields
 
 
-class TokenCase(Case):
+class TokenCase(SandboxCase):
     """A vendor whose facts are conversions with the order ID `o-<number>`."""
 
-    sandbox: Any
     make: Callable[..., TokenSandbox]
 
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         super().__init__(directory, clock)
         behaviour = Behaviour(report_lag_s=float(self.lag_s), restate_share=0.0)
         self.sandbox = type(self).make(directory, behaviour=behaviour, clock=clock)
-
-    @property
-    def behaviour(self) -> Behaviour:
-        found: Behaviour = self.sandbox.behaviour
-        return found
-
-    @property
-    def endpoint(self) -> str:
-        return str(self.sandbox.endpoint)
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
 
     def seen(self, records: Sequence[Record]) -> list[int]:
         return [int(each.order_id.removeprefix("o-")) for each in records if isinstance(each, Conversion)]

@@ -10,7 +10,7 @@ from app.demo.ad_account import Behaviour
 from core.clock import parse_rfc3339, to_rfc3339
 from core.records import Conversion, Record
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import Case
+from tests.collectors.sandboxes.cases import SandboxCase
 
 LAG_S = 600
 
@@ -33,7 +33,7 @@ class ToySandbox(Sandbox):
         return Answer(body=page | ({"next_page": int(request.query["page"]) + 1} if ends < len(orders) else {}))
 
 
-class ToyCase(Case):
+class ToyCase(SandboxCase):
     section = "toy"
     lag_s = LAG_S
     restates = True
@@ -43,20 +43,6 @@ class ToyCase(Case):
         self.sandbox = ToySandbox(clock=clock)
         self.token_file = directory / "token"
         self.let_in()
-
-    @property
-    def behaviour(self) -> Behaviour:
-        return self.sandbox.behaviour
-
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
 
     def settings(self) -> dict[str, Any]:
         shop = {
