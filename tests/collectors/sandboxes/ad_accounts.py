@@ -38,16 +38,6 @@ class AdAccountCase(Case):
     def behaviour(self) -> Behaviour:
         return self.sandbox.account.behaviour
 
-    @property
-    def endpoint(self) -> str:
-        return self.sandbox.endpoint
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
-
     def accounts(self) -> list[AccountConfig]:
         return [
             AccountConfig(
