@@ -13,7 +13,7 @@ import msgspec
 from collectors import fact_ids
 from collectors.match_keys import email_sha256, phone_sha256
 from collectors.push import bodies
-from collectors.push.bodies import ConversionBody, FieldsOf, Shape
+from collectors.push.bodies import ConversionBody, FieldsOf, PlatformIdFields, Shape
 from core.clock import floor_minute, parse_rfc3339
 from core.errors import Invalid
 from core.identity import derive_from_values
@@ -92,7 +92,7 @@ class ServiceRow(FieldsOf):
     buckets: list[int] = msgspec.field(default_factory=list)
 
 
-class SaleRow(FieldsOf):
+class SaleRow(PlatformIdFields, kw_only=True):
     """A sale that no browser saw: till, telephone, contract. Raw addresses and numbers are hashed here and go no further."""
 
     sale_id: str
@@ -108,16 +108,6 @@ class SaleRow(FieldsOf):
     email_sha256: str = ""
     phone_sha256: str = ""
     click_id: str = ""
-    gclid: str = ""
-    msclkid: str = ""
-    dclid: str = ""
-    fbclid: str = ""
-    ttclid: str = ""
-    twclid: str = ""
-    gbraid: str = ""
-    wbraid: str = ""
-    li_fat_id: str = ""
-    platform_ids: dict[str, str] = msgspec.field(default_factory=dict)
     visitor_id: str = ""
     client: str = ""
     attributes: dict[str, str] = msgspec.field(default_factory=dict)

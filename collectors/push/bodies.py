@@ -49,15 +49,9 @@ class FieldsOf(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of all bodies: a field that is not declared is refused, since a typing error would be lost silently."""
 
 
-class ConversionBody(FieldsOf):
-    conversion_id: str
-    type: str
-    ts: str
-    status: ConversionStatus = "captured"
-    origin: Origin = "backend"
-    value: str = "0"
-    currency: str = ""
-    click_id: str = ""
+class PlatformIdFields(FieldsOf, kw_only=True):
+    """The platforms' click IDs as fields of their own, and as a map."""
+
     gclid: str = ""
     msclkid: str = ""
     dclid: str = ""
@@ -68,6 +62,17 @@ class ConversionBody(FieldsOf):
     wbraid: str = ""
     li_fat_id: str = ""
     platform_ids: dict[str, str] = {}
+
+
+class ConversionBody(PlatformIdFields, kw_only=True):
+    conversion_id: str
+    type: str
+    ts: str
+    status: ConversionStatus = "captured"
+    origin: Origin = "backend"
+    value: str = "0"
+    currency: str = ""
+    click_id: str = ""
     visitor_id: str = ""
     order_id: str = ""
     crm_id: str = ""
