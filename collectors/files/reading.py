@@ -72,6 +72,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def time(self, text: str, row: Mapping[str, object]) -> str:
         """A time as RFC 3339 with a zone; what is no time stays as it is."""
+        if not self.date_format and text.endswith("Z"):
+            return text
         moment = _parse(text, self.date_format)
         if moment is None:
             return text
