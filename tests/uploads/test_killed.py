@@ -43,13 +43,18 @@ def test_every_order_arrives_and_none_is_counted_twice(tmp_path: Path) -> None:
     with SlowSandbox(tmp_path / "meta", clock=now_ms) as sandbox:
         for life in range(KILLS):
             child = _start(tmp_path, sandbox, life=life)
-            _wait_for_calls(sandbox, more=3, child=child)
-            time.sleep(random.uniform(0.0, 0.08))
-            child.kill()
+            try:
+                _wait_for_calls(sandbox, more=3, child=child)
+                time.sleep(random.uniform(0.0, 0.08))
+            finally:
+                child.kill()
             child.wait(5)
         assert len(sandbox.counted) < ORDERS, "the kills came too late to mean anything"
         last = _start(tmp_path, sandbox, life=KILLS)
-        assert last.wait(120) == 0
+        try:
+            assert last.wait(120) == 0
+        finally:
+            last.kill()
         batches = [[event["event_id"] for event in batch] for batch in sandbox.batches]
         counted = {identifier: len(events) for (_, identifier), events in sandbox.counted.items()}
     assert counted == {f"o-{number}": 1 for number in range(ORDERS)}

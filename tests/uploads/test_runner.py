@@ -382,3 +382,42 @@ def test_a_store_that_does_not_answer_ends_the_round_and_nothing_else(world: Wor
     assert silenced.statuses()[0].state == "behind"
     world.round(runner, after_s=60)
     assert world.states(destination.config.name) == {order: ("sent", "")}
+
+
+def test_a_round_that_is_to_finish_claims_nothing_more(world: World, facebook, meta_shop) -> None:
+    destination = meta_shop(batch_size=1)
+    runner = world.runner(destination)
+    orders = [world.order(campaign="meta:5:6") for _ in range(3)]
+    send = destination.send
+
+    def stops(*arguments, **named):  # type: ignore[no-untyped-def]  # as send
+        runner.finish()
+        return send(*arguments, **named)
+
+    destination.send = stops
+    world.round(runner)
+    assert sorted(world.states(destination.config.name).values()) == [("pending", ""), ("pending", ""), ("sent", "")]
+    destination.send = send
+    world.round(world.runner(destination), after_s=60)
+    assert world.states(destination.config.name) == dict.fromkeys(orders, ("sent", ""))
+
+
+def test_a_defect_of_one_destination_does_not_end_the_reports_to_the_others(
+    world: World, facebook, meta_shop, google_shop
+) -> None:
+    broken, sound = google_shop(), meta_shop()
+    world.order()
+    order = world.order(campaign="meta:5:6")
+
+    def breaks(*_arguments, **_named):  # type: ignore[no-untyped-def]  # as send
+        raise ZeroDivisionError
+
+    broken.send = breaks
+    runner = world.runner(broken, sound)
+    world.round(runner)
+    assert [(status.state, status.detail) for status in runner.statuses()] == [
+        ("stopped", "defect: ZeroDivisionError"),
+        ("complete", ""),
+    ]
+    assert world.states(sound.config.name) == {order: ("sent", "")}
+    assert {state for state, _ in world.states(broken.config.name).values()} == {"sending"}, "recovered when it is late"
