@@ -14,6 +14,7 @@ import structlog
 from fastapi import APIRouter
 
 from app.auth import KeyAuthorization, KeyRing
+from app.leadership import Leadership, installation_name
 from app.settings import Settings
 from collectors.door import Door
 from collectors.hooks import api as hooks_api
@@ -47,6 +48,8 @@ from redirect.signing_keys import signing_keys
 log = structlog.get_logger(__name__)
 
 JOURNAL_DIR = "journal"
+#: Of several processes that could read the sources, one does.
+READER_ROLE = "collectors"
 #: At a clean stop, shipping what is left may take this long; the next start ships the rest.
 LAST_SHIPPING_S = 5.0
 
@@ -72,6 +75,7 @@ class Base:
     def __init__(self, settings: Settings, *, name: str, clock: Clock = now_ms) -> None:
         self.settings = settings
         self.clock = clock
+        self.name = name
         self.control = open_control(settings.control.url, settings.data_dir)
         self.keys = KeyRing(self.control, clock=clock)
         self.authorize = KeyAuthorization(self.keys)
@@ -166,6 +170,13 @@ class Ingestion:
             clock=base.clock,
         )
         self.internet_routers = internet_routers(base, versions=self.versions)
+        self.leadership = Leadership(
+            base.control,
+            READER_ROLE,
+            holder=f"{installation_name(settings.data_dir)}:{base.name}"[-128:],
+            lease_s=settings.monitor.lease_s,
+            clock=base.clock,
+        )
         self.runner = Runner(
             build_sources(settings.collectors, settings.accounts),
             base.journal,
@@ -174,6 +185,7 @@ class Ingestion:
             poll_interval_s=settings.collectors.poll_interval_s,
             concurrency=settings.collectors.concurrency,
             clock=base.clock,
+            leads=self.leadership.hold,
         )
 
     @property
@@ -186,6 +198,8 @@ class Ingestion:
 
     def stop(self) -> None:
         self.runner.stop()
+        if self.leadership.leads:
+            self.leadership.release()
         self.receiver.stop()
 
 

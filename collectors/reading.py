@@ -82,19 +82,28 @@ class Reader:
         self.config = source.config
         self.name = source.name
         self._desk = desk
-        self._position = self._restored(f"position:{self.name}", Position())
-        self._memory = self._restored(f"shape:{self.name}", Memory())
-        self._marked = windows.complete_through(self._position, self.config)
         self._state: SourceState = "waiting"
         self._detail = ""
         self._findings: tuple[Finding, ...] = ()
         self._last_attempt = 0
-        self._last_success = self._position.read_at
         self._rows_read = self._rows_written = self._failures = 0
         self._told: tuple[object, ...] = ()
         self._told_at = 0
         self._gauges = SourceGauges(self.name, interval_s=self.config.interval_s)
         self.next_attempt = 0
+        self.restore()
+
+    def restore(self) -> None:
+        """Go on from what was saved last, by this process or by the one that read before it."""
+        self._position = self._restored(f"position:{self.name}", Position())
+        self._memory = self._restored(f"shape:{self.name}", Memory())
+        self._marked = windows.complete_through(self._position, self.config)
+        self._last_success = self._position.read_at
+
+    def greet(self, now: int) -> None:
+        """Tell of a source that was never read: its first back-fill may take long."""
+        if self._state == "waiting" and not self._position.read_through:
+            self._tell(now)
 
     def run(self, now: int) -> None:
         """One run with its bookkeeping; errors are contained."""

@@ -1,6 +1,7 @@
 """Reads the pull sources when they are due, several at a time; one run of one source is `collectors.reading`.
 
-A source in trouble leaves the others. One that left the settings is said to be removed, so that nothing waits for it any more.
+A source in trouble leaves the others. One that left the settings is said to be removed, so that nothing waits for it any more. Of several
+processes on one control database one reads, so that a vendor's quota is used once; whoever takes over goes on from the saved positions.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ class Runner:
         policy: RetryPolicy | None = None,
         clock: Clock = now_ms,
         sleep: Callable[[float], None] = time.sleep,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leads` is asked before sources are read and while they are: it takes or renews a lease, and says whether it is held."""
         policy = policy or RetryPolicy(attempts=5, first_wait_s=1.0, longest_wait_s=30.0)
         self._desk = Desk(journal, checkpoints, versions, policy, sleep)
         self._readers = {source.name: Reader(source, self._desk) for source in sources}
         self._clock = clock
         self._concurrency = concurrency
+        self._leads = leads
+        self._leading = False
         self._running: set[str] = set()
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
@@ -60,7 +65,6 @@ class Runner:
     def start(self) -> None:
         if self._pool is not None:
             return
-        self._tell_removed(self._clock())
         if self._readers:
             self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="collector")
             self._periodic.start()
@@ -79,19 +83,34 @@ class Runner:
 
     def run_once(self, now: int) -> None:
         """Read every source that is due, here and now."""
-        for name in self._due(now):
+        for name in self._due(now) if self._may_read(now) else ():
             try:
                 self._readers[name].run(now)
             finally:
                 self._release(name)
 
     def _dispatch(self, now: int) -> None:
-        for name in self._due(now):
+        for name in self._due(now) if self._may_read(now) else ():
             if self._pool is not None:
                 # Also called for a run that `stop` cancels before it began.
                 self._pool.submit(self._readers[name].run, now).add_done_callback(partial(self._release, name))
             else:
                 self._release(name)
+
+    def _may_read(self, now: int) -> bool:
+        """Whether this process is the one that reads; asked every time, so that the lease lasts as long as the longest read."""
+        leads = self._leads()
+        if leads and not self._leading:
+            self._take_over(now)
+        self._leading = leads
+        return leads
+
+    def _take_over(self, now: int) -> None:
+        self._tell_removed(now)
+        for reader in self._readers.values():
+            reader.restore()
+            if self._pool is not None:
+                reader.greet(now)
 
     def _due(self, now: int) -> list[str]:
         with self._lock:

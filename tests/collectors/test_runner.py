@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from app.leadership import Leadership
 from collectors.base import Fetched, Quota
 from collectors.config import CollectorsConfig
 from collectors.reading import outcome
@@ -315,3 +316,45 @@ def test_a_back_fill_made_longer_later_reads_the_older_days_too(run: Any, contro
     clock.advance(60_000)
     run(again).run_once(clock.now)
     assert len(again.windows) == 1, "once is enough"
+
+
+def test_of_several_processes_one_reads_and_the_next_goes_on_from_there(
+    journal: Any, control: Any, clock: Any, journaled: Any
+) -> None:
+    def process(holder: str) -> tuple[ToySource, Leadership, Runner]:
+        source = ToySource("shared")
+        source.config = SourceConfig(interval_s=60, backfill_s=30 * 86_400, recent_s=3600)
+        lease = Leadership(control, "collectors", holder=holder, lease_s=30, clock=clock)
+        checkpoints = Checkpoints(control, "collectors", clock=clock)
+        return source, lease, Runner([source], journal, checkpoints, versions=Versions(None), clock=clock, leads=lease.hold)  # fmt: skip
+
+    first_source, first_lease, first = process("a")
+    second_source, _, second = process("b")
+    for _ in range(3):
+        first.run_once(clock.now)
+        second.run_once(clock.now)
+        clock.advance(20_000)
+    assert first_source.windows
+    assert second_source.windows == []
+    first_lease.release()
+    clock.advance(60_000)
+    second.run_once(clock.now)
+    (window,) = second_source.windows
+    assert window.until - window.since < 3 * 3_600_000, "not the back-fill again"
+
+
+def test_a_source_that_was_never_read_shows_as_waiting(run: Any, journaled: Any) -> None:
+    started, finish = threading.Event(), threading.Event()
+
+    class Slow(ToySource):
+        def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
+            started.set()
+            finish.wait(5)
+            return super().fetch(window, now=now, deadline_s=deadline_s)
+
+    runner = run(Slow("slow"))
+    runner.start()
+    assert started.wait(5)
+    assert [reading.state for reading in told(journaled)] == ["waiting"]
+    finish.set()
+    runner.stop()
