@@ -267,14 +267,15 @@ class Tally(Record, frozen=True, kw_only=True, omit_defaults=True, tag="tally"):
 
 
 class PlatformClick(Record, frozen=True, kw_only=True, omit_defaults=True, tag="platform_click"):
-    """What a platform says one of its clicks belongs to. `ts` is the begin of the day it reports; the platform's own ID is not kept,
-    because the click ID derived from it (design §4) is enough to find our click."""
+    """What a platform says one of its clicks belongs to. It happened in [ts, ts + bucket_s), mostly a day: the hour is not told. The
+    platform's own ID is not kept, because the click ID derived from it (design §4) is enough to find our click."""
 
     fact_id: str
     click_id: str
     platform: str
     account: str
     campaign: str
+    bucket_s: int
     ad_group: str = ""
     creative: str = ""
     keyword: str = ""

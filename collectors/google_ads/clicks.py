@@ -47,13 +47,14 @@ class GoogleClicksSource(GoogleAdsPart[GoogleClicksConfig]):
         click_id = derive("gclid", row.gclid.encode())
         platform, account = self._account.platform, self._account.account
         return PlatformClick(
-            ts=row.day_ms,
+            ts=row.bucket_ms,
             source=self.kind,
             fact_id=fact_ids.platform_click(platform=platform, account=account, click_id=click_id),
             click_id=click_id,
             platform=platform,
             account=account,
             campaign=row.campaign,
+            bucket_s=row.bucket_s,
             ad_group=row.ad_group,
             creative=row.creative,
             keyword=row.keyword,

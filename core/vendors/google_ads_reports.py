@@ -19,7 +19,7 @@ import msgspec
 
 from core.clock import DAY_MS, HOUR_MS, to_datetime
 from core.vendors.google_ads import GoogleAdsAccount, enum_name
-from core.zones import day_bucket, instant
+from core.zones import Bucket, day_bucket, instant
 
 CHANGE_LIMIT: Final = 10_000
 #: `START_DATE_TOO_OLD` beyond; an hour less, because clocks differ and the account's may be set back.
@@ -88,10 +88,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClickRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One click as the platform counts it. `day_ms` is the begin of the account's day; the hour is not told."""
+    """One click as the platform counts it, in a day of the account; the hour is not told."""
 
     gclid: str
-    day_ms: int
+    bucket_ms: int
+    bucket_s: int
     campaign: str
     ad_group: str
     creative: str
@@ -110,8 +111,8 @@ def conversions(
 def clicks(account: GoogleAdsAccount, *, day: date, deadline_s: float) -> Report[ClickRow]:
     """The clicks of one day of the account."""
     rows = account.wire.search(CLICK_QUERY.format(day=day.isoformat()), deadline_s=deadline_s)
-    start = day_bucket(day, zone=account.zone).start
-    return _understood(rows, lambda row: _click(account, row, day_ms=start))
+    bucket = day_bucket(day, zone=account.zone)
+    return _understood(rows, lambda row: _click(account, row, bucket))
 
 
 def changes(
@@ -178,13 +179,14 @@ def _conversion(account: GoogleAdsAccount, row: Any) -> ConversionCount | None:
     )
 
 
-def _click(account: GoogleAdsAccount, row: Any, *, day_ms: int) -> ClickRow | None:
+def _click(account: GoogleAdsAccount, row: Any, bucket: Bucket) -> ClickRow | None:
     if not row.click_view.gclid:
         return None  # app install campaigns have none
     ad = row.click_view.ad_group_ad.rpartition("~")[2]
     return ClickRow(
         gclid=row.click_view.gclid,
-        day_ms=day_ms,
+        bucket_ms=bucket.start,
+        bucket_s=bucket.length_s,
         campaign=account.qualified(_id(row.campaign.id, "campaign.id")),
         ad_group=account.qualified(row.ad_group.id) if row.ad_group.id else "",
         creative=account.qualified(ad) if ad else "",

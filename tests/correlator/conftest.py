@@ -148,7 +148,7 @@ class World:
     def platform_click(self, click_id: str, *, known: str, campaign: str = CAMPAIGN) -> None:
         fact_id = f"platform_click:google:1:{click_id}"
         given = {"fact_id": fact_id, "click_id": click_id, "platform": "google", "account": "1", "campaign": campaign}
-        self.tell(PlatformClick(ts=moment("00:00"), source="google_clicks", **given), known=known)
+        self.tell(PlatformClick(ts=moment("00:00"), bucket_s=86_400, source="google_clicks", **given), known=known)
 
     def campaign(self, ts: str, **fields: Any) -> None:
         source = fields.pop("source", "google_ads")

@@ -106,6 +106,7 @@ CREATE TABLE IF NOT EXISTS platform_click
     platform LowCardinality(String),
     account LowCardinality(String),
     campaign LowCardinality(String),
+    bucket_s UInt32,
     ad_group LowCardinality(String),
     creative LowCardinality(String),
     keyword LowCardinality(String),
@@ -129,6 +130,7 @@ CREATE TABLE IF NOT EXISTS inbox_platform_click
     platform String,
     account String,
     campaign String,
+    bucket_s UInt32,
     ad_group String,
     creative String,
     keyword String
@@ -148,6 +150,7 @@ SELECT
     platform,
     account,
     campaign,
+    bucket_s,
     ad_group,
     creative,
     keyword

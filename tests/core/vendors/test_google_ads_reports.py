@@ -148,7 +148,7 @@ def test_single_clicks_of_a_day_carry_their_campaign(client: GoogleAdsAccount, g
     assert (first.gclid, first.campaign, first.ad_group) == ("Cj0-A", "google:1234567890:11", "google:1234567890:21")
     assert (first.creative, first.keyword) == ("google:1234567890:31", "red shoes")
     assert (second.gclid, second.ad_group, second.creative) == ("Cj0-B", "", "")
-    assert first.day_ms == parse_rfc3339("2026-11-19T00:00:00-05:00")
+    assert (first.bucket_ms, first.bucket_s) == (parse_rfc3339("2026-11-19T00:00:00-05:00"), 86_400)
 
 
 def test_clicks_of_more_than_90_days_ago_are_refused_by_name(client: GoogleAdsAccount, google: GoogleSandbox) -> None:
