@@ -14,7 +14,8 @@ from collectors.otlp.versions import MARKS_PER_HOUR, MAX_SERVICES, NewVersions, 
 from core.clock import HOUR_MS
 from core.control.checkpoints import Checkpoints
 from core.errors import JournalError, StoreError
-from core.records import Deploy
+from core.records import Change, Deploy
+from core.store.client import Store
 from tests.collectors.test_otlp import NOW, as_protobuf, span, traces
 
 START_MS = NOW - 1020
@@ -185,3 +186,23 @@ def test_a_marker_lies_neither_ahead_of_us_nor_long_ago(shop: Shop, journaled: A
     shop.runs("1")
     shop.runs("2", end_ms=NOW + 3 * HOUR_MS)
     assert [record.ts <= shop.clock.now for record in journaled() if isinstance(record, Deploy)] == [True]
+
+
+def test_a_deploy_that_is_reported_after_its_spans_came_is_one_deploy(store: Store, journal: Any, ship: Any) -> None:
+    def deploy(version: str, source: str, change: Change = "deploy") -> Deploy:
+        return Deploy(
+            ts=NOW, source=source, fact_id=f"{source}:{version}", service="shop", version=version, change=change
+        )
+
+    journal.append_many([deploy("1", "otlp"), deploy("2", "otlp"), deploy("3", "otlp"), deploy("3", "api", "rollback")])
+    journal.append_many([deploy("2", "api")])
+    ship()
+    rows = store.rows("SELECT toString(version) AS version, toString(source) AS source FROM deploy_current")
+    assert sorted((row["version"], row["source"]) for row in rows) == [
+        ("1", "otlp"),
+        ("2", "api"),
+        ("3", "api"),
+        ("3", "otlp"),
+    ]
+    [counted] = store.rows("SELECT count() AS n FROM deploy_as_of(as_of=0)")
+    assert counted["n"] == 0

@@ -1,4 +1,6 @@
--- Gauges and service minutes that are read from another system carry their natural key, so that a second read changes nothing.
+-- What telemetry adds to the store: keys of gauges and service minutes that are read from another system, deploy markers from spans.
+
+-- Gauges and service minutes that are read carry their natural key, so that a second read changes nothing.
 
 ALTER TABLE gauge ADD COLUMN IF NOT EXISTS fact_id String CODEC(ZSTD) AFTER attributes;
 ALTER TABLE inbox_gauge ADD COLUMN IF NOT EXISTS fact_id String AFTER attributes;
@@ -56,3 +58,45 @@ SELECT
     device,
     fact_id
 FROM inbox_service;
+
+-- deploy_as_of: change markers as known at {as_of}. Grain: marker (fact_id). A deploy that spans showed and that somebody reported, too, is
+-- one: the report says more, whichever came first.
+DROP VIEW IF EXISTS deploy_current;
+DROP VIEW IF EXISTS deploy_as_of;
+CREATE VIEW IF NOT EXISTS deploy_as_of AS
+SELECT
+    fact_id,
+    newest.1 AS segment,
+    newest.2 AS o,
+    newest.3 AS known_at,
+    newest.4 AS claimed,
+    newest.5 AS ts,
+    newest.6 AS source,
+    newest.7 AS service,
+    newest.8 AS version,
+    newest.9 AS change,
+    newest.10 AS author,
+    newest.11 AS link,
+    newest.12 AS description,
+    first_known AS first_known_at
+FROM
+(
+    SELECT
+        fact_id,
+        argMax((segment, o, known_at, claimed, ts, source, service, version, change, author, link, description),
+            (known_at, toString(segment), o)) AS newest,
+        min(known_at) AS first_known
+    FROM deploy
+    WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+    GROUP BY fact_id
+)
+WHERE NOT (
+    newest.6 = 'otlp'
+    AND (toString(newest.7), toString(newest.8)) IN (
+        SELECT toString(service), toString(version)
+        FROM deploy
+        WHERE source != 'otlp' AND change = 'deploy' AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+    )
+);
+
+CREATE VIEW IF NOT EXISTS deploy_current AS SELECT * FROM deploy_as_of(as_of=9000000000000);
