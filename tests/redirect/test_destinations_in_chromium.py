@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.core.spellings import read_spellings, verdict
+
 from .snippet.browser import Visitor
-from .spellings import read_spellings, verdict
 
 #: What is slipped into accepted destinations, at every place.
 MARKS = (
