@@ -23,7 +23,7 @@ from core.journal import segment as segments
 from core.records import SCHEMA_VERSION, Record
 
 _CHUNK_BYTES = 1 << 20
-#: A clock that steps back by less is held (known_at never falls within a segment); by more, it is believed.
+#: A clock that steps back by less is held; by more, it is believed, in a new segment: known_at never falls within one.
 _HELD_STEP_MS = 60_000
 _IDLE_WAKE_S = 1.0
 _MIN_REST_MS = 10
@@ -235,6 +235,7 @@ class JournalWriter:
             current.offset >= self._config.segment_max_bytes
             or abs(age_ms)
             >= self._config.segment_max_age_s * 1000  # abs: a clock that was set back ages a segment, too
+            or self._known_at - now >= _HELD_STEP_MS  # the next stamp would fall below those of this segment
         )
 
     def _retire(self) -> None:

@@ -89,6 +89,27 @@ def test_known_at_does_not_fall_when_the_clock_is_set_back_a_little(
     assert stamps == sorted(stamps)
 
 
+@pytest.mark.parametrize("back_ms", [1_000, 59_999, 60_000, 61_000, 120_000, 299_000, 301_000, 3_600_000])
+def test_however_far_the_clock_is_set_back_known_at_falls_within_no_segment(
+    journal: JournalWriter, journal_dir: Path, clock: FakeClock, back_ms: int
+) -> None:
+    """As-of answers rest on it: the first line of a segment that is not shipped yet has the earliest stamp of those left."""
+    for number in range(3):
+        journal.append(click(number))
+        clock.advance(40_000)
+    clock.advance(-back_ms)
+    for number in range(3, 6):
+        journal.append(click(number))
+        clock.advance(1_000)
+    assert sorted(numbers(journal_dir)) == list(range(6))
+    for segment in list_segments(journal_dir):
+        stamps = [line.envelope.known_at for line in iter_lines(segment.path)]
+        assert stamps == sorted(stamps)
+    assert len(list_segments(journal_dir)) == (1 if back_ms < 100_000 else 2), (
+        "a small step is held, a large one is believed"
+    )
+
+
 def test_segments_rotate_by_size(journal_dir: Path, clock: FakeClock) -> None:
     writer = JournalWriter(journal_dir, config=JournalConfig(segment_max_bytes=2**16), clock=clock)
     for number in range(1_000):
