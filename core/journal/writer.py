@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from core.clock import Clock, now_ms
 from core.errors import JournalError
 from core.journal import segment as segments
 from core.records import SCHEMA_VERSION, Record
+
+log = structlog.get_logger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 #: A clock that steps back by less is held; by more, it is believed, in a new segment: known_at never falls within one.
@@ -94,6 +97,8 @@ class JournalWriter:
         self._commit_failures = 0
         self._open: _Open | None = None
         self._retired: list[_Open] = []
+        #: Marks of segments that are closed, which the disk did not let us remove. They say that nothing is being written.
+        self._marks_left: list[Path] = []
         self._ring: deque[_Body] = deque()
         self._ring_bytes = 0
         self._known_at = 0
@@ -275,7 +280,10 @@ class JournalWriter:
         while not self._stopping.is_set():
             self._wake.wait(_IDLE_WAKE_S)
             self._wake.clear()
-            self._sync()
+            try:
+                self._sync()
+            except Exception:  # nobody else drains the ring: whatever it is, this thread goes on and tries again
+                log.exception("a journal writer could not sync", writer=self.name)
             self._stopping.wait(rest_s)
 
     def _sync(self) -> None:
@@ -292,14 +300,28 @@ class JournalWriter:
             if self._open is not None and self._is_due(self._open, now=self._clock()):
                 self._retire()
             retired, self._retired = self._retired, []
-            dirty = [os.dup(self._open.fd)] if self._open is not None and self._dirty else []
-            self._dirty = False
+            dirty = self._take_dirty()
         for fd in dirty:
             self._fsync_and_close(fd)
         for old in retired:
             self._fsync_and_close(old.fd)
             old.pending.close()
-            segments.pending_path(self._directory, old.name).unlink(missing_ok=True)
+            self._marks_left.append(segments.pending_path(self._directory, old.name))
+        self._marks_left = [mark for mark in self._marks_left if not _removed(mark)]
+
+    def _take_dirty(self) -> list[int]:
+        """The present segment's descriptor to sync, if it is dirty: one of its own, because the segment may be retired meanwhile."""
+        if self._open is None or not self._dirty:
+            self._dirty = False
+            return []
+        try:
+            fd = os.dup(self._open.fd)
+        except OSError as error:  # too many open files: it stays dirty, and the next round tries again
+            self._last_error = f"{error.strerror} (errno {error.errno})"
+            self._commit_failures += 1
+            return []
+        self._dirty = False
+        return [fd]
 
     def _fsync_and_close(self, fd: int) -> None:
         try:
@@ -362,6 +384,14 @@ class JournalWriter:
     def healthy(self) -> bool:
         """False while lines wait in memory or the last write or fsync failed."""
         return not self._ring and not self._last_error
+
+
+def _removed(mark: Path) -> bool:
+    try:
+        mark.unlink(missing_ok=True)
+    except OSError:  # a directory that may not be written for the moment
+        return False
+    return True
 
 
 def _envelope(known_at: int, *, claimed: bool) -> bytes:

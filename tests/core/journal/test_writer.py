@@ -331,6 +331,32 @@ def test_what_the_ring_cannot_hold_is_counted_as_lost(journal_dir: Path) -> None
     assert len(journaled) + int(str(found["lost_at_close"])) == 1_000
 
 
+def test_a_moment_without_files_to_open_ends_no_thread_and_loses_nothing(
+    journal_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = JournalWriter(journal_dir, config=JournalConfig(segment_max_bytes=2**16))
+
+    def refuse(*_args: object, **_kwargs: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    writer.append(click(0))
+    with monkeypatch.context() as without:
+        without.setattr(os, "dup", refuse)
+        without.setattr("core.journal.segment.create", refuse)
+        for number in range(1, 1_000):
+            writer.append(click(number))
+        time.sleep(0.3)
+        assert not writer.healthy
+        assert writer.commit() is False
+        assert writer.stats.ring_lines > 0
+    wait_until(lambda: writer.stats.ring_lines == 0)
+    writer.append(click(1_000))
+    assert writer.healthy
+    assert writer.commit()
+    writer.close()
+    assert sorted(numbers(journal_dir)) == list(range(1_001))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Path:
     """A file system of 64 kB, where it may be mounted."""
