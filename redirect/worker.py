@@ -28,6 +28,7 @@ from redirect.config import RedirectConfig
 from redirect.counters import Counters
 from redirect.country import Countries
 from redirect.handler import World
+from redirect.open_files import room_for
 from redirect.pages import load_pages
 from redirect.parser import Limits
 from redirect.privacy import Networks
@@ -212,6 +213,7 @@ def run_worker(
         journal: settings of the journal; None = their defaults.
     """
     listeners = [one if isinstance(one, socket.socket) else socket.socket(fileno=one) for one in sockets]
+    config = config.model_copy(update={"max_connections": room_for(config.max_connections)})
     worker = Worker(config, data_dir=data_dir, control_url=control_url, index=index, journal=journal)
     try:
         uvloop.run(_serve(worker, listeners))

@@ -40,6 +40,8 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, lambda *_: resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY)))
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     signal.signal(signal.SIGUSR2, lambda *_: resource.setrlimit(resource.RLIMIT_FSIZE, unlimited))
+    if wanted["open_files"]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted["open_files"], wanted["open_files"]))
     if os.geteuid() == 0:
         become_ordinary()
     run_worker(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -227,35 +228,47 @@ def send_without_reading(client: Client) -> None:
 # --- numbers ------------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def open_files_permitted(soft: int) -> Iterator[None]:
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+
+
 def test_ten_thousand_idle_connections_cost_little_and_slow_nobody(
     start_process: Callable[..., ProcessWorker],
 ) -> None:
+    """Or as many as this machine permits; the worker begins with the usual limit of 1,024 open files and raises it itself."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 10_000
-    if hard != resource.RLIM_INFINITY and hard < wanted + 500:
-        pytest.skip(f"this machine allows {hard} open files")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted + 500), hard))
+    wanted = 10_000 if hard == resource.RLIM_INFINITY else min(10_000, hard - 500)
+    if wanted < 10_000:
+        warnings.warn(f"this machine permits {hard} open files: {wanted} idle connections, not 10,000", stacklevel=1)
     idle: list[socket.socket] = []
-    try:
+    with open_files_permitted(min(soft, 1024)):
         process = start_process(link())
+    with open_files_permitted(max(soft, wanted + 500)):
         assert process.process.pid
         before = rss_mb(process.process.pid)
-        for _ in range(wanted):
-            idle.append(socket.create_connection(("127.0.0.1", process.port)))
-        slowest = 0.0
-        for one in (idle[0], idle[wanted // 2], idle[-1]):
-            started = time.monotonic()
-            one.settimeout(10)
-            one.sendall(REQUEST)
-            assert one.recv(4096).startswith(b"HTTP/1.1 302")
-            slowest = max(slowest, time.monotonic() - started)
-        assert slowest < 5
-        assert rss_mb(process.process.pid) - before < 100
-        eventually(lambda: read_all(process.data_dir)[0].values["connections_open"] >= wanted)
-    finally:
-        for one in idle:
-            one.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        try:
+            for _ in range(wanted):
+                idle.append(socket.create_connection(("127.0.0.1", process.port)))
+            slowest = 0.0
+            for one in (idle[0], idle[wanted // 2], idle[-1]):
+                started = time.monotonic()
+                one.settimeout(10)
+                one.sendall(REQUEST)
+                assert one.recv(4096).startswith(b"HTTP/1.1 302")
+                slowest = max(slowest, time.monotonic() - started)
+            assert slowest < 5
+            assert rss_mb(process.process.pid) - before < 100
+            eventually(lambda: read_all(process.data_dir)[0].values["connections_open"] >= wanted)
+            assert process.get("/healthz").json()["status"] == "ok"
+        finally:
+            for one in idle:
+                one.close()
 
 
 def test_a_client_that_breaks_off_anywhere_leaves_nothing_behind(worker: ThreadWorker) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -23,6 +24,7 @@ from core.control.engine import open_control
 from redirect.config import RedirectConfig
 from redirect.counters import read_all
 from redirect.links.store import LinkStore
+from redirect.open_files import RESERVE
 
 from .live_worker import ALLOWED, Running, ThreadWorker, eventually, journal_lines, link, listening_socket
 from .poor_worker import NOBODY
@@ -34,7 +36,7 @@ MANY = 300
 class PoorWorker(Running):
     """`poor_worker` and the doors to it."""
 
-    def __init__(self, data_dir: Path, *, journal: dict[str, Any] | None = None) -> None:
+    def __init__(self, data_dir: Path, *, journal: dict[str, Any] | None = None, open_files: int = 0) -> None:
         self._sock = listening_socket()
         control = open_control("", data_dir)
         LinkStore(control, allowed_destinations=ALLOWED).add(link(), author="test")
@@ -45,7 +47,7 @@ class PoorWorker(Running):
             for path in (data_dir, *data_dir.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
         wanted = {
-            "socket": self._sock.fileno(), "data_dir": str(data_dir), "journal": journal or {},
+            "socket": self._sock.fileno(), "data_dir": str(data_dir), "journal": journal or {}, "open_files": open_files,
         }  # fmt: skip
         command = [sys.executable, "-B", "-m", "tests.redirect.poor_worker", json.dumps(wanted)]
         self.process = subprocess.Popen(command, pass_fds=[self._sock.fileno()])
@@ -137,10 +139,13 @@ def test_a_directory_that_may_not_be_written_any_more_stops_no_redirect(start_po
     worker.visit(MANY)
     assert worker.health() == "degraded"
     assert worker.counted("outcome:redirected") == MANY + 20
+    time.sleep(1.5)  # the writer's thread tries again and again meanwhile, and must not end over it
+    assert worker.get("/healthz").json()["journal"]["unjournaled"] > 0
     worker.journal_dir.chmod(0o755)
     eventually(lambda: worker.health() == "ok")
     assert_each_click_once(worker, answered=MANY + 20)
     assert worker.counted("lost") == 0
+    assert not list(worker.journal_dir.glob(".*")), "nothing is left behind"
 
 
 def test_what_memory_cannot_hold_is_counted_as_lost(start_poor: Start) -> None:
@@ -149,6 +154,21 @@ def test_what_memory_cannot_hold_is_counted_as_lost(start_poor: Start) -> None:
     worker.visit(MANY)
     eventually(lambda: worker.counted("lost") > 0)
     assert_each_click_once(worker, answered=MANY)
+
+
+def test_where_few_files_may_be_open_clients_are_turned_away_by_name_and_the_journal_goes_on(start_poor: Start) -> None:
+    """Connections are open files: a flood of them must not leave the journal none for its next segment."""
+    worker = start_poor(journal={"segment_max_bytes": 2**16}, open_files=RESERVE + 50)
+    kept = worker.connect()
+    assert kept.get("/spring").status == 302
+    others = [worker.connect() for _ in range(100)]
+    eventually(lambda: worker.counted("outcome:too_many_connections") >= 50)
+    assert others[-1].read().body == b"too_many_connections\n"
+    assert {kept.get("/spring").status for _ in range(MANY)} == {302}
+    assert kept.get("/healthz").json()["journal"]["unjournaled"] == 0
+    assert len(list(worker.journal_dir.glob("*.ndjson"))) > 1, "segments were begun meanwhile"
+    assert_each_click_once(worker, answered=MANY + 1)
+    assert worker.counted("lost") == 0
 
 
 # --- the clock ----------------------------------------------------------------------------------------------------------------
