@@ -268,7 +268,8 @@ def _hit(row: dict[str, Any], first: dict[str, Any]) -> Hit:
         http_status=int(row["http_status"]),
         reason=row["reason"],
         duration_us=int(row["duration_us"]),
-        routing=[str(step) for step in row["routing"]],
+        # A link that has no choice writes no trace: its hit went to the one destination.
+        routing=[str(step) for step in row["routing"]] or (["destination"] if row["reason"] == "redirected" else []),
         page=row["page"],
         variant=row["variant"],
         device=row["device"],

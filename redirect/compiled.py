@@ -21,7 +21,7 @@ from redirect.live_link import LiveLink, to_live
 from redirect.plan import Decision, Target
 
 #: Raise it when `to_live` makes something else of the same definition; `tests/redirect/test_compiled.py` says when.
-REVISION: Final = 2
+REVISION: Final = 3
 _FORMAT_BYTES: Final = 8
 _MAX_ORIGINS: Final = 10_000
 #: Where the host of a Location can begin at the earliest: behind ``http://``.

@@ -249,8 +249,8 @@ def _said(visitor: StatedVisitor, name: str) -> str:
 
 
 def _variant(decision: Decision) -> str:
-    last = decision.trace[-1] if decision.trace else ""
-    return last.removeprefix(f"{reasons.VARIANT}:") if last.startswith(f"{reasons.VARIANT}:") else ""
+    drawn = f"{reasons.VARIANT}:"
+    return next((entry.removeprefix(drawn) for entry in decision.trace if entry.startswith(drawn)), "")
 
 
 def _location(live: LiveLink, decision: Decision, query: bytes) -> str:

@@ -29,7 +29,7 @@ from redirect.country import Countries
 from redirect.link_table import LinksUnavailable, LinkTable
 from redirect.live_link import LiveLink
 from redirect.pages import Pages
-from redirect.plan import Decision, Plan, Target, limited
+from redirect.plan import Decision, Plan, Target, ended, limited
 from redirect.privacy import Networks
 from redirect.rate_limit import HitLimit
 from redirect.request import Request
@@ -235,7 +235,7 @@ def _over_limit(
     click = clicks.encode(
         request,
         link,
-        Decision(limited(link.decision.target)),
+        ended(limited(link.decision.target)),
         parameters,
         clicks.Visit(request, link, parameters, entropy),
         networks=world.networks,

@@ -7,7 +7,7 @@ import msgspec
 from core.destinations import AllowList
 from redirect import reasons
 from redirect.links.model import Link, LinkDefinition
-from redirect.plan import Decision, Plan, has_routing, lost_target, to_plan, to_target
+from redirect.plan import Decision, Plan, ended, has_routing, lost_target, to_plan, to_target
 
 
 class LiveLink(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
@@ -49,7 +49,7 @@ def to_live(link: Link, *, allowed: AllowList) -> LiveLink:
         version=link.version,
         slug=definition.slug,
         domain=definition.domain,
-        decision=Decision(target),
+        decision=ended(target),
         plan=plan,
         own=target.own if plan is None else frozenset(),
         ids=_ids(definition),

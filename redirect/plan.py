@@ -58,6 +58,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False, array_like=True):
     trace: tuple[str, ...] = ()
 
 
+def ended(target: Target, trace: tuple[str, ...] = ()) -> Decision:
+    """The decision for a target: the trace of one that leads nowhere says why at its end."""
+    return Decision(target, trace if target.outcome == reasons.REDIRECTED else (*trace, target.outcome, reasons.LOST))
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One rule: where to when every condition holds."""
 

@@ -1,4 +1,5 @@
-"""Every outcome of a request, as one word. The same word is the metric label, the record's `reason` and stands in the tests."""
+"""Every outcome of a request, as one word. The same word is the metric label, the record's `reason`, stands in its routing trace and in the
+worker's log (`redirect.refusal_log`); `tests/redirect/test_every_word.py` walks through all of them."""
 
 from __future__ import annotations
 
@@ -120,6 +121,10 @@ OUTCOMES: Final[tuple[str, ...]] = (
     FAILED,
 )
 
+#: What somebody asked for and got. Everything else was refused.
+ANSWERED: Final = frozenset((REDIRECTED, HEAD, PREFETCH, LINK_PREVIEW, SNIPPET, HEALTH, PREFLIGHT, CANARY, EVENTS))
+REFUSALS: Final[tuple[str, ...]] = tuple(outcome for outcome in OUTCOMES if outcome not in ANSWERED)
+
 # --- the routing trace (`Click.routing`, grammar in `redirect.resolve`) ---------------------------------------------------------
 OPEN: Final = "open"
 HOLDS: Final = "holds"
@@ -146,7 +151,8 @@ CONDITIONS: Final[tuple[str, ...]] = (
     NOT_COUNTRY,
     NO_COUNTRY_DATABASE,
 )
-#: Where the visitor went: the last word of every trace, `variant:<name>` where variants were drawn.
+#: Where the visitor went, `variant:<name>` where variants were drawn. The trace of a lost click goes on with its outcome, unless a step said
+#: it, and ends with `lost`.
 DESTINATION: Final = "destination"
 RULE_DESTINATION: Final = "rule_destination"
 VARIANT: Final = "variant"
@@ -154,7 +160,7 @@ FALLBACK: Final = "fallback"
 LOST: Final = "lost"
 #: Of a rule that an earlier step made needless; only in explanations.
 NOT_TRIED: Final = "not_tried"
-#: `signature:<word of PARAMETER_SIGNALS>`, before the end.
+#: `signature:<word of PARAMETER_SIGNALS or SIGNATURE_REFUSALS>`, before the end.
 SIGNATURE: Final = "signature"
 #: The destination came with the query, signed.
 SIGNED: Final = "signed"

@@ -15,15 +15,19 @@ The trace has one entry per step and ends with where the hit went:
     schedule:open | schedule:not_started | schedule:expired | schedule:max_clicks_reached    only for links that have a schedule
     rule:<name>:<first condition that does not hold> | rule:<name>:holds                     one per rule that was tried
     signature:parameters_unsigned | signature:parameters_tampered                            what `redirect.signing` flags
-    destination | rule_destination | variant:<name> | fallback | signed | lost               the end
+    signature:signature_missing | signature:signature_invalid | signature:signature_expired  what it refuses
+    destination | rule_destination | variant:<name> | fallback | signed                      where the hit was to go
+    disabled | unavailable | destination_not_allowed | rate_limited                          why it went nowhere, if no step said so
+    lost                                                                                     the end of every lost click
 
-Its words are in `redirect.reasons`. A plain link, which has none of these, has no trace: it can be told from the link's version.
+Its words are in `redirect.reasons`. A plain link that redirects, which has none of these, has no trace: it went to the destination of the
+link's version.
 """
 
 from __future__ import annotations
 
 from redirect import reasons
-from redirect.plan import Decision, Plan, Step
+from redirect.plan import Decision, Plan, Step, ended
 from redirect.visitor import Visitor
 
 
@@ -49,8 +53,7 @@ def resolve(plan: Plan, visitor: Visitor, *, now: int, key: str, exhausted: bool
             choices = step.choices
             break
     word, target = choices.choose(key)
-    trace.append(word)
-    return Decision(target, tuple(trace))
+    return ended(target, (*trace, word))
 
 
 def schedule(plan: Plan, *, now: int, exhausted: bool) -> str:
@@ -73,5 +76,5 @@ def first_failing(step: Step, visitor: Visitor, *, now: int) -> str:
 
 def _closed(plan: Plan, word: str, trace: list[str]) -> Decision:
     if plan.fallback is not None:
-        return Decision(plan.fallback, (*trace, reasons.FALLBACK))
+        return ended(plan.fallback, (*trace, reasons.FALLBACK))
     return Decision(plan.lost[word], (*trace, reasons.LOST))

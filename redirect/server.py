@@ -107,7 +107,8 @@ class Server:
         try:
             answer = handle(request, world=self.world, now=now, entropy=self._entropy[at : at + ENTROPY_CHARS])
         except Exception:  # a defect met by one request must not end the worker: answered 500, counted, logged
-            log.exception("a request failed", target=request.target)
+            # Without the query, in which people's data may stand.
+            log.exception("a request failed", reason=reasons.FAILED, path=request.target.partition(b"?")[0])
             request.keep_alive = False
             return self.refuse(500, reasons.FAILED)
         if answer.signal:

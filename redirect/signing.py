@@ -27,7 +27,7 @@ from core.errors import Invalid
 from core.identity import percent_decode
 from redirect import reasons
 from redirect.params import UTM_PARAMETERS, repair_question_marks
-from redirect.plan import Decision, Signing, Target
+from redirect.plan import Decision, Signing, Target, ended
 
 DESTINATION: Final = "ct_to"
 EXPIRY: Final = "ct_exp"
@@ -111,8 +111,10 @@ class Signatures:
         if _TO not in values or present.target.outcome != reasons.REDIRECTED or reasons.FALLBACK in present.trace:
             return present
         target = self._target(values, signing, now=now)
-        end = reasons.SIGNED if target.outcome == reasons.REDIRECTED else reasons.LOST
-        return Decision(target, (*(entry for entry in present.trace if entry.startswith(_SCHEDULE)), end))
+        trace = tuple(entry for entry in present.trace if entry.startswith(_SCHEDULE))
+        if target.outcome in reasons.SIGNATURE_REFUSALS:
+            return Decision(target, (*trace, f"{reasons.SIGNATURE}:{target.outcome}", reasons.LOST))
+        return ended(target, (*trace, reasons.SIGNED))
 
     def _target(self, values: Mapping[bytes, bytes], signing: Signing, *, now: int) -> Target:
         raw, expiry, signature = values[_TO], values.get(_EXP, b""), values.get(_SIG, b"")

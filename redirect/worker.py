@@ -10,6 +10,7 @@ import gc
 import signal
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from redirect.pages import load_pages
 from redirect.parser import Limits
 from redirect.privacy import Networks
 from redirect.rate_limit import HitLimit
+from redirect.refusal_log import RefusalLog
 from redirect.server import Server, connection_factory
 from redirect.snippet.load import load_snippet
 from redirect.tls import Certificate
@@ -63,6 +65,7 @@ class Worker:
         self.index = index
         self.clock = clock
         self.counters = Counters(data_dir, index=index)
+        self._refusals = RefusalLog(self.counters)
         self.journal = JournalWriter(
             data_dir / JOURNAL_DIR,
             config=journal or JournalConfig.model_validate({}),
@@ -148,6 +151,7 @@ class Worker:
         self.links.stop()
         self.journal.close()
         self._copy_state()
+        self._refusals.tell()
 
     def health(self) -> tuple[int, bytes]:
         """(HTTP status, JSON): 200 while we redirect, even degraded; 503 while draining."""
@@ -173,8 +177,9 @@ class Worker:
         return (503 if draining else 200), msgspec.json.encode(body) + b"\n"
 
     def _keep_up(self) -> None:
-        """Once a second, off the path of any request: counters from the journal, a changed certificate."""
+        """Once a second, off the path of any request: counters from the journal, what was refused, a changed certificate."""
         self._copy_state()
+        self._refusals.tell_if_due(time.monotonic())
         if self.certificate is not None:
             self.certificate.reload_if_changed()
         self._upkeep = asyncio.get_running_loop().call_later(_UPKEEP_S, self._keep_up)

@@ -106,7 +106,7 @@ def test_another_format_another_version_and_damage_are_not_believed() -> None:
 def test_whoever_prepares_links_differently_raises_the_revision() -> None:
     """What `to_live` makes of known definitions; when it changes on purpose, raise REVISION and put the new value here."""
     made = b"\n".join(msgspec.json.encode(to_live(stored(**fields), allowed=ALLOWED)) for fields in PLAIN)
-    assert (REVISION, blake2b(made, digest_size=8).hexdigest()) == (2, "55c2c62399dacccd")
+    assert (REVISION, blake2b(made, digest_size=8).hexdigest()) == (3, "45aaa349873a64fd")
 
 
 def test_links_from_before_an_upgrade_are_prepared_once_without_being_changed(control: Engine) -> None:

@@ -21,10 +21,10 @@ HOLDS = rule(device=("mobile",))
 @pytest.mark.parametrize(
     ("fields", "exhausted", "end", "trace"),
     [
-        ({"disabled": True, "answer": "unavailable", "expires": PAST}, False, "disabled", ()),
-        ({"disabled": True, "rules": (HOLDS,), "variants": variants(a=1), "fallback": FALLBACK}, True, "disabled", ()),
-        ({"answer": "unavailable", "expires": PAST, "fallback": FALLBACK}, False, "unavailable", ()),
-        ({"answer": "unavailable", "rules": (HOLDS,), "variants": variants(a=1)}, False, "unavailable", ()),
+        ({"disabled": True, "answer": "unavailable", "expires": PAST}, False, "disabled", ("disabled", "lost")),
+        ({"disabled": True, "rules": (HOLDS,), "variants": variants(a=1), "fallback": FALLBACK}, True, "disabled", ("disabled", "lost")),
+        ({"answer": "unavailable", "expires": PAST, "fallback": FALLBACK}, False, "unavailable", ("unavailable", "lost")),
+        ({"answer": "unavailable", "rules": (HOLDS,), "variants": variants(a=1)}, False, "unavailable", ("unavailable", "lost")),
         ({"starts": FUTURE, "rules": (HOLDS,)}, False, "not_started", ("schedule:not_started", "lost")),
         ({"starts": FUTURE, "variants": variants(a=1)}, False, "not_started", ("schedule:not_started", "lost")),
         ({"starts": FUTURE, "fallback": FALLBACK}, False, "fallback", ("schedule:not_started", "fallback")),

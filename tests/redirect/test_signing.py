@@ -106,7 +106,9 @@ def test_what_is_not_signed_properly_is_a_lost_click_with_its_word(query: str, w
     click = click_of(answer)
     assert location(answer) == ""
     assert (answer.outcome, click.reason, click.http_status) == (word, word, status)
-    assert click.routing == ["lost"]
+    assert click.routing == (
+        ["signed", word, "lost"] if word == "destination_not_allowed" else [f"signature:{word}", "lost"]
+    )
 
 
 def test_without_keys_nothing_verifies() -> None:
