@@ -126,7 +126,8 @@ class Canaries:
 
     def tick(self, now: int) -> None:
         """One round, if one is due or a link is lost; nothing where there is no redirect."""
-        due = now - self._round_at >= round(self._config.canary_interval_s * 1000) - _EARLY_MS
+        # A last round that lies ahead was begun before the clock was set back.
+        due = not 0 <= now - self._round_at < round(self._config.canary_interval_s * 1000) - _EARLY_MS
         if not due and not self.lost:
             return
         self._round_at = now if due else self._round_at

@@ -54,6 +54,8 @@ RELOAD_MS: Final = MINUTE_MS
 KEEP_UNUSED_MS: Final = 90 * DAY_MS
 #: A finding stands for so many intervals without a newer look.
 HOLDS_INTERVALS: Final = 3
+#: The gap between two looks is shorter (`redirect.watch.pace`).
+_FURTHEST_INTERVALS: Final = 2
 _STOP_SEEN_S: Final = 0.2
 _STATES: Final = ("ok", "care", "changed", "failing")
 
@@ -100,7 +102,9 @@ class Prober:
     def tick(self, now: int) -> None:
         """One round."""
         self._read_links(now)
-        due = sorted((at, url) for url, at in self._due.items() if at <= now)
+        # No look is planned further ahead than that: such a time was set before the clock was set back.
+        horizon = now + _FURTHEST_INTERVALS * self._interval_ms
+        due = sorted((at, url) for url, at in self._due.items() if not now < at <= horizon)
         if due:
             asyncio.run(self._round([self._watched[url] for _, url in due]))
         self._export(now)
@@ -157,7 +161,7 @@ class Prober:
         """Know the URLs in use; a change of any link is seen by the next round."""
         with self._one_at_a_time:
             newest = targets.newest_change(self._engine)
-            if self._known is not None and newest == self._newest_change and now - self._read_at < RELOAD_MS:
+            if self._known is not None and newest == self._newest_change and 0 <= now - self._read_at < RELOAD_MS:
                 return
             found, beyond = targets.watched(
                 targets.read_definitions(self._engine),

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -28,8 +29,14 @@ from sqlalchemy import create_engine
 from app.auth import KeyAuthorization, KeyRing
 from app.http import build_app
 from core.control.engine import open_control
+from core.destinations import AllowList
+from core.records import Check
 from redirect.links.api import build_router
 from redirect.links.store import LinkStore
+from redirect.watch.api import build_router as build_watch_router
+from redirect.watch.check import Observation
+from redirect.watch.config import WatchConfig
+from redirect.watch.prober import Prober
 
 from .conftest import MAX_BODY, SIGNING_KEY, Keys
 
@@ -44,10 +51,28 @@ CHECKED = [
 SPRING = {"slug": "spring", "destination": "https://shop.example/p", "tags": ["a"]}
 
 
-def application(engine: object) -> FastAPI:
-    store = LinkStore(engine, allowed_destinations=["shop.example"], base_url="https://go.example")  # type: ignore[arg-type]
-    router = build_router(store, authorize=KeyAuthorization(KeyRing(engine)), signing_key=SIGNING_KEY)  # type: ignore[arg-type]
-    return build_app([router], max_body_bytes=MAX_BODY)
+class Nothing:
+    """A journal and a store that keep nothing."""
+
+    def append(self, _record: Check) -> None: ...
+
+    def rows(self, _sql: str, _params: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+        return []
+
+
+async def look(url: str) -> Observation:
+    return Observation(url=url, statuses=(200,), final_url=url, click_id_survived=True)
+
+
+def application(engine: Any) -> FastAPI:
+    """Everything below `/api/v1/links`, the watch included; nobody is visited."""
+    store = LinkStore(engine, allowed_destinations=["shop.example"], base_url="https://go.example")
+    authorize = KeyAuthorization(KeyRing(engine))
+    links = build_router(store, authorize=authorize, signing_key=SIGNING_KEY)
+    allowed = AllowList(["shop.example"])
+    prober = Prober(engine, Nothing(), look, config=WatchConfig(retry_s=0, host_pause_s=0), allowed=allowed)
+    watch = build_watch_router(store, prober, Nothing(), authorize=authorize)
+    return build_app([links, watch], max_body_bytes=MAX_BODY)
 
 
 #: (path, method) of every route, from an application that is never asked anything.
@@ -55,7 +80,7 @@ ROUTES = [
     (path, method)
     for path, operations in application(create_engine("sqlite://")).openapi()["paths"].items()
     for method in operations
-    if path.startswith("/api/v1/links")
+    if path.startswith(("/api/v1/links", "/api/v1/destinations"))
 ]
 
 
@@ -97,5 +122,6 @@ def test_whatever_is_asked_is_answered_as_documented(served_once: Served, path: 
 
 
 def test_every_route_of_the_api_is_tried() -> None:
-    assert len(ROUTES) >= 13
+    assert len(ROUTES) >= 19
+    assert ("/api/v1/links/{name}/checks", "post") in ROUTES
     assert ("/api/v1/links/bulk", "post") in ROUTES

@@ -180,6 +180,19 @@ def test_links_take_turns_and_what_was_lost_comes_first(start_worker: Callable[.
     assert sender.lost == {}, "a link that was switched off has nothing to lose"
 
 
+def test_a_clock_that_is_set_back_delays_no_canary(start_worker: Callable[..., ThreadWorker]) -> None:
+    worker = start_worker(link())
+    store = Whole()
+    sender = canaries(worker, store)
+    at = now_ms()
+    sent = []
+    for now in (at + 3_600_000, at, at + 60_000, at + 300_000):
+        before = len(worker.lines("canary"))
+        sender.tick(now)
+        sent.append(len(worker.lines("canary")) > before)
+    assert sent == [True, True, False, True]
+
+
 def test_without_a_redirect_nothing_is_sent_and_nothing_is_lost(start_worker: Callable[..., ThreadWorker]) -> None:
     worker = start_worker(link())
     sender = Canaries(worker.control, NoStore(), entrance=lambda: "", config=WatchConfig())

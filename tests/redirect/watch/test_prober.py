@@ -116,6 +116,16 @@ def test_every_destination_is_looked_at_once_per_interval_whatever_links_lead_th
     assert 12 <= len(notes.checks) <= 14
 
 
+def test_a_clock_that_was_an_hour_ahead_delays_no_look(world: World, notes: Notes) -> None:
+    world.link()
+    world.clock.advance(60 * MINUTE)
+    world.run(MINUTE)
+    assert len(notes.checks) == 1
+    world.clock.advance(-61 * MINUTE)
+    world.run(30 * MINUTE)
+    assert 3 <= len(notes.checks) <= 5, "one a look at once, then one per interval"
+
+
 def test_a_page_that_fails_is_confirmed_before_it_is_told(world: World, notes: Notes) -> None:
     answers = iter([(500, {}, b"")])
     world.shop.answers["/p"] = lambda _path: next(answers, (200, {}, b"<title>Shop</title>"))
