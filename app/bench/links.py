@@ -11,12 +11,13 @@ import http.client
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +27,8 @@ from redirect.counters import read_all
 from redirect.links.model import LinkDefinition
 from redirect.links.store import LinkStore
 
+AT_LEAST: Final[dict[str, float]] = {"ratio": 0.85}
+AT_MOST: Final[dict[str, float]] = {"memory_above_empty_mb": 100.0, "start_s": 3.0, "slowest_change_s": 1.0}
 _STRIDE = 5000
 _MAX_SAMPLES = 1_000_000
 _CHANGES = 5
@@ -75,7 +78,7 @@ def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, wa
         rss = rss_mb(sides["many"].pid)
         answered = sum(one.requests for one in measured["many"])
         medians = {name: _medians(found) for name, found in measured.items()}
-        return {
+        result = {
             "parameters": {
                 "links": links, "few": few, "seconds": seconds, "rounds": rounds, "connections": connections, "warm_s": warm_s,
                 "cores": os.cpu_count(),
@@ -90,6 +93,16 @@ def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, wa
             "change_live_s": [round(one, 2) for one in _changes(sides["many"], running)],
             "seed_s": round(sides["many"].seed_s, 1),
         }  # fmt: skip
+        return {**result, "missed": misses(result)}
+
+
+def misses(result: Mapping[str, Any]) -> list[str]:
+    """Each bound that is not kept, in words."""
+    found = {**result, "slowest_change_s": max(result["change_live_s"])}
+    low = [f"{name} {found[name]:g} is below {bound:g}" for name, bound in AT_LEAST.items() if found[name] < bound]
+    return low + [
+        f"{name} {found[name]:g} is above {bound:g}" for name, bound in AT_MOST.items() if found[name] > bound
+    ]
 
 
 def _medians(rounds: Sequence[Round]) -> dict[str, float]:

@@ -44,10 +44,16 @@ def links(
     warm_s: Annotated[int, typer.Option(help="Seconds of hits before the first round.")] = 15,
     json: Json = False,
 ) -> None:
-    """Redirects a second with a million links beside a thousand, hit by a Zipf mix (needs wrk, 3 GB of disk, minutes to write the links)."""
+    """Redirects a second with a million links beside a thousand, hit by a Zipf mix (needs wrk, 3 GB of disk, minutes to write the links).
+
+    Fails when a bound is missed.
+    """
     from app.bench.links import run
 
-    _print(run(links=links, few=few, seconds=seconds, rounds=rounds, connections=connections, warm_s=warm_s), json=json)
+    result = run(links=links, few=few, seconds=seconds, rounds=rounds, connections=connections, warm_s=warm_s)
+    _print(result, json=json)
+    if result["missed"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -69,6 +69,7 @@ def redirect_steps() -> list[Step]:
         Step("speed beside nginx", [CLICKTRACE, "bench", "redirect", "--json", "--rounds", "5"], timeout_s=1200),
         Step("links API", [*pytest, f"{links}test_links_api_fuzzed.py"], {"LINKS_API_EXAMPLES": "500"}, timeout_s=1800),
         Step("a million links", [*pytest, "-m", "long", f"{links}test_a_million_links.py"], timeout_s=3600),
+        Step("a million links beside a thousand", [CLICKTRACE, "bench", "links", "--json"], timeout_s=1800),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 
-from app.bench.links import run
+from app.bench.links import misses, run
 from redirect.counters import read_all
 
 from .live_worker import ProcessWorker, ThreadWorker, eventually, link
@@ -59,6 +59,18 @@ def test_a_change_is_live_on_every_worker_within_a_second(start_process: Callabl
         while {client.get("/spring").status for client in clients} != {status}:
             assert time.monotonic() - changed_at < 1.0
             time.sleep(0.02)
+
+
+def test_a_bench_of_many_links_names_every_bound_that_is_missed() -> None:
+    kept = {"ratio": 0.85, "memory_above_empty_mb": 100.0, "start_s": 3.0, "change_live_s": [0.2, 1.0]}
+    assert misses(kept) == []
+    missed = {"ratio": 0.8, "memory_above_empty_mb": 101.0, "start_s": 3.1, "change_live_s": [0.2, 1.1]}
+    assert misses(missed) == [
+        "ratio 0.8 is below 0.85",
+        "memory_above_empty_mb 101 is above 100",
+        "start_s 3.1 is above 3",
+        "slowest_change_s 1.1 is above 1",
+    ]
 
 
 @pytest.mark.slow
