@@ -1,11 +1,13 @@
 """Plain counters of a worker in shared memory: the hot path adds to a slot, `monitor` reads the file (design §5).
 
 A file `<data_dir>/counters/redirect-<index>` holds a header (magic, layout) and one unsigned 64-bit slot per name. A restarted
-worker goes on counting where the last one stopped, so Prometheus sees no reset. One process writes a file, any number read it.
+worker goes on counting where the last one stopped, so Prometheus sees no reset. One process writes a file, any number read it. Where the file
+cannot be made the worker redirects all the same, and its counts are not seen.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -15,8 +17,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from redirect.reasons import OUTCOMES, PARAMETER_SIGNALS
+
+log = structlog.get_logger(__name__)
 
 #: Upper bounds of the duration histogram are 2^k microseconds, k = 0 … 22; the last bucket is open.
 BUCKETS: Final = 24
@@ -70,19 +75,12 @@ class Counters:
     """A worker's own counters. `slots[SLOT[name]] += 1` is the whole cost on the hot path."""
 
     def __init__(self, data_dir: Path, *, index: int) -> None:
-        path = _path(data_dir, index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fresh = os.pread(fd, len(_MAGIC), 0) != _MAGIC or os.fstat(fd).st_size != _SIZE
-            if fresh:
-                os.ftruncate(fd, 0)
-            os.ftruncate(fd, _SIZE)
-            self._map = mmap.mmap(fd, _SIZE)
-        finally:
-            os.close(fd)
-        if fresh:
-            self._map[: len(_MAGIC)] = _MAGIC
+            self._map = _map(_path(data_dir, index))
+        except OSError as error:
+            # A full disk, or a directory that may not be written, must not keep a worker from redirecting.
+            log.error("counters are kept in this worker's memory only", error=str(error))
+            self._map = mmap.mmap(-1, _SIZE)
         self._view = memoryview(self._map)
         self.slots = self._view[len(_MAGIC) :].cast("Q")
         for name in GAUGES:
@@ -117,6 +115,24 @@ class Counters:
         self.slots.release()
         self._view.release()
         self._map.close()
+
+
+def _map(path: Path) -> mmap.mmap:
+    """The file, mapped. A new one is written before it is mapped: writing into a hole of it would kill the process when the disk is full.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if os.pread(fd, len(_MAGIC), 0) != _MAGIC or os.fstat(fd).st_size != _SIZE:
+            os.ftruncate(fd, 0)
+            if os.pwrite(fd, _MAGIC + bytes(_SIZE - len(_MAGIC)), 0) != _SIZE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return mmap.mmap(fd, _SIZE)
+    finally:
+        os.close(fd)
 
 
 def bucket_of(duration_us: int) -> int:

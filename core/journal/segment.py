@@ -76,12 +76,20 @@ def pending_path(directory: Path, name: str) -> Path:
 def make_pending(directory: Path, name: str) -> mmap.mmap:
     """The writer's side: eight shared bytes, 0 or a time before the stamp of the line being written.
 
-    With it a reader knows, without asking the writer, that nothing stamped before a given time can still appear.
+    With it a reader knows, without asking the writer, that nothing stamped before a given time can still appear. The bytes are written before
+    they are mapped: on a full disk that is an error, while writing into a mapped hole would kill the process (SIGBUS).
+
+    Raises:
+        OSError: the disk refuses; nothing stays behind.
     """
-    fd = os.open(pending_path(directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    path = pending_path(directory, name)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        os.ftruncate(fd, 8)
+        os.pwrite(fd, bytes(8), 0)
         return mmap.mmap(fd, 8)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     finally:
         os.close(fd)
 
@@ -98,14 +106,12 @@ def pending_since(segment: Segment) -> int:
         os.close(fd)
 
 
-def create(directory: Path, *, now: int) -> tuple[str, int]:
-    """Begin a segment: (name, descriptor opened for appending and locked).
+def create(directory: Path, name: str) -> int:
+    """Begin a segment: a descriptor opened for appending and locked.
 
     Raises:
         OSError: the disk refuses.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    name = new_name(now)
     fresh = directory / f".{name}{PLAIN}{_NEW}"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
@@ -115,7 +121,7 @@ def create(directory: Path, *, now: int) -> tuple[str, int]:
         os.close(fd)
         fresh.unlink(missing_ok=True)
         raise
-    return name, fd
+    return fd
 
 
 def is_final(segment: Segment) -> bool:

@@ -65,11 +65,15 @@ class _Open:
     __slots__ = ("began", "fd", "name", "offset", "pending")
 
     def __init__(self, directory: Path, *, now: int) -> None:
-        self.name, self.fd = segments.create(directory, now=now)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.name = segments.new_name(now)
+        self.pending = segments.make_pending(directory, self.name)
         try:
-            self.pending = segments.make_pending(directory, self.name)
+            self.fd = segments.create(directory, self.name)
         except OSError:
-            os.close(self.fd)
+            # Nothing stays behind: while the disk refuses, this is tried again and again.
+            self.pending.close()
+            _removed(segments.pending_path(directory, self.name))
             raise
         self.offset = 0
         self.began = now

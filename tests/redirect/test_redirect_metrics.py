@@ -40,6 +40,15 @@ def test_a_file_of_another_layout_is_left_out_and_started_anew(tmp_path: Path) -
     assert [one.values["bytes_sent"] for one in read_all(tmp_path)] == [0]
 
 
+def test_a_worker_counts_for_itself_where_it_can_make_no_file(tmp_path: Path) -> None:
+    (tmp_path / "counters").write_text("in the way")
+    counters = Counters(tmp_path, index=0)
+    counters.add("bytes_sent", 2)
+    assert counters.slots[SLOT["bytes_sent"]] == 2
+    assert read_all(tmp_path) == []
+    counters.close()
+
+
 def test_no_worker_is_no_metric_sample_and_no_error(tmp_path: Path) -> None:
     assert read_all(tmp_path / "nowhere") == []
 

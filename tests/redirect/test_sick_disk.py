@@ -36,7 +36,9 @@ MANY = 300
 class PoorWorker(Running):
     """`poor_worker` and the doors to it."""
 
-    def __init__(self, data_dir: Path, *, journal: dict[str, Any] | None = None, open_files: int = 0) -> None:
+    def __init__(
+        self, data_dir: Path, *, journal: dict[str, Any] | None = None, open_files: int = 0, read_only: bool = False
+    ) -> None:
         self._sock = listening_socket()
         control = open_control("", data_dir)
         LinkStore(control, allowed_destinations=ALLOWED).add(link(), author="test")
@@ -49,9 +51,15 @@ class PoorWorker(Running):
         wanted = {
             "socket": self._sock.fileno(), "data_dir": str(data_dir), "journal": journal or {}, "open_files": open_files,
         }  # fmt: skip
+        self.allow_writing(not read_only)
         command = [sys.executable, "-B", "-m", "tests.redirect.poor_worker", json.dumps(wanted)]
         self.process = subprocess.Popen(command, pass_fds=[self._sock.fileno()])
         assert self.health() == "ok"
+
+    def allow_writing(self, allowed: bool) -> None:
+        """Whether new files may be made in the data directory and in the journal's."""
+        for folder in (self.data_dir, self.journal_dir):
+            folder.chmod(0o755 if allowed else 0o555)
 
     def fill_disk(self) -> None:
         """No file grows beyond `ROOM` any more: the kernel answers EFBIG, as a full disk answers ENOSPC."""
@@ -94,7 +102,7 @@ def start_poor(tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for one in running:
-        one.journal_dir.chmod(0o755)
+        one.allow_writing(True)
         one.stop()
 
 
@@ -146,6 +154,17 @@ def test_a_directory_that_may_not_be_written_any_more_stops_no_redirect(start_po
     assert_each_click_once(worker, answered=MANY + 20)
     assert worker.counted("lost") == 0
     assert not list(worker.journal_dir.glob(".*")), "nothing is left behind"
+
+
+def test_a_worker_that_starts_where_it_can_make_no_file_redirects_all_the_same(start_poor: Start) -> None:
+    worker = start_poor(read_only=True)
+    worker.visit(50)
+    assert worker.health() == "degraded"
+    worker.allow_writing(True)
+    eventually(lambda: worker.health() == "ok")
+    worker.stop()
+    assert set(Counter(line["click_id"] for line in journal_lines(worker.data_dir)).values()) == {1}
+    assert len(journal_lines(worker.data_dir)) == 50
 
 
 def test_what_memory_cannot_hold_is_counted_as_lost(start_poor: Start) -> None:

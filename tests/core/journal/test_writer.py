@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -386,6 +387,48 @@ def test_a_full_disk_is_survived_like_any_other_refusal(small_disk: Path, clock:
         assert numbers(small_disk / "journal") == list(range(400))
     finally:
         subprocess.run(["umount", small_disk], check=True)
+
+
+def test_a_writer_that_begins_on_a_full_disk_lives_and_leaves_no_litter(small_disk: Path) -> None:
+    """In a process of its own: a hole of a mapped file that the disk cannot fill would kill it."""
+    if small_disk == Path():
+        return  # not permitted to mount here
+    try:
+        (small_disk / "journal").mkdir()
+        with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        begun = [sys.executable, "-c", BEGUN_ON_A_FULL_DISK, str(small_disk)]
+        done = subprocess.run(begun, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        during, lost = json.loads(done.stdout)
+        assert len(during) <= 2, "a segment and its mark, however often it was tried"
+        assert lost == 0
+        assert numbers(small_disk / "journal") == list(range(50))
+    finally:
+        subprocess.run(["umount", small_disk], check=True)
+
+
+BEGUN_ON_A_FULL_DISK = """
+import json, sys, time
+from pathlib import Path
+from core.journal.writer import JournalWriter
+from core.settings import JournalConfig
+from tests.core.lines import click
+disk = Path(sys.argv[1])
+writer = JournalWriter(disk / "journal", config=JournalConfig())
+for number in range(50):
+    writer.append(click(number))
+time.sleep(0.5)
+during = sorted(path.name for path in (disk / "journal").iterdir())
+assert not writer.healthy
+(disk / "filler").unlink()
+deadline = time.monotonic() + 5
+while not writer.healthy and time.monotonic() < deadline:
+    time.sleep(0.01)
+writer.close()
+print(json.dumps([during, writer.stats.lost]))
+"""
 
 
 def test_lines_from_the_ring_are_stamped_when_they_are_written(journal_dir: Path, clock: FakeClock) -> None:
