@@ -53,7 +53,10 @@ def resolve(plan: Plan, visitor: Visitor, *, now: int, key: str, exhausted: bool
             choices = step.choices
             break
     word, target = choices.choose(key)
-    return ended(target, (*trace, word))
+    trace.append(word)
+    if target.outcome != reasons.REDIRECTED:
+        trace += (target.outcome, reasons.LOST)
+    return Decision(target, tuple(trace))
 
 
 def schedule(plan: Plan, *, now: int, exhausted: bool) -> str:
