@@ -106,12 +106,14 @@ def pending_since(segment: Segment) -> int:
         os.close(fd)
 
 
-def create(directory: Path, name: str) -> int:
-    """Begin a segment: a descriptor opened for appending and locked.
+def create(directory: Path, *, now: int, name: str = "") -> tuple[str, int]:
+    """Begin a segment: (name, descriptor opened for appending and locked). Without a name it gets one of `now`.
 
     Raises:
         OSError: the disk refuses.
     """
+    directory.mkdir(parents=True, exist_ok=True)
+    name = name or new_name(now)
     fresh = directory / f".{name}{PLAIN}{_NEW}"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
@@ -121,7 +123,7 @@ def create(directory: Path, name: str) -> int:
         os.close(fd)
         fresh.unlink(missing_ok=True)
         raise
-    return fd
+    return name, fd
 
 
 def is_final(segment: Segment) -> bool:

@@ -69,7 +69,7 @@ class _Open:
         self.name = segments.new_name(now)
         self.pending = segments.make_pending(directory, self.name)
         try:
-            self.fd = segments.create(directory, self.name)
+            _, self.fd = segments.create(directory, now=now, name=self.name)
         except OSError:
             # Nothing stays behind: while the disk refuses, this is tried again and again.
             self.pending.close()

@@ -24,9 +24,7 @@ def test_a_name_is_a_uuid_of_version_7_that_tells_its_time() -> None:
 
 
 def test_a_segment_is_final_only_when_its_writer_is_gone(journal_dir: Path) -> None:
-    journal_dir.mkdir(exist_ok=True)
-    name = segment.new_name(5)
-    fd = segment.create(journal_dir, name)
+    name, fd = segment.create(journal_dir, now=5)
     (found,) = segment.list_segments(journal_dir)
     assert (found.name, segment.is_final(found)) == (name, False)
     os.close(fd)
