@@ -192,20 +192,30 @@ class Shipper:
         self._record(pieces, now=self._clock())
         loaded: list[tuple[_Piece, Loaded]] = []
         failure: StoreError | None = None
-        for piece in pieces:
-            prepared = self._ahead.take(piece.range, piece.data) if piece.sent is Sent.NEVER else None
-            self._look_ahead(piece)
-            try:
-                result = self._loader.load(piece.range, piece.data, sent=piece.sent, prepared=prepared)
-                loaded.append((piece, result))
-            except StoreError as error:
-                failure = failure or error
-                piece.tail.under_way = piece.range
-                piece.tail.suspect_until = max(piece.tail.suspect_until, piece.range.end)
-        report = self._confirm(loaded, report=report)
+        try:
+            for piece in pieces:
+                prepared = self._ahead.take(piece.range, piece.data) if piece.sent is Sent.NEVER else None
+                self._look_ahead(piece)
+                try:
+                    result = self._loader.load(piece.range, piece.data, sent=piece.sent, prepared=prepared)
+                    loaded.append((piece, result))
+                except StoreError as error:
+                    failure = failure or error
+                    self._keep_under_way(piece)
+            report = self._confirm(loaded, report=report)
+        except Exception:
+            # Whatever went wrong (a locked control database does not take the confirmation): what was sent must be sent again unchanged.
+            for piece in pieces:
+                self._keep_under_way(piece)
+            raise
         if failure is not None:
             raise failure
         return report
+
+    def _keep_under_way(self, piece: _Piece) -> None:
+        """Recorded and perhaps sent, but not confirmed: the next round takes the same range, and looks at what the store has of it."""
+        piece.tail.under_way = piece.range
+        piece.tail.suspect_until = max(piece.tail.suspect_until, piece.range.end)
 
     def _look_ahead(self, piece: _Piece) -> None:
         """Begin to prepare what follows in the same segment, if it is much."""

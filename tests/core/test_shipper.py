@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from core.clock import DAY_MS
 from core.control.tables import dead_letters, ship_ranges
@@ -245,6 +246,31 @@ def test_one_block_may_span_many_months(journal: JournalWriter, ship: Ship, stor
     journal.append_many([click(number, ts=1_500_000_000_000 + number * 31 * DAY_MS) for number in range(150)])
     assert ship().lines == 150
     assert count(store, "click") == 150
+
+
+@pytest.mark.parametrize("step", ["record", "confirm"])
+def test_a_control_database_that_is_locked_in_the_middle_of_a_range_doubles_nothing(
+    journal: JournalWriter, make: Make, store: Store, control: Engine, step: str
+) -> None:
+    """The same shipper goes on afterwards, and the journal has grown: what was sent comes again as the same range."""
+    shipper = make()
+    journal.append_many([click(number) for number in range(20)])
+    shipper.run_once()
+    journal.append_many([click(number) for number in range(20, 50)])
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise OperationalError("COMMIT", {}, Exception("database is locked"))
+
+    for grown in range(3):
+        with pytest.MonkeyPatch.context() as locked:
+            locked.setattr(shipper._ledger, step, refuse)
+            with pytest.raises(OperationalError):
+                shipper.run_once()
+        journal.append_many([click(number) for number in range(50 + 10 * grown, 60 + 10 * grown)])
+    for _ in range(3):
+        shipper.run_once()
+    [found] = store.rows("SELECT count() AS n, uniqExact(click_id) AS ids FROM click")
+    assert found == {"n": 80, "ids": 80}
 
 
 # --- completeness ----------------------------------------------------------------------------------------------------------------
