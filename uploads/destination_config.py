@@ -61,7 +61,7 @@ class DestinationConfig(Section):
     batch_size: int = Field(200, ge=1, le=1000, description="Events in one request.")
     deadline_s: float = Field(60.0, gt=0, description="One round of this destination ends by then.")
     call_timeout_s: float = Field(20.0, gt=0, description="One call ends by then.")
-    give_up_s: int = Field(3 * 86_400, ge=60, description="What could not be delivered for this long is a dead letter.")
+    give_up_s: int = Field(7 * 86_400, ge=60, description="What could not be delivered for this long is a dead letter.")
     stopped_retry_s: float = Field(
         3600.0, gt=0, description="After a permanent error the destination is tried again this much later."
     )

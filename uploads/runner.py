@@ -208,12 +208,23 @@ class UploadRunner:
     # --- 3. what the platform works on -----------------------------------------------------------------------------------------------
 
     def _confirm(self, destination: Destination, *, now: int, ends: float) -> None:
+        """A request about which the platform says nothing must not hold up what is to be sent: it is asked about later."""
         for request_id in self._log.requests_due(destination.config.name, now=now):
             left_s = self._left_s(ends)
             if left_s <= 0:
                 return
             batch = self._log.of_request(request_id)
-            changes = self._answered(destination, request_id, batch, now=now, left_s=left_s)
+            under_way = now - min(upload.updated_at for upload in batch)
+            try:
+                changes = self._answered(destination, request_id, batch, now=now, left_s=left_s)
+            except QuotaExceeded:
+                raise
+            except Transient as error:
+                log.warning("no word of a request", destination=destination.config.name, error=error.detail)
+                self._log.postpone(request_id, until=now + delivery.question_wait_ms(under_way))
+                if under_way <= delivery.WORKED_ON_MS:
+                    return
+                changes = self._in_doubt(destination, batch, error.detail, now=now)
             self._sender.settle(destination, changes, now=now)
 
     def _answered(
@@ -222,7 +233,7 @@ class UploadRunner:
         """What is known of an accepted request by now.
 
         Raises:
-            SourceError: the platform does not say; it is asked again by a later round.
+            SourceError: the platform does not say.
         """
         under_way = now - min(upload.updated_at for upload in batch)
         try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec import structs
 
 from core.clock import DAY_MS
 from core.errors import Permanent, QuotaExceeded, Transient
@@ -99,6 +103,18 @@ def test_a_quota_says_how_long_to_wait(to_google, data_manager) -> None:
         to_google().send([event()], deadline_s=5)
     assert quota.value.retry_after_s == 40
     assert len(data_manager.requests) == 2, "one call for the token, one for the events: no repetition behind our back"
+
+
+def test_a_wait_may_be_announced_as_a_date(to_google, data_manager, monkeypatch) -> None:
+    data_manager.behaviour.quota_errors = 1
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    answer = data_manager.quota_answer
+    dated = lambda request: structs.replace(answer(request), headers={"retry-after": at})  # noqa: E731 - one line of a test
+    monkeypatch.setattr(data_manager, "quota_answer", dated)
+    with pytest.raises(QuotaExceeded) as quota:
+        to_google().send([event()], deadline_s=5)
+    assert quota.value.retry_after_s is not None
+    assert 60 < quota.value.retry_after_s <= 90
 
 
 @pytest.mark.parametrize("switch", ["server_errors", "garbage", "hangs"])

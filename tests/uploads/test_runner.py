@@ -7,7 +7,7 @@ from sqlalchemy import delete
 
 from core.clock import DAY_MS
 from core.control.tables import checkpoints, uploads
-from core.errors import StoreError
+from core.errors import StoreError, Transient
 from tests.uploads.world import World
 
 HALF_AN_HOUR_S = 31 * 60
@@ -421,3 +421,28 @@ def test_a_defect_of_one_destination_does_not_end_the_reports_to_the_others(
     ]
     assert world.states(sound.config.name) == {order: ("sent", "")}
     assert {state for state, _ in world.states(broken.config.name).values()} == {"sending"}, "recovered when it is late"
+
+
+def test_a_request_that_nobody_can_be_asked_about_does_not_hold_up_the_others(
+    world: World, google, google_shop
+) -> None:
+    destination = google_shop()
+    runner = world.runner(destination)
+    silent = world.order()
+    world.round(runner)
+    outcome = destination.outcome
+
+    def no_word(*_arguments, **_named):  # type: ignore[no-untyped-def]  # as outcome
+        raise Transient("google", "500")
+
+    destination.outcome = no_word
+    later = world.order()
+    world.round(runner, after_s=HALF_AN_HOUR_S)
+    assert world.states(destination.config.name) == {silent: ("accepted", ""), later: ("accepted", "")}
+    for _ in range(4):
+        world.round(runner, after_s=86_400)
+    destination.outcome = outcome
+    world.round(runner, after_s=7 * 3_600)
+    world.round(runner, after_s=7 * 3_600)
+    assert {state for state, _ in world.states(destination.config.name).values()} == {"sent"}
+    assert len(google.counted) == 2

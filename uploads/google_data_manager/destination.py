@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import httpx
 import msgspec
 
-from core.clock import DAY_MS, to_rfc3339
+from core.clock import DAY_MS, now_ms, to_rfc3339
 from core.errors import Permanent, QuotaExceeded, SourceError, Transient
 from core.http_client import HttpClient, retry_after_s
 from core.money import MICROS
@@ -180,7 +180,7 @@ class GoogleDataManager:
         if response.status_code == 401 or error.status == "UNAUTHENTICATED":
             return self._account.refused(detail)
         if error.status == "RESOURCE_EXHAUSTED" or response.status_code == 429:
-            return QuotaExceeded(self._source, detail, retry_after_s=retry_after_s(response, now=0))
+            return QuotaExceeded(self._source, detail, retry_after_s=retry_after_s(response, now=now_ms()))
         if response.status_code not in (400, 404):
             return None
         events = events_at_fault(error)
