@@ -83,11 +83,26 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_destinations(store: Reader, *, now: int) -> dict[str, HostView]:
-    """By subject, every host whose checks still hold."""
-    pages: dict[str, list[Page]] = {}
+    """By subject, every host whose checks still hold. A page that the watch and a synthetic check look at is one page."""
+    pages: dict[str, dict[str, Page]] = {}
     for row in store.rows(_CHECKS, {"since": now - HORIZON_MS, "now": now}):
-        pages.setdefault(str(row["host"]), []).append(_page(row))
-    return {subject_of(host): HostView(host=host, pages=tuple(found)) for host, found in pages.items()}
+        page, found = _page(row), pages.setdefault(str(row["host"]), {})
+        found[page.url] = both(found[page.url], page) if page.url in found else page
+    return {subject_of(host): HostView(host=host, pages=tuple(found.values())) for host, found in pages.items()}
+
+
+def both(one: Page, other: Page) -> Page:
+    """What two looked at, as one page: in the worse state, with what either found."""
+    states = [*_STATES, "ok"]
+    first, second = sorted((one, other), key=lambda page: states.index(page.state))
+    return Page(
+        url=one.url,
+        state=first.state,
+        **{
+            name: list(dict.fromkeys([*getattr(first, name), *getattr(second, name)]))
+            for name in ("findings", "details", "links", "campaigns", "clients")
+        },
+    )
 
 
 def subject_of(host: str) -> str:

@@ -32,12 +32,12 @@ def check(
     world.journal.append(
         Check(
             ts=world.clock.now,
-            source="watch",
             url=f"https://{host}{path}",
             host=host,
             state=state,
             holds_until=world.clock.now + HELD_MS,
             **{
+                "source": "watch",
                 "findings": findings,
                 "details": ["The page answers 404."] if findings else [],
                 "links": ["spring"],
@@ -73,6 +73,24 @@ def test_a_page_that_fails_is_told_once_and_its_end_too(world: World, receiver: 
     world.tick(alerts)
     world.tick(alerts)
     assert told(receiver)[1:] == [("DestinationFailing", "resolved", "shop.example: every page is as expected")]
+    assert firing(world) == set()
+
+
+def test_a_synthetic_check_of_a_watched_page_is_about_the_same_page(world: World, receiver: Receiver) -> None:
+    alerts = world.alerts(webhook_url=receiver.url)
+    check(world, state="ok")
+    check(world, "/p", "failing", source="checks:shop", findings=["form_missing"], details=["No form."], links=[])
+    world.tick(alerts)
+    assert told(receiver) == [("DestinationFailing", "firing", "shop.example: 1 of 1 pages not working")]
+    notes = receiver.bodies[0]["alerts"][0]["annotations"]
+    assert "https://shop.example/p: No form." in notes["description"]
+    assert "Links: spring." in notes["description"], "which the watch knows"
+    check(world, state="ok")
+    world.tick(alerts)
+    assert firing(world) == {("destination_failing", "@shop.example")}, "the watch does not look for the form"
+    check(world, "/p", "ok", source="checks:shop")
+    world.tick(alerts)
+    world.tick(alerts)
     assert firing(world) == set()
 
 
