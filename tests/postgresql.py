@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import Engine
+
+from core.control.engine import open_control
+
 
 @contextmanager
 def postgresql() -> Iterator[str]:
@@ -17,6 +21,16 @@ def postgresql() -> Iterator[str]:
     # Directly below the system's folder: pytest's own are closed to others, and a socket's path is short.
     with TemporaryDirectory(prefix="pg-") as folder:
         yield from _serve(Path(folder))
+
+
+@contextmanager
+def nodes(folder: Path, *, count: int) -> Iterator[list[Engine]]:
+    """So many nodes that share the migrated control database of a server of their own."""
+    with postgresql() as url:
+        engines = [open_control(url, folder) for _ in range(count)]
+        yield engines
+        for engine in engines:
+            engine.dispose()
 
 
 def _programs() -> Path | None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from core.control.engine import open_control
-from tests.postgresql import postgresql
+from tests.postgresql import nodes
 from tests.uploads.events import event
 from uploads.decisions import Decision
 from uploads.sent_log import SentLog
@@ -21,21 +19,13 @@ UPLOADS = 200
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Engine]]:
+    with nodes(tmp_path_factory.mktemp("nodes"), count=4) as engines:
+        yield engines
 
 
-@pytest.fixture
-def nodes(server: str, tmp_path: Path) -> Iterator[list[Engine]]:
-    engines = [open_control(server, tmp_path) for _ in range(4)]
-    yield engines
-    for engine in engines:
-        engine.dispose()
-
-
-def test_what_several_claim_at_once_is_given_to_one_and_its_life_is_kept(nodes: list[Engine]) -> None:
-    logs = [SentLog(engine) for engine in nodes]
+def test_what_several_claim_at_once_is_given_to_one_and_its_life_is_kept(engines: list[Engine]) -> None:
+    logs = [SentLog(engine) for engine in engines]
     decisions = [Decision(event=event(number), reason="", not_before=NOW) for number in range(UPLOADS)]
     assert logs[0].decide(decisions, destination="shop", now=NOW) == {"pending:": UPLOADS}
     assert logs[1].decide(decisions, destination="shop", now=NOW + 1) == {}
@@ -52,8 +42,8 @@ def test_what_several_claim_at_once_is_given_to_one_and_its_life_is_kept(nodes: 
     assert [(one.state, one.uploads) for one in logs[0].counts()] == [("sent", UPLOADS)]
 
 
-def test_two_reports_of_one_order_are_one_event_and_old_rows_are_dropped(nodes: list[Engine]) -> None:
-    log = SentLog(nodes[0])
+def test_two_reports_of_one_order_are_one_event_and_old_rows_are_dropped(engines: list[Engine]) -> None:
+    log = SentLog(engines[0])
     both = [Decision(event=event(number, order_id="A-1"), reason="", not_before=NOW) for number in (1001, 1002)]
     assert log.decide(both, destination="other", now=NOW) == {"pending:": 1, "skipped:duplicate_event": 1}
     (pending,) = log.due("other", now=NOW, limit=9)
