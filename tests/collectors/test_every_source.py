@@ -55,18 +55,19 @@ def shared_store(engine_dir: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def store(shared_store: Store) -> Iterator[Store]:
-    yield shared_store
-    used = shared_store.rows(
-        "SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND active AND table NOT LIKE '%store%'"
-    )
-    for row in used:
-        shared_store.command(f"TRUNCATE TABLE {row['table']} SYNC")
+def store(shared_store: Store) -> Store:
+    return shared_store
 
 
 @pytest.fixture
-def ship(store: Store, control: Any, journal_dir: Path, clock: Any) -> Ship:
-    return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
+def ship(store: Store, control: Any, journal_dir: Path, clock: Any) -> Iterator[Ship]:
+    """Ships into the shared database, which is empty again afterwards."""
+    yield Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
+    used = store.rows(
+        "SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND active AND table NOT LIKE '%store%'"
+    )
+    for row in used:
+        store.command(f"TRUNCATE TABLE {row['table']} SYNC")
 
 
 @pytest.fixture
