@@ -34,28 +34,20 @@ def rows(world: Any, **query: str) -> dict[str, tuple[int, int]]:
     return {row["campaign"]: (row["clicks"], row["outcome"]["conversions"]) for row in found}
 
 
-def test_clicks_and_conversions_move_to_the_campaign_together(world: Any, clicked: list[str]) -> None:
+def test_clicks_conversions_and_credit_move_to_the_campaign_together_once_it_is_known(
+    world: Any, clicked: list[str]
+) -> None:
     assert rows(world) == {CAMPAIGN: (2, 1), "google:1:3": (1, 1)}
     assert rows(world, campaign=CAMPAIGN) == {CAMPAIGN: (2, 1)}
-
-
-def test_before_the_platform_said_so_they_were_without_a_campaign(world: Any, clicked: list[str]) -> None:
     assert rows(world, as_of="12:30") == {"": (2, 1), "google:1:3": (1, 1)}
-    assert rows(world, as_of="13:30") == rows(world)
-
-
-def test_a_campaign_that_the_click_brought_itself_is_not_changed(world: Any, clicked: list[str]) -> None:
-    world.platform_click(clicked[2], known="14:00", campaign="google:1:9")
-    world.settle("14:30")
-    assert rows(world)["google:1:3"] == (1, 1)
-
-
-def test_credit_goes_to_the_named_campaign(world: Any, clicked: list[str]) -> None:
     credits = world.get("/attribution", **DAY)["rows"]
     assert {(row["campaign"], row["conversions"]) for row in credits} == {(CAMPAIGN, 1.0), ("google:1:3", 1.0)}
 
 
-def test_what_the_platform_says_last_counts(world: Any, clicked: list[str]) -> None:
+def test_what_the_platform_says_last_counts_and_never_against_the_click_s_own_campaign(
+    world: Any, clicked: list[str]
+) -> None:
     world.platform_click(clicked[1], known="15:00", campaign="google:1:5")
+    world.platform_click(clicked[2], known="15:00", campaign="google:1:9")
     world.settle("16:00")
     assert rows(world) == {CAMPAIGN: (1, 1), "google:1:3": (1, 1), "google:1:5": (1, 0)}
