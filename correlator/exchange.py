@@ -6,7 +6,7 @@ margins, targets) is converted here, at the rates of the day of the question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -73,6 +73,14 @@ def rate_params(config: CorrelatorConfig, question: Question) -> dict[str, objec
         "rates_since": question.since - REACH_MS,
         "rates_until": question.until + REACH_MS,
     }
+
+
+def exchange_for(
+    campaigns: Iterable[Mapping[str, Any]], store: Store, config: CorrelatorConfig, *, at: int, as_of: int
+) -> Exchange:
+    """The rates that these rows of `sql/campaign_facts.sql` need at `at` (ms): none where everything is in one currency anyway."""
+    mixed = any(row["stated_in"] not in ("", row["currency"]) for row in campaigns)
+    return read_exchange(store, config, at=at, as_of=as_of) if config.reporting_currency or mixed else Exchange()
 
 
 def read_exchange(store: Store, config: CorrelatorConfig, *, at: int, as_of: int) -> Exchange:

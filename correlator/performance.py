@@ -16,7 +16,7 @@ import msgspec
 from core.store.client import Store
 from correlator import queries
 from correlator.config import ConversionType, CorrelatorConfig, days_ms
-from correlator.exchange import Exchange, in_one_currency, rate_params, read_exchange
+from correlator.exchange import Exchange, exchange_for, in_one_currency, rate_params
 from correlator.intervals import Interval, wilson
 from correlator.matching import match_params, matches_of
 from correlator.period import Question
@@ -144,14 +144,14 @@ def matches(question: Question) -> str:
     return queries.compose("match_named", {"matches": matches_of(queries.text("conversion_in_period"))})
 
 
-def _parts_of(question: Question) -> dict[str, str]:
+def _parts_of(question: Question, *, reporting: object) -> dict[str, str]:
     """The queries that others are made of, each with its own slots filled."""
     parts = {
         "visible": queries.text("visible"),
         "visible_campaign": queries.text("visible_campaign"),
         "reported": queries.text("reported_from_spend"),
         "spread": queries.text("spread"),
-        "factor": queries.text("factor_of_period"),
+        "factor": queries.text("factor_of_period" if reporting else "no_factor"),
         "matches": matches(question),
     }
     slots = {slot: parts[slot] for slot in queries.slots("worth_of_match")}
@@ -160,7 +160,7 @@ def _parts_of(question: Question) -> dict[str, str]:
 
 def read_report(store: Store, name: str, params: dict[str, object], *, question: Question) -> list[dict[str, Any]]:
     """Run one of the report queries with its standard slots filled."""
-    parts = _parts_of(question)
+    parts = _parts_of(question, reporting=params["reporting"])
     sql = queries.compose(name, {slot: parts[slot] for slot in queries.slots(name)})
     return queries.read(store, sql, params)
 
@@ -171,14 +171,16 @@ def _read(store: Store, config: CorrelatorConfig, question: Question) -> _Parts:
     def rows(name: str) -> list[dict[str, Any]]:
         return read_report(store, name, params, question=question)
 
+    campaigns = rows("campaign_facts")
+    day = min(question.at, question.until - 1)
     return _Parts(
         traffic={_key(row): row for row in rows("traffic_from_click")},
         costs=_grouped(rows("cost_from_spend")),
         types=_grouped(rows("outcome_from_match")),
         cohorts={_key(row): row for row in rows("cohort_from_match")},
-        campaigns={str(row["campaign"]): row for row in rows("campaign_facts")},
+        campaigns={str(row["campaign"]): row for row in campaigns},
         reported={str(row["campaign"]): _ms(row["reported_through"]) for row in rows("reported_from_spend")},
-        exchange=read_exchange(store, config, at=min(question.at, question.until - 1), as_of=question.known_by),
+        exchange=exchange_for(campaigns, store, config, at=day, as_of=question.known_by),
     )
 
 

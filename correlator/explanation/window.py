@@ -22,7 +22,7 @@ from correlator.detection.delay import arrival_kernel
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
 from correlator.detection.streams import dimension
-from correlator.exchange import Exchange, in_one_currency, read_exchange
+from correlator.exchange import Exchange, exchange_for, in_one_currency
 from correlator.matching import EVERYTHING
 
 Array = npt.NDArray[np.float64]
@@ -150,7 +150,7 @@ class Question(NamedTuple):
 def read_campaigns(store: Store, *, money: CorrelatorConfig, now: int) -> dict[str, CampaignFacts]:
     """All campaigns by qualified ID, their amounts at today's rates in one currency each (`exchange.in_one_currency`)."""
     rows = run(store, "explanation_campaigns", {}).to_pylist()
-    exchange = read_exchange(store, money, at=now, as_of=EVERYTHING)
+    exchange = exchange_for(rows, store, money, at=now, as_of=EVERYTHING)
     return {row["campaign"]: _facts(row, exchange, reporting=money.reporting_currency) for row in rows}
 
 

@@ -12,6 +12,7 @@ from core.clock import DAY_MS
 from correlator.config import CorrelatorConfig
 from correlator.exchange import Exchange, in_one_currency, without_rate
 from correlator.explanation.window import read_campaigns
+from tests.correlator.conftest import World
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
 
@@ -155,6 +156,26 @@ def test_currencies_that_cannot_be_told_now_are_named(world: Any) -> None:
     world.settle("12:00")
     assert without_rate(world.store, world.config, now=world.clock()) == ["TRY"]
     assert without_rate(world.store, world.config, now=world.clock() + 10 * DAY_MS) == ["TRY", "USD"]
+
+
+def test_without_a_reporting_currency_everybody_is_told_in_his_own(
+    store: Any, control: Any, journal: Any, ship: Any, clock: Any
+) -> None:
+    world = World(store, control, journal, ship, clock, CorrelatorConfig())
+    world.rate("USD", 2.0, day="2026-09-18")
+    world.campaign("08:00", currency="USD", name="Spring")
+    world.campaign("08:00", currency="EUR", margin_micros=10_000_000, source="push")
+    world.spend("07:00", 100, known="08:30", clicks=50)
+    sell(world, "09:10", 80, "EUR")
+    world.settle("09:30")
+    (row,) = rows(world)
+    assert (row["cost"]["currency"], row["outcome"]["other_currencies"], row["live"]["roas"]) == (
+        "USD",
+        {"EUR": "80.00"},
+        None,
+    )
+    (facts,) = world.get("/campaigns")["campaigns"]
+    assert (facts["margin"], facts["break_even_rate"]) == ("20.00", 0.1), "a margin is comparable all the same"
 
 
 @given(st.integers(0, 10**13), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))

@@ -340,7 +340,16 @@ WITH
         WHERE day >= first_day AND day <= last_day
         GROUP BY sold, bought, day
     ),
-    straight AS (SELECT sold, day, price, said_on FROM quote WHERE bought = {reporting:String})
+    -- By currency bought and day, all that is sold for it: one of them may be {reporting} itself, and then each has a way over this one.
+    market AS
+    (
+        SELECT
+            bought AS middle, day, groupArray((sold, price, said_on)) AS sellers,
+            anyIf(price, sold = {reporting:String}) AS reporting_price, anyIf(said_on, sold = {reporting:String}) AS reporting_said_on
+        FROM quote
+        GROUP BY bought, day
+        HAVING middle = {reporting:String} OR reporting_price > 0
+    )
 SELECT
     currency,
     day,
@@ -348,17 +357,19 @@ SELECT
     argMin(said_on, (steps, -toInt32(said_on), middle)) AS quoted
 FROM
 (
-    SELECT sold AS currency, day, price, said_on, 1 AS steps, '' AS middle FROM straight
+    SELECT
+        seller.1 AS currency,
+        day,
+        middle,
+        if(middle = {reporting:String}, 1, 2) AS steps,
+        if(steps = 1, seller.2, seller.2 / reporting_price) AS price,
+        if(steps = 1, seller.3, least(seller.3, reporting_said_on)) AS said_on
+    FROM market
+    ARRAY JOIN sellers AS seller
+    WHERE currency != {reporting:String}
     UNION ALL
     SELECT
-        quote.sold AS currency, quote.day AS day, quote.price * straight.price AS price,
-        least(quote.said_on, straight.said_on) AS said_on, 2 AS steps, quote.bought AS middle
-    FROM quote
-    INNER JOIN straight ON straight.sold = quote.bought AND straight.day = quote.day
-    WHERE quote.sold != {reporting:String}
-    UNION ALL
-    SELECT
-        {reporting:String} AS currency, first_day + toIntervalDay(number) AS day, 1. AS price, day AS said_on, 0 AS steps, '' AS middle
+        {reporting:String} AS currency, first_day + toIntervalDay(number) AS day, '' AS middle, 0 AS steps, 1. AS price, day AS said_on
     FROM numbers(toUInt64(last_day - first_day) + 1)
     WHERE {reporting:String} != ''
 )
