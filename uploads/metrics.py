@@ -20,7 +20,7 @@ CALLS = Counter(
 UPLOADS = Gauge("clicktrace_uploads", "Uploads in the sent log, by state.", ["destination", "state"])
 OLDEST_WAITING = Gauge(
     "clicktrace_uploads_oldest_waiting_seconds",
-    "Age of the oldest upload that was decided and has not arrived yet (pending, sending, accepted).",
+    "Age of the oldest upload that should have gone out by now; what the platform took and works on is not among them.",
     ["destination"],
 )
 STOPPED = Gauge("clicktrace_uploads_stopped", "1 after a permanent error, until a call succeeds.", ["destination"])

@@ -264,13 +264,12 @@ class UploadRunner:
     # --- figures ---------------------------------------------------------------------------------------------------------------------
 
     def _measure(self, now: int) -> None:
-        counts = self._log.counts()
+        counts, since = self._log.counts(), self._log.waiting_since(now=now)
         for name, status in self._status.items():
             mine = [count for count in counts if count.destination == name]
             for state in STATES:
                 metrics.UPLOADS.labels(name, state).set(sum(one.uploads for one in mine if one.state == state))
-            waiting = [one.oldest for one in mine if one.state in ("pending", "sending", "accepted")]
-            metrics.OLDEST_WAITING.labels(name).set((now - min(waiting, default=now)) / 1000)
+            metrics.OLDEST_WAITING.labels(name).set((now - since.get(name, now)) / 1000)
             metrics.STOPPED.labels(name).set(status.state == "stopped")
 
 

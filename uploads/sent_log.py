@@ -188,6 +188,18 @@ class SentLog:
         with self._engine.connect() as connection:
             return [Count(*row) for row in connection.execute(query.group_by(*columns).order_by(*columns))]
 
+    def waiting_since(self, *, now: int) -> dict[str, int]:
+        """Destination -> since when its oldest upload is known that should have gone out by now (ms).
+
+        What waits for its first time, and what the platform has taken and works on, is in order.
+        """
+        late = and_(
+            uploads.c.state.in_(("pending", "sending")), or_(uploads.c.attempts > 0, uploads.c.next_attempt <= now)
+        )
+        query = select(uploads.c.destination, func.min(uploads.c.decided_at)).where(late)
+        with self._engine.connect() as connection:
+            return {str(name): int(since) for name, since in connection.execute(query.group_by(uploads.c.destination))}
+
     def find(
         self,
         *,

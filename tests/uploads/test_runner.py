@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import delete
 
 from core.clock import DAY_MS
@@ -421,6 +422,26 @@ def test_a_defect_of_one_destination_does_not_end_the_reports_to_the_others(
     ]
     assert world.states(sound.config.name) == {order: ("sent", "")}
     assert {state for state, _ in world.states(broken.config.name).values()} == {"sending"}, "recovered when it is late"
+
+
+def test_what_should_have_gone_out_is_measured_and_what_is_in_order_is_not(world: World, google, google_shop) -> None:
+    destination = google_shop(wait_s=600)
+    name = destination.config.name
+    runner = world.runner(destination)
+
+    def oldest_s() -> float:
+        return REGISTRY.get_sample_value("clicktrace_uploads_oldest_waiting_seconds", {"destination": name}) or 0.0
+
+    world.order()
+    world.round(runner)
+    assert oldest_s() == 0, "it waits for its first time"
+    google.behaviour.outage = True
+    world.round(runner, after_s=700)
+    assert 690 < oldest_s() < 710
+    google.behaviour.outage = False
+    world.round(runner, after_s=700)
+    assert oldest_s() == 0
+    assert REGISTRY.get_sample_value("clicktrace_uploads", {"destination": name, "state": "accepted"}) == 1
 
 
 def test_a_request_that_nobody_can_be_asked_about_does_not_hold_up_the_others(
