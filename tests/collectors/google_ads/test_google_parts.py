@@ -25,6 +25,7 @@ from core.records import Deploy, PlatformClick, Spend, Tally
 from core.vendors.base import SpendRow
 from core.vendors.config import AccountConfig
 from core.vendors.google_ads_reports import Change
+from tests.collectors.sandboxes.google_parts import budget_raised
 
 #: 11:00 in Berlin.
 NOW = parse_rfc3339("2026-11-20T10:00:00Z")
@@ -122,17 +123,7 @@ def test_actions_that_mean_one_type_of_ours_are_one_tally(google: GoogleSandbox,
 
 
 def test_a_budget_change_is_a_marker_of_its_campaign(google: GoogleSandbox, opened: Open) -> None:
-    google.reports.changes.append(
-        AccountChange(
-            ts=NOW - 5 * MINUTE_MS,
-            resource="CAMPAIGN_BUDGET",
-            campaign="11",
-            fields=["amount_micros"],
-            author="maria@acme.example",
-            old={"amount_micros": 50_000_000},
-            new={"amount_micros": 80_000_000},
-        )
-    )
+    google.reports.changes.append(budget_raised(ts=NOW - 5 * MINUTE_MS))
     (marker,) = read(opened("google_changes"))
     assert isinstance(marker, Deploy)
     assert (marker.service, marker.change, marker.ts) == ("google:1234567890:11", "budget", NOW - 5 * MINUTE_MS)

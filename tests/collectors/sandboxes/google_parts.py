@@ -14,6 +14,19 @@ from tests.collectors.sandboxes.ad_accounts import GoogleAdsCase
 PARTS = ("conversions", "changes", "clicks")
 
 
+def budget_raised(*, ts: int) -> AccountChange:
+    """A person raises the daily budget of campaign 11 from 50 to 80."""
+    return AccountChange(
+        ts=ts,
+        resource="CAMPAIGN_BUDGET",
+        campaign="11",
+        fields=["amount_micros"],
+        author="maria@acme.example",
+        old={"amount_micros": 50_000_000},
+        new={"amount_micros": 80_000_000},
+    )
+
+
 class GooglePartCase(GoogleAdsCase):
     """One part is on, with the suite's schedule; spend is read by another source, which the suite leaves alone."""
 

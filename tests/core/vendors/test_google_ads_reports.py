@@ -16,6 +16,7 @@ from core.errors import Permanent
 from core.vendors.config import AccountConfig
 from core.vendors.google_ads import GoogleAdsAccount
 from core.vendors.google_ads_reports import CHANGES_REACH_MS, changes, clicks, conversions
+from tests.collectors.sandboxes.google_parts import budget_raised
 
 ZONE = "America/New_York"
 
@@ -78,15 +79,7 @@ def test_a_change_tells_when_who_through_what_and_from_what_to_what(
 ) -> None:
     now = google.account.clock()
     google.reports.changes += [
-        AccountChange(
-            ts=now - 5 * MINUTE_MS,
-            resource="CAMPAIGN_BUDGET",
-            campaign="11",
-            fields=["amount_micros"],
-            author="maria@acme.example",
-            old={"amount_micros": 50_000_000},
-            new={"amount_micros": 80_000_000},
-        ),
+        budget_raised(ts=now - 5 * MINUTE_MS),
         AccountChange(
             ts=now - 4 * MINUTE_MS,
             resource="CAMPAIGN",
