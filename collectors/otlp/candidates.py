@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -24,6 +25,8 @@ TRACESTATE_KEY: Final = "clicktrace"
 URL_ATTRIBUTES: Final = ("url.full", "url.query", "http.target", "http.url")
 #: While a `ct_click` may still be on its way to the store, a platform ID beside it must not decide.
 GRACE_MS: Final = 5_000
+#: The spans of a trace mostly come together.
+_root = lru_cache(maxsize=4096)(root_span_id)
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ def named_by(span: SpanData) -> list[Candidate]:
         found.append(Candidate(3, attribute))
     if TRACESTATE_KEY in span.trace_state:
         found += _in_tracestate(span.trace_state)
-    if span.parent_span_id and span.parent_span_id == root_span_id(span.trace_id):
+    if span.parent_span_id and span.parent_span_id == _root(span.trace_id):
         found.append(Candidate(0, span.trace_id))
     return found
 
