@@ -90,27 +90,6 @@ class Case:
         raise NotImplementedError
 
 
-class SandboxCase(Case):
-    """A case around one sandbox, which its constructor makes."""
-
-    sandbox: Any
-
-    @property
-    def behaviour(self) -> Behaviour:
-        found: Behaviour = self.sandbox.behaviour
-        return found
-
-    @property
-    def endpoint(self) -> str:
-        return str(self.sandbox.endpoint)
-
-    def start(self) -> None:
-        self.sandbox.start()
-
-    def stop(self) -> None:
-        self.sandbox.stop()
-
-
 #: Section -> its case; a further source of a section's accounts is `<section>.<part>` (`collectors.registry.AD_PLATFORM_PARTS`).
 CASES: Final[dict[str, str]] = {
     "ga4": "tests.collectors.sandboxes.ga4:Ga4Case",

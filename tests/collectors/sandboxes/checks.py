@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox
-from tests.collectors.sandboxes.cases import SandboxCase
+from tests.collectors.sandboxes.cases import Case
 
 
 class _Shop(Sandbox):
@@ -15,7 +15,7 @@ class _Shop(Sandbox):
         return Answer(body=b"<p>Buy now</p>", headers={"content-type": "text/html"})
 
 
-class ChecksCase(SandboxCase):
+class ChecksCase(Case):
     """A look sees the present only, and nothing but the page."""
 
     section = "checks"

@@ -20,7 +20,7 @@ from app.demo.google_tokens import TokenIssuer
 from core.clock import HOUR_MS, to_datetime
 from core.records import Record, Tally
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox
-from tests.collectors.sandboxes.cases import SandboxCase
+from tests.collectors.sandboxes.cases import Case
 
 NOT_SET = "(not set)"
 DIMENSIONS = {
@@ -163,7 +163,7 @@ def _dimension(name: str, visit: Visit, local: datetime) -> str:
     return values[name]
 
 
-class Ga4Case(SandboxCase):
+class Ga4Case(Case):
     """A number is that many key events called `event <number>`; sessions are counted beside them and left alone here."""
 
     section = "ga4"

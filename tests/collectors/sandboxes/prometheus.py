@@ -13,7 +13,7 @@ from typing import Any
 from app.demo.ad_account import Behaviour
 from core.records import Gauge, Record
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import SandboxCase
+from tests.collectors.sandboxes.cases import Case
 
 STEP_MS = 60_000
 MAX_POINTS = 11_000
@@ -62,7 +62,7 @@ class PrometheusSandbox(Sandbox):
         return Answer(status=400, body={"status": "error", "errorType": "bad_data", "error": error})
 
 
-class PrometheusCase(SandboxCase):
+class PrometheusCase(Case):
     """For the suite over all sources: a gauge has the value `number` for a minute."""
 
     section = "prometheus"

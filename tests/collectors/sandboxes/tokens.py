@@ -11,7 +11,7 @@ from app.demo.ad_account import Behaviour
 from core.clock import now_ms
 from core.records import Conversion, Record
 from tests.collectors.sandboxes.base import Sandbox
-from tests.collectors.sandboxes.cases import SandboxCase
+from tests.collectors.sandboxes.cases import Case
 
 
 class TokenSandbox(Sandbox):
@@ -39,7 +39,7 @@ class TokenSandbox(Sandbox):
         return own | fields
 
 
-class TokenCase(SandboxCase):
+class TokenCase(Case):
     """A vendor whose facts are conversions with the order ID `o-<number>`."""
 
     make: Callable[..., TokenSandbox]

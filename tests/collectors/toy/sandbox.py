@@ -10,7 +10,7 @@ from app.demo.ad_account import Behaviour
 from core.clock import parse_rfc3339, to_rfc3339
 from core.records import Conversion, Record
 from tests.collectors.sandboxes.base import Answer, Request, Sandbox, bearer
-from tests.collectors.sandboxes.cases import SandboxCase
+from tests.collectors.sandboxes.cases import Case
 
 LAG_S = 600
 
@@ -33,7 +33,7 @@ class ToySandbox(Sandbox):
         return Answer(body=page | ({"next_page": int(request.query["page"]) + 1} if ends < len(orders) else {}))
 
 
-class ToyCase(SandboxCase):
+class ToyCase(Case):
     section = "toy"
     lag_s = LAG_S
     restates = True
