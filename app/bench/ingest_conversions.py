@@ -40,6 +40,9 @@ BATCH: Final = 100
 KNOWN: Final = 300_000
 _SENDERS: Final = 4
 _PREFIX: Final = "bench-"
+#: Share of one core below which a monitor is only waiting, over seconds that hold a tick of the correlator.
+_QUIET: Final = 0.15
+_LOOK_S: Final = 11.0
 _SHIPPED: Final = "clicktrace_shipper_lines_total"
 
 
@@ -65,6 +68,7 @@ def run(*, size: int, rounds: int) -> dict[str, object]:
         again: list[Measured] = []
         with running_monitor(data_dir) as monitor:
             _wait_until_shipped(monitor)
+            _wait_until_quiet(monitor)
             for number in range(rounds):
                 bodies = list(_bodies(number, size))
                 fresh.append(_send(bodies, monitor, key, status=201))
@@ -149,6 +153,17 @@ def _wait_until_shipped(monitor: Monitor) -> None:
                 return
             time.sleep(0.2)
     raise ClicktraceError("the shipper does not catch up")
+
+
+def _wait_until_quiet(monitor: Monitor) -> None:
+    """Until the correlator has matched what was known before, which is not what is measured; at the latest after a minute."""
+    deadline = time.monotonic() + STOP_S
+    spent = cpu_seconds(monitor.pid)
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+        before, spent = spent, cpu_seconds(monitor.pid)
+        if spent - before < _QUIET * _LOOK_S:
+            return
 
 
 def _send(bodies: list[bytes], monitor: Monitor, key: str, *, status: int) -> Measured:

@@ -67,11 +67,9 @@ def test_a_rate_that_is_too_old_is_none(tell: Any, factors: Any) -> None:
     found = factors("EUR", days=20, age=7)
     assert [day for currency, day in sorted(found) if currency == "USD"] == list(range(8))
     assert sum(currency == "EUR" for currency, _ in found) == 20, "one unit of the reporting currency is always one"
-
-
-def test_a_day_before_the_first_rate_has_none(tell: Any, factors: Any) -> None:
-    tell("USD", 1.25, day=FRIDAY + DAY_MS)
-    assert ("USD", 0) not in factors("EUR", days=2)
+    tell("GBP", 0.8, day=FRIDAY + DAY_MS)
+    assert ("GBP", 0) not in factors("EUR", days=2), "a day before the first rate has none"
+    assert factors("") == {}, "without a reporting currency nothing is converted"
 
 
 def test_an_own_rate_goes_before_the_central_banks(tell: Any, factors: Any) -> None:
@@ -80,12 +78,9 @@ def test_an_own_rate_goes_before_the_central_banks(tell: Any, factors: Any) -> N
     assert factors("EUR")["USD", 0] == 1.0
     tell("USD", 1.5, day=FRIDAY + DAY_MS)
     assert factors("EUR", days=2)["USD", 1] == 1.0, "while it is not too old"
-
-
-def test_an_own_rate_may_quote_what_the_bank_does_not_and_against_another_base(tell: Any, factors: Any) -> None:
-    tell("USD", 1.25)
+    # It may quote what the bank does not, and against another base.
     tell("AED", 3.67, base="USD", source="own")
-    assert factors("EUR")["AED", 0] == pytest.approx(0.8 / 3.67)
+    assert factors("EUR")["AED", 0] == pytest.approx(1 / 3.67)
     assert factors("USD")["AED", 0] == pytest.approx(1 / 3.67)
 
 
@@ -97,12 +92,7 @@ def test_a_corrected_rate_is_a_new_version_and_as_of_knows_the_old_one(tell: Any
     assert ("USD", 0) not in factors("EUR", as_of=FRIDAY)
 
 
-def test_without_a_reporting_currency_nothing_is_converted(tell: Any, factors: Any) -> None:
-    tell("USD", 1.25)
-    assert factors("") == {}
-
-
 def test_decades_of_rates_come_in_one_piece(tell: Any, factors: Any) -> None:
-    for year in range(28):
+    for year in range(0, 28, 9):
         tell("USD", 1.0 + year / 100, day=FRIDAY - year * 365 * DAY_MS)
     assert factors("EUR")["USD", 0] == 1.0
