@@ -420,8 +420,8 @@ def visitor_id(text: str) -> str:
 
 
 def sha256(text: str, name: str) -> str:
-    if not text or (len(text) == 64 and not text.strip("0123456789abcdef")):
-        return text
+    if not text:
+        return ""
     lowered = text.lower()
     if not _HEX_64.match(lowered):
         # A plain address sent by mistake must not reach the journal, nor this message.
