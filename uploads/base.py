@@ -59,9 +59,10 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversion as it is about to be sent: `event_id` is what the platform tells repetitions by."""
+    """A conversion as it is about to be sent: `event_id` is what the platform tells repetitions by, within `reported_to`."""
 
     upload_id: str
+    reported_to: str
     event_id: str
     mapping: ConversionMapping
     candidate: Candidate
@@ -122,6 +123,11 @@ class Destination(Protocol):
     @property
     def account(self) -> str:
         """The ad account that is reported to; "" when the destination is none."""
+        ...
+
+    @property
+    def reported_to(self) -> str:
+        """What stays the same when the destination is called something else: its kind and the account or data set."""
         ...
 
     def objection(self, event: Event, *, now: int) -> str:

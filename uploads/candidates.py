@@ -67,7 +67,7 @@ def read(store: Reads, fact_ids: Sequence[str]) -> list[Candidate]:
     return msgspec.convert(rows, list[Candidate], strict=False)
 
 
-def reported(store: Reads, *, destination: str, upload_ids: Sequence[str]) -> frozenset[str]:
+def reported(store: Reads, upload_ids: Sequence[str]) -> frozenset[str]:
     """Those uploads of which the journal says that they went out: what remains when the control database was lost.
 
     Raises:
@@ -75,7 +75,7 @@ def reported(store: Reads, *, destination: str, upload_ids: Sequence[str]) -> fr
     """
     if not upload_ids:
         return frozenset()
-    params = {"destination": destination, "fact_ids": [upload_fact_id(each) for each in upload_ids]}
+    params = {"fact_ids": [upload_fact_id(each) for each in upload_ids]}
     rows = store.rows(text("reported_from_upload"), params)
     return frozenset(str(row["fact_id"]).removeprefix(UPLOAD_PREFIX) for row in rows)
 

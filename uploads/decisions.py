@@ -49,7 +49,8 @@ def decide(
     if found is None and candidate.status not in TAKEN_BACK:
         return None
     event = Event(
-        upload_id=upload_id(config.name, mapping.target, candidate.fact_id),
+        upload_id=upload_id(destination.reported_to, mapping.target, candidate.fact_id),
+        reported_to=destination.reported_to,
         event_id=event_id(candidate),
         mapping=mapping,
         candidate=candidate,
@@ -88,9 +89,9 @@ def platform_id(candidate: Candidate, names: tuple[str, ...], *, min_confidence:
     return None
 
 
-def upload_id(destination: str, target: str, conversion: str) -> str:
-    """The same conversion, destination and target always have the same one."""
-    return sha256("\n".join((destination, target, conversion)).encode()).hexdigest()[:32]
+def upload_id(reported_to: str, target: str, conversion: str) -> str:
+    """The same conversion, account and target always have the same one, whatever the destination is called."""
+    return sha256("\n".join((reported_to, target, conversion)).encode()).hexdigest()[:32]
 
 
 def event_id(candidate: Candidate) -> str:

@@ -164,7 +164,7 @@ class UploadRunner:
             fact_ids, behind = candidates.changed(self._store, place, types=types, since=since)
             decisions = list(self._decisions(destination, candidates.read(self._store, fact_ids), now=now))
             fresh = self._log.unknown([each.event.upload_id for each in decisions if not each.reason])
-            arrived = candidates.reported(self._store, destination=config.name, upload_ids=fresh)
+            arrived = candidates.reported(self._store, fresh)
             entered = self._log.decide(decisions, destination=config.name, arrived=arrived, now=now)
             for word, count in entered.items():
                 state, _, reason = word.partition(":")

@@ -47,7 +47,7 @@ class SentLog:
             part = decisions[start : start + CHUNK]
             with self._engine.begin() as connection:
                 known = _by_id(connection, [decision.event.upload_id for decision in part])
-                owners = _owners(connection, [event_key(destination, decision) for decision in part])
+                owners = _owners(connection, [event_key(decision) for decision in part])
                 for decision in part:
                     row = known.get(decision.event.upload_id)
                     if row is None and decision.event.upload_id in arrived:
@@ -69,7 +69,7 @@ class SentLog:
     ) -> str:
         """One decision; the state and reason it led to, "" when nothing changed."""
         identifier = decision.event.upload_id
-        key = event_key(destination, decision)
+        key = event_key(decision)
         holds = row is not None and row.state in _MAY_BE_THERE
         taken = not holds and owners.get(key, identifier) != identifier
         values = entered(row, decision, reason=decision.reason or ("duplicate_event" if taken else ""), now=now)

@@ -134,8 +134,9 @@ def settled(change: Change, *, now: int) -> dict[str, Any]:
     return values
 
 
-def event_key(destination: str, decision: Decision) -> str:
-    parts = (destination, decision.event.mapping.target, decision.event.event_id)
+def event_key(decision: Decision) -> str:
+    """One event ID goes to one target of an account once."""
+    parts = (decision.event.reported_to, decision.event.mapping.target, decision.event.event_id)
     return sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -37,6 +37,7 @@ def event(number: int = 1, *, target: str = "7001", name: str = "gclid", **chang
     mapping = ConversionMapping(type="order", target=target, statuses=("confirmed",))
     return Event(
         upload_id=upload_id("test", target, candidate.fact_id),
+        reported_to="test",
         event_id=event_id(candidate),
         mapping=mapping,
         candidate=candidate,

@@ -322,6 +322,14 @@ def test_a_lost_control_database_leads_to_no_second_event(world: World, facebook
     assert len(facebook.batches) == 1
 
 
+def test_another_name_for_a_destination_leads_to_no_second_event(world: World, facebook, meta_shop) -> None:
+    order = world.order(campaign="meta:5:6")
+    world.round(world.runner(meta_shop()))
+    world.round(world.runner(meta_shop(name=f"renamed-{world.client}")), after_s=60)
+    assert world.states(f"meta-{world.client}") == {order: ("sent", "")}
+    assert len(facebook.batches) == 1
+
+
 def test_a_quota_is_respected_and_other_destinations_go_on(
     world: World, google, google_shop, facebook, meta_shop
 ) -> None:

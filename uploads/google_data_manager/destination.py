@@ -61,6 +61,10 @@ class GoogleDataManager:
     def account(self) -> str:
         return self.config.account
 
+    @property
+    def reported_to(self) -> str:
+        return f"{self.kind}:{self.config.account}"
+
     def objection(self, event: Event, *, now: int) -> str:
         window = self.config.click_window_days * DAY_MS
         if event.candidate.click_ts and event.ts - event.candidate.click_ts > window:

@@ -49,6 +49,10 @@ class MetaConversions:
     def account(self) -> str:
         return self.config.ad_account.removeprefix("act_")
 
+    @property
+    def reported_to(self) -> str:
+        return f"{self.kind}:{self.config.dataset}"
+
     def objection(self, event: Event, *, now: int) -> str:
         oldest = OLDEST_IN_STORE_MS if self.config.action_source == "physical_store" else OLDEST_MS
         if now - event.ts > oldest - MARGIN_MS:

@@ -1,5 +1,5 @@
--- Those of the uploads {fact_ids} of which the journal says that {destination} has them or may have them. Grain: upload (fact_id).
+-- Those of the uploads {fact_ids} of which the journal says that the platform has them or may have them. Grain: upload (fact_id).
 SELECT DISTINCT fact_id
 FROM upload
-WHERE destination = {destination:String} AND fact_id IN {fact_ids:Array(String)}
+WHERE fact_id IN {fact_ids:Array(String)}
     AND (state IN ('sent', 'accepted') OR reason IN ('unanswered', 'interrupted', 'outcome_unknown'))
