@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from app.children import Child, ChildSpec
 from app.lifecycle import Assignment
 from app.replacement import GENERATION, Replacement, successor_of
 from app.run_state import RunState, read_state
+from core.control.engine import open_control
+from redirect.links.store import LinkStore
+from tests.redirect.live_worker import journal_lines, link
 
 from .running_system import FREE_PORTS, alive, eventually
 
@@ -130,10 +134,10 @@ def test_a_predecessor_that_does_not_stop_is_killed_in_time() -> None:
 
 
 class Traffic:
-    """Clients that ask for an unknown link: on a connection they keep, or on a new one each time. Any failure is written down."""
+    """Clients that follow a link: on a connection they keep, or on a new one each time. Any failure is written down."""
 
     def __init__(self, port: int) -> None:
-        self.answered = 0
+        self.answered: list[str] = []
         self.failed: list[str] = []
         self._port = port
         self._stopping = threading.Event()
@@ -150,8 +154,8 @@ class Traffic:
                 connection.request("GET", "/spring", headers={} if keep else {"Connection": "close"})
                 answer = connection.getresponse()
                 answer.read()
-                assert answer.status == 404
-                self.answered += 1
+                assert answer.status == 302
+                self.answered.append(answer.headers["Location"].partition("ct_click=")[2])
                 if answer.will_close:
                     connection.close()  # http.client connects anew with the next request
             except (OSError, http.client.HTTPException, AssertionError) as error:
@@ -171,7 +175,10 @@ class Traffic:
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`clicktrace redirect` with two workers."""
+    """`clicktrace redirect` with two workers and a link."""
+    control = open_control("", tmp_path)
+    LinkStore(control, allowed_destinations=("shop.example",)).save(new=[link()], author="test")
+    control.dispose()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CLICKTRACE_")}
     environ |= FREE_PORTS | {"CLICKTRACE_DATA_DIR": str(tmp_path), "CLICKTRACE_REDIRECT__WORKERS": "2"}
     with (tmp_path / "log").open("wb") as log:
@@ -184,7 +191,9 @@ def workers(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.slow
-def test_workers_replaced_twice_under_traffic_fail_no_request(workers: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_workers_replaced_twice_under_traffic_fail_no_request_and_lose_no_click(
+    workers: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     def names() -> list[str]:
         return [child.name for child in state().children]
 
@@ -195,13 +204,16 @@ def test_workers_replaced_twice_under_traffic_fail_no_request(workers: subproces
 
     eventually(lambda: read_state(tmp_path, role="redirect") is not None, within_s=40)
     traffic = Traffic(state().ports["redirect"])
-    eventually(lambda: traffic.answered > 100, within_s=40)
+    eventually(lambda: len(traffic.answered) > 100, within_s=40)
     for wanted in (["redirect-64", "redirect-65"], ["redirect-0", "redirect-1"]):
         former = [child.pid for child in state().children]
         workers.send_signal(signal.SIGUSR2)
         eventually(lambda: names() == wanted, within_s=60)  # noqa: B023 - called before `wanted` changes
         eventually(lambda: not any(alive(pid) for pid in former if pid), within_s=40)  # noqa: B023
-    before = traffic.answered
-    eventually(lambda: traffic.answered > before + 100, within_s=40)
+    before = len(traffic.answered)
+    eventually(lambda: len(traffic.answered) > before + 100, within_s=40)
     traffic.stop()
     assert traffic.failed == []
+    journaled = Counter(line["click_id"] for line in journal_lines(tmp_path) if line["kind"] == "click")
+    answered = Counter(traffic.answered)
+    assert (len(answered - journaled), len(journaled - answered)) == (0, 0)
