@@ -48,6 +48,7 @@ _USES: Final[dict[bytes, int]] = {
 }
 #: What may stand in a query as it is (RFC 3986); everything else is percent-encoded before it enters a header line.
 _SAFE: Final = bytes(range(0x61, 0x7B)) + bytes(range(0x41, 0x5B)) + b"0123456789-._~!$&'()*+,;=:@/?%"
+_LONE_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NAMED: Final = re.compile(rb"[\w.~%\[\]-]+=")
 _WORD_END: Final = re.compile(rb"[^a-z0-9]+")
 _QUALIFIED_PARTS: Final = 3
@@ -82,6 +83,9 @@ def read(query: bytes, *, own: frozenset[bytes], pass_personal: bool) -> Paramet
     """
     if query.translate(None, _SAFE):
         query = _encode_unsafe(query)
+    if b"%" in query:
+        # Of the same meaning for whoever decodes it, and a valid URL (RFC 3986, 2.4) for whoever is strict.
+        query = _LONE_PERCENT.sub(b"%25", query)
     found = Parameters()
     kept: list[bytes] = []
     if b"?" in query:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.identity import derive_from_query, derive_from_values
+from core.identity import derive_from_query, derive_from_values, percent_decode
 from redirect import params
 
 QUERIES = st.one_of(
@@ -57,6 +59,13 @@ def test_harmless_parameters_are_passed_on_as_written_and_in_order(pairs: list[b
 
 def test_unsafe_bytes_are_percent_encoded() -> None:
     assert read(b'q="<\\>\xc3\xa4').passed == b"q=%22%3C%5C%3E%C3%A4"
+
+
+@pytest.mark.parametrize("raw", [b"%", b"sale=50%", b"q=%zz%4", b"gclid=a%%41", b"q=100%25"])
+def test_a_lone_percent_sign_is_passed_on_so_that_it_decodes_to_the_same(raw: bytes) -> None:
+    passed = read(raw).passed
+    assert percent_decode(passed) == percent_decode(raw)
+    assert re.fullmatch(rb"(?:[^%]|%[0-9A-Fa-f]{2})*", passed)
 
 
 @pytest.mark.parametrize(
