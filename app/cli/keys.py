@@ -22,7 +22,9 @@ app = typer.Typer(help="API keys, and links that sign in to the console.", no_ar
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Who will hold it, e.g. shop-backend.")],
-    scope: Annotated[list[str], typer.Option(help="ingest, read, links, approve, postback or admin; repeat for several.")],
+    scope: Annotated[
+        list[str], typer.Option(help="ingest, read, links, approve, postback or admin; repeat for several.")
+    ],
     client: Annotated[
         list[str] | None, typer.Option(help="Only these clients; repeat for several. Default: all.")
     ] = None,
