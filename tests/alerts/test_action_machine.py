@@ -274,5 +274,5 @@ class PauseMachine(RuleBasedStateMachine):
 
 TestPauseMachine = PauseMachine.TestCase
 TestPauseMachine.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=18, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

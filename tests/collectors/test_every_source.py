@@ -42,6 +42,7 @@ from tests.collectors.every_source import (
 )
 from tests.collectors.killed_readers import Plan
 from tests.collectors.sandboxes.cases import CASES, Case, build_case, case_type
+from tests.collectors.toy.sandbox import ToyCase
 from tests.conftest import Ship
 
 
@@ -85,6 +86,12 @@ def parts(journal: Any, control: Any, store: Store, clock: Any) -> Parts:
 
 #: Sources that a vendor answers; the others have the tests with `any_world`, and their own of what they look at.
 OF_VENDORS = [name for name in SECTIONS if name == TOY or case_type(name).vendor]
+
+
+def those_that(trait: str) -> pytest.MarkDecorator:
+    """The test runs for the vendors whose case has this trait."""
+    cases = [name for name in OF_VENDORS if getattr(ToyCase if name == TOY else case_type(name), trait)]
+    return pytest.mark.parametrize("world", cases, indirect=True)
 
 
 @pytest.fixture
@@ -172,9 +179,8 @@ def test_a_restart_repeats_without_doubling(world: World, ship: Ship) -> None:
     assert world.facts()[before:] == []
 
 
+@those_that("lag_s")
 def test_what_is_shown_late_comes_in_by_a_later_read(world: World) -> None:
-    if not world.case.lag_s:
-        pytest.skip("nothing is late here")
     world.add(7)
     world.run()
     assert world.seen() == []
@@ -182,9 +188,8 @@ def test_what_is_shown_late_comes_in_by_a_later_read(world: World) -> None:
     assert world.seen() == [7]
 
 
+@those_that("restates")
 def test_a_changed_figure_is_a_new_version_of_the_same_fact(world: World, ship: Ship, store: Store) -> None:
-    if not world.case.restates:
-        pytest.skip("the vendor restates nothing")
     world.add(1000, ago_h=4)
     world.run()
     (first,) = [record for record in world.facts() if world.case.seen([record])]
@@ -294,10 +299,9 @@ def test_the_metrics_say_the_same(any_world: World) -> None:
     assert success == any_world.clock.now / 1000
 
 
+@those_that("history")
 def test_ninety_days_are_filled_back_in_windows_over_an_interruption(world: World, ship: Ship) -> None:
     """The vendor fails in the middle; after a restart only what was not read yet is asked for, and nothing comes twice."""
-    if not world.case.history:
-        pytest.skip("there is no past to be asked about")
     reach = world.case.reach_days
     changes = {"backfill_s": reach * 86_400, "window_s": reach * 86_400 // 9, "deadline_s": 60}
     numbers = list(range(1, reach, 4))

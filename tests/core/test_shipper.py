@@ -408,7 +408,7 @@ def test_an_idle_run_over_many_segments_takes_milliseconds(
     journal: JournalWriter, journal_dir: Path, make: Make
 ) -> None:
     line = encoded(click(1)).replace(b"%d", b"0")
-    for _ in range(120):
+    for _ in range(60):
         write_lines(journal_dir, [line])
     shipper = make()
     shipper.run_once()

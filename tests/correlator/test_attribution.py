@@ -60,7 +60,7 @@ def empty(world: Any) -> None:
 
 
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(earlier=facts, later=facts, ticks=st.sets(st.integers(0, 27), max_size=5))
 def test_ticks_arrivals_and_rebuilds_do_not_change_what_is_answered(

@@ -15,7 +15,7 @@ from ..app.running_system import eventually, running
 from .load import Load
 
 PER_SECOND = 500.0
-PROBES = 40
+PROBES = 25
 P95_S = 2.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.bench.cases import CASES, Required
+from app.bench.cases import Required
 from app.bench.redirect import misses, run
 from app.bench.wrk import parse_wrk
 from core.errors import ClicktraceError
@@ -60,9 +60,10 @@ def test_an_unknown_case_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.slow
-def test_a_short_run_of_every_case_answers_and_loses_nothing() -> None:
-    result = cast(dict[str, Any], run(seconds=1, rounds=1, connections=8))
+def test_a_short_run_answers_and_loses_nothing() -> None:
+    """The cases that differ in the worker's settings; all of them run in the long suite."""
+    result = cast(dict[str, Any], run(seconds=1, rounds=1, connections=8, cases=["browser", "conditions", "fsync"]))
     assert result["answered"] > 500
     assert result["lost"] == 0
-    assert list(result["cases"]) == [case.name for case in CASES]
+    assert list(result["cases"]) == ["browser", "conditions", "fsync"]
     assert all(case["ratio"] > 0.02 for case in result["cases"].values())

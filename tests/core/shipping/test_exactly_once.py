@@ -122,7 +122,7 @@ turns = st.lists(
 )
 
 
-@settings(max_examples=35, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(turns=turns, range_bytes=st.sampled_from([1, 400, 1_500, 8 << 20]))
 def test_every_line_is_loaded_once_through_deaths_refusals_and_growth(
     turns: Sequence[tuple[list[str], int, int, int, bool]],

@@ -130,7 +130,7 @@ def test_a_flood_of_robots(w: Any) -> None:
 
 def test_an_innocent_deploy(w: Any) -> None:
     w.deploy("shop", "2.1")
-    w.run(5)
+    w.run(4)
     assert w.incidents() == []
     assert max(w.seconds[2:]) < 2.0
 
@@ -140,7 +140,7 @@ def test_a_fault_that_is_mended_while_its_campaigns_are_paused(w: Any) -> None:
     fault = w.breaks(after_s=5, order_fails=lambda ad, device: 0.9 if (device, ad.page) == ("mobile", ROSES) else 0.0)
     told = first(w, fault, within_s=120)
     w.paused |= {c.campaign for c in told.campaigns if c.platform != "microsoft"}
-    w.run(2)
+    w.run(1)
     assert w.incidents()[0]["state"] == "open"  # nothing is mended yet, however quiet the scope became
     w.deploy("shop", "2.2", change="rollback")
     fault.end = w.clock.now
@@ -153,7 +153,7 @@ def test_a_fault_that_is_mended_while_its_campaigns_are_paused(w: Any) -> None:
     w.paused.clear()
     w.run(4, until=lambda: w.incidents()[0]["state"] == "closed")
     assert w.incidents()[0]["state"] == "closed"
-    w.run(3)
+    w.run(1.5)
     assert (
         len(w.incidents()) == 1
     )  # the return of the campaigns is no incident, and neither is what the fault left behind
