@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import signal
 import socket
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
 
@@ -145,7 +145,7 @@ class Supervisor:
 
     def _supervise(self, wake: socket.socket) -> None:
         while not self._exit_code:
-            ready, _, _ = select.select([wake], [], [], self._until_next_restart_s())
+            ready = wait([wake], self._until_next_restart_s())
             if ready:
                 wake.recv(4096)
             received, self._received = self._received, []

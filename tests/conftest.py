@@ -118,7 +118,7 @@ def ship(store: Store, control: Engine, journal_dir: Path, clock: FakeClock) -> 
 #: Real-time stories first, so that one process plays them while the others work through the rest; what loads both cores last.
 _FIRST, _LAST = ("test_click_to_pause.py",), ("test_freshness.py", "test_kill.py")
 #: The rest steps aside for the stories: there are more processes than cores, because many tests wait most of their time.
-_ASIDE = 10
+_ASIDE = 19
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

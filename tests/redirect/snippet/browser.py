@@ -9,11 +9,11 @@ import contextlib
 import itertools
 import json
 import os
-import select
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,7 @@ class Chromium:
 
     def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._read_fd], [], [], max(deadline - time.monotonic(), 0))
-            assert ready, "the browser did not answer in time"
+            assert wait([self._read_fd], max(deadline - time.monotonic(), 0)), "the browser did not answer in time"
             data = os.read(self._read_fd, 1 << 20)
             assert data, "the browser died"
             self._rest += data
