@@ -128,6 +128,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
-        timed = item.path.name in _FIRST or item.path.parent.name == "end_to_end"
+        timed = item.path.name in (*_FIRST, "test_freshness.py")
         with suppress(PermissionError):  # back from aside only who may
             os.setpriority(os.PRIO_PROCESS, 0, 0 if timed else _ASIDE)
