@@ -203,8 +203,7 @@ class Shipper:
                     failure = failure or error
                     self._keep_under_way(piece)
             report = self._confirm(loaded, report=report)
-        except Exception:
-            # Whatever went wrong (a locked control database does not take the confirmation): what was sent must be sent again unchanged.
+        except Exception:  # whatever went wrong, e.g. a locked control database: what was sent is sent again unchanged
             for piece in pieces:
                 self._keep_under_way(piece)
             raise

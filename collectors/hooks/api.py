@@ -67,7 +67,7 @@ class Receptionist:
         try:
             records = hook.records(request.body, now=now)
             written = write_changes(self._journal, self._versions, records)
-        except BaseException:
+        except BaseException:  # whatever kept it from being written, a stop among it: the sender may deliver again
             self._deliveries.release(name, delivery)
             raise
         self._deliveries.done(name, delivery)
