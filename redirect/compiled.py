@@ -8,10 +8,12 @@ the place that its Location begins with.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
+import zstandard
 
 from core.destinations import AllowList, normalise
 from core.errors import Invalid
@@ -58,14 +60,31 @@ def compile_link(link: Link, *, allowed: AllowList) -> bytes | None:
     return FORMAT + _encode(live)
 
 
-def pack(link: LiveLink) -> bytes | None:
-    """A link without a plan in a third of its memory, for this process only; None for one with a plan."""
-    return _encode(link) if link.plan is None else None
+class Packing:
+    """Links as short strings, for this process only: what they have in common with `examples` is left out.
 
+    Links of one customer differ in little but their IDs: of 0.4 kB a quarter stays, and unpacking takes about a microsecond.
+    """
 
-def unpack(packed: bytes) -> LiveLink:
-    """The link again, in less than a microsecond."""
-    return _decode(packed)
+    def __init__(self, examples: Iterable[LiveLink]) -> None:
+        common = zstandard.ZstdCompressionDict(
+            b"".join(_encode(link) for link in examples if link.plan is None), dict_type=zstandard.DICT_TYPE_RAWCONTENT
+        )
+        self._compress = zstandard.ZstdCompressor(
+            level=1, dict_data=common, write_checksum=False, write_dict_id=False
+        ).compress
+        self._decompress = zstandard.ZstdDecompressor(dict_data=common).decompress
+
+    def pack(self, link: LiveLink) -> bytes | None:
+        """The link without a plan; None for one with a plan."""
+        if link.plan is not None:
+            return None
+        # A copy: what the compressor gives back was cut from a longer piece of memory, and the rest of that is lost.
+        return bytes(memoryview(self._compress(_encode(link))))
+
+    def unpack(self, packed: bytes) -> LiveLink:
+        """The link again."""
+        return _decode(self._decompress(packed))
 
 
 class Loader:

@@ -92,9 +92,9 @@ class RedirectConfig(Section):
     )
     links_refresh_s: float = Field(0.5, gt=0, le=60, description="How often workers look for changed links.")
     links_memory_mb: int = Field(
-        72,
+        84,
         ge=1,
-        description="Links a worker keeps in memory, 0.6 to 1.4 kB each; the others are read when they are hit.",
+        description="Links a worker keeps in memory, 0.3 to 1.4 kB each; the others are read when they are hit.",
     )
     watch: WatchConfig = WatchConfig()
 

@@ -3,7 +3,7 @@
 A hit is one or two dict look-ups and a count. By how often a link is hit it is
 
 - *prepared*: ready to answer, about 1.2 kB; at most `PREPARED_SHARE` of the table. Hit less than `OFTEN` times in a round, it is packed.
-- *packed*: one string of 0.4 kB, unpacked at every hit in less than a microsecond. Hit `OFTEN` times, it is prepared when there is room;
+- *packed*: one string of about 0.1 kB, unpacked at every hit in about a microsecond. Hit `OFTEN` times, it is prepared when there is room;
   not hit for a round, it goes.
 - *in the database*: read at every hit, ten times as dear. Once the table is full a link comes in only on its second hit within a while:
   most of a million links are hit once in hours, and taking each in would throw out one that is hit every minute.
@@ -19,22 +19,25 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from core.errors import ClicktraceError
-from redirect.compiled import pack, unpack
+from redirect.compiled import Packing
 from redirect.link_size import Sharing, size_of
 from redirect.links.model import RESERVED_SLUGS
 from redirect.live_link import LiveLink
 
-DEFAULT_MAX_BYTES: Final = 72 * 1024 * 1024
+DEFAULT_MAX_BYTES: Final = 84 * 1024 * 1024
 #: What an entry costs besides its link: the entry, its place in the round, its path, its share of a dict.
-_ENTRY_BYTES: Final = 210
+_ENTRY_BYTES: Final = 170
 _BYTES_HEAD: Final = 33
-#: Hits in one round that make a link worth three times the memory.
+#: Links that the packed ones are compared with.
+_EXAMPLES: Final = 8
+#: Hits in one round that make a link worth four times the memory.
 OFTEN: Final = 8
 #: Of the table's bytes, for links that could be packed.
 PREPARED_SHARE: Final = 0.25
@@ -79,7 +82,6 @@ class _Entry(msgspec.Struct, gc=False):
     host: bytes
     path: bytes
     link: LiveLink | bytes | None
-    size: int
     #: Since the entry was looked at last.
     hits: int = 0
 
@@ -100,6 +102,8 @@ class LinkTable:
         self._hosts: dict[bytes, dict[bytes, _Entry]] = {b"": self._everywhere}
         self._has_domains = False
         self._sharing = Sharing()
+        self._packing = Packing(())
+        self._has_examples = False
         self._round: deque[_Entry] = deque()
         self._was_full = False
         # About two places for each link that fits: more would let in what comes rarely, fewer would forget what comes often.
@@ -151,7 +155,7 @@ class LinkTable:
             hosts = (change.domain.encode(),) if change.domain else tuple(self._hosts)
             for host in hosts:
                 present = self._hosts[host].get(path)
-                if present is not None and _concerns(change, _opened(present)):
+                if present is not None and _concerns(change, self._opened(present)):
                     self._replace(present, change.link)
 
     def put(self, link: LiveLink) -> None:
@@ -161,7 +165,7 @@ class LinkTable:
         present = self._hosts[host].get(path)
         if present is None:
             self._take_in(host, path, link)
-        elif _opened(present).version <= link.version:
+        elif self._opened(present).version <= link.version:
             self._replace(present, link)
 
     def forget(self) -> None:
@@ -201,7 +205,7 @@ class LinkTable:
         return False
 
     def _take_in(self, host: bytes, path: bytes, link: LiveLink) -> None:
-        entry = self._hosts[host][path] = _Entry(host, path, None, 0)
+        entry = self._hosts[host][path] = _Entry(host, path, None)
         self._round.append(entry)
         self._keep(entry, link)
         while self.bytes > self._max_bytes and len(self._round) > 1:
@@ -216,31 +220,39 @@ class LinkTable:
         if not entry.hits:
             self._drop(entry)
             return
-        if entry.hits < OFTEN and isinstance(link, LiveLink) and (packed := pack(link)) is not None:
-            self._put_in(entry, packed, _BYTES_HEAD + len(packed))
+        if entry.hits < OFTEN and isinstance(link, LiveLink) and (packed := self._pack(link)) is not None:
+            self._put_in(entry, packed)
         entry.hits = 0
         self._round.append(entry)
 
     def _unpacked(self, entry: _Entry, packed: bytes) -> LiveLink:
         """A hit on a packed link."""
-        link = unpack(packed)
+        link = self._packing.unpack(packed)
         if entry.hits >= OFTEN and self._prepared < self._max_prepared:
-            self._put_in(entry, self._sharing.shared(link), size_of(link))
+            self._put_in(entry, self._sharing.shared(link))
         return link
 
     def _keep(self, entry: _Entry, link: LiveLink) -> None:
         """Put a link in that is new here: prepared while there is room for such."""
-        packed = pack(link) if self._prepared >= self._max_prepared else None
-        if packed is None:
-            self._put_in(entry, self._sharing.shared(link), size_of(link))
-        else:
-            self._put_in(entry, packed, _BYTES_HEAD + len(packed))
+        packed = self._pack(link) if self._prepared >= self._max_prepared else None
+        self._put_in(entry, packed or self._sharing.shared(link))
 
-    def _put_in(self, entry: _Entry, link: LiveLink | bytes | None, link_bytes: int) -> None:
-        size = _ENTRY_BYTES + len(entry.path) + link_bytes if link is not None else 0
-        self.bytes += size - entry.size
-        self._prepared += (size if _packable(link) else 0) - (entry.size if _packable(entry.link) else 0)
-        entry.link, entry.size = link, size
+    def _put_in(self, entry: _Entry, link: LiveLink | bytes | None) -> None:
+        before, after = _size(entry.path, entry.link), _size(entry.path, link)
+        self.bytes += after - before
+        self._prepared += (after if _packable(link) else 0) - (before if _packable(entry.link) else 0)
+        entry.link = link
+
+    def _pack(self, link: LiveLink) -> bytes | None:
+        if not self._has_examples:
+            latest = (entry.link for entry in reversed(self._round) if isinstance(entry.link, LiveLink))
+            self._packing, self._has_examples = Packing(islice(latest, _EXAMPLES)), True
+        return self._packing.pack(link)
+
+    def _opened(self, entry: _Entry) -> LiveLink:
+        """The link of an entry that is in the dicts."""
+        assert entry.link is not None
+        return self._packing.unpack(entry.link) if isinstance(entry.link, bytes) else entry.link
 
     def _replace(self, entry: _Entry, link: LiveLink | None) -> None:
         if link is None:
@@ -251,18 +263,19 @@ class LinkTable:
     def _drop(self, entry: _Entry) -> None:
         """Out of the dicts; its place in the round is given up when the round comes to it."""
         del self._hosts[entry.host][entry.path]
-        self._put_in(entry, None, 0)
+        self._put_in(entry, None)
+
+
+def _size(path: bytes, link: LiveLink | bytes | None) -> int:
+    """About the bytes of an entry in memory; 0 once it is out."""
+    if link is None:
+        return 0
+    return _ENTRY_BYTES + len(path) + (_BYTES_HEAD + len(link) if isinstance(link, bytes) else size_of(link))
 
 
 def _packable(link: LiveLink | bytes | None) -> bool:
     """Whether it is prepared and could be packed."""
     return isinstance(link, LiveLink) and link.plan is None
-
-
-def _opened(entry: _Entry) -> LiveLink:
-    """The link of an entry that is in the dicts."""
-    assert entry.link is not None
-    return unpack(entry.link) if isinstance(entry.link, bytes) else entry.link
 
 
 def _concerns(change: Change, present: LiveLink) -> bool:

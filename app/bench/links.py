@@ -1,8 +1,11 @@
 """One redirect worker with a million links beside one with a thousand, in the same run.
 
 Both are hit by a Zipf mix over all their links (s = 1: the most popular link gets twice the hits of the second, a thousand times those of
-the thousandth), in alternating rounds, warm. Besides, for the million: the memory above a worker without links, the time from start to
-the first answer, and how long a changed link goes on leading to its old destination, on two workers.
+the thousandth), in alternating rounds, warm. The hits are a list of a million that was drawn once, as load tools replay one; `drawn_anew` is the same with
+every hit drawn when it is sent, which no cache can come to know: the harder mix, shown beside, without a bound.
+
+Besides, for the million: the memory above a worker without links, the time from start to the first answer, and how long a changed link
+goes on leading to its old destination, on two workers.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import http.client
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate
+from math import log
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -30,12 +34,12 @@ from redirect.links.store import LinkStore
 AT_LEAST: Final[dict[str, float]] = {"ratio": 0.85}
 AT_MOST: Final[dict[str, float]] = {"memory_above_empty_mb": 100.0, "start_s": 3.0, "slowest_change_s": 1.0}
 _STRIDE = 5000
-_MAX_SAMPLES = 1_000_000
+_LISTED = 1_000_000
 _CHANGES = 5
 #: Prime, so that neighbours in popularity lie far apart in the database.
 _SCATTER = 611_953
-#: wrk's script: the requests in the order drawn, from a place that differs from run to run.
-_SCRIPT = """
+#: wrk's script: the requests in the order drawn, from a place that differs from round to round.
+_REPLAY = """
 local slugs, at = {{}}, {start}
 for line in io.lines("{slugs}") do slugs[#slugs + 1] = line end
 request = function()
@@ -43,6 +47,17 @@ request = function()
   return "GET /" .. slugs[at] .. " HTTP/1.1\\r\\nHost: go.example\\r\\n\\r\\n"
 end
 """
+#: Each hit drawn when it is sent: the k-th link gets (H(k) - H(k-1)) / H(links) of them, and H(k), the k-th harmonic number, is
+#: ln(k + 1/2) + gamma within 2 % for the first and 0.3 % for all others.
+_DRAW = """
+math.randomseed({seed})
+request = function()
+  local rank = math.ceil(math.exp(math.random() * {harmonic} - {gamma}) - 0.5)
+  local number = (math.max(rank, 1) - 1) * {scatter} % {links}
+  return string.format("GET /s%07d HTTP/1.1\\r\\nHost: go.example\\r\\n\\r\\n", number)
+end
+"""
+_EULER_GAMMA: Final = 0.5772156649015329
 
 
 class Side(msgspec.Struct, kw_only=True):
@@ -54,6 +69,10 @@ class Side(msgspec.Struct, kw_only=True):
     start_s: float = 0.0
     pid: int = 0
     port: int = 0
+
+
+#: wrk's script for one round of a side.
+Script = Callable[[Side, int], str]
 
 
 def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, warm_s: int) -> dict[str, object]:
@@ -68,32 +87,46 @@ def run(*, links: int, few: int, seconds: int, rounds: int, connections: int, wa
         empty_rss = _rss_of_a_worker_without_links(Path(folder) / "empty")
         for side in sides.values():
             _start(side, running)
-        measured: dict[str, list[Round]] = {"few": [], "many": []}
-        for side in sides.values():
-            _hit(side, seconds=warm_s, connections=connections, turn=0)
-        reads = _reads(sides["many"])
-        for turn in range(1, rounds + 1):
-            for name in ("few", "many") if turn % 2 else ("many", "few"):
-                measured[name].append(_hit(sides[name], seconds=seconds, connections=connections, turn=turn))
+        replayed = _rounds(sides, _replay, rounds=rounds, seconds=seconds, connections=connections, warm_s=warm_s)
+        anew = _rounds(sides, _draw_anew, rounds=rounds, seconds=seconds, connections=connections, warm_s=warm_s)
         rss = rss_mb(sides["many"].pid)
-        answered = sum(one.requests for one in measured["many"])
-        medians = {name: _medians(found) for name, found in measured.items()}
         result = {
             "parameters": {
                 "links": links, "few": few, "seconds": seconds, "rounds": rounds, "connections": connections, "warm_s": warm_s,
                 "cores": os.cpu_count(),
             },
-            **medians,
-            "ratio": round(medians["many"]["per_second"] / medians["few"]["per_second"], 3),
-            "least_cpu_us": {name: round(min(one.cpu_us for one in found), 2) for name, found in measured.items()},
-            "cpu_ratio": round(medians["many"]["cpu_us"] / medians["few"]["cpu_us"], 2),
-            "in_memory": round(1 - (_reads(sides["many"]) - reads) / answered, 3),
+            **replayed,
+            "drawn_anew": anew,
             "memory_above_empty_mb": round(rss - empty_rss, 1),
             "start_s": round(sides["many"].start_s, 2),
             "change_live_s": [round(one, 2) for one in _changes(sides["many"], running)],
             "seed_s": round(sides["many"].seed_s, 1),
         }  # fmt: skip
         return {**result, "missed": misses(result)}
+
+
+def _rounds(
+    sides: Mapping[str, Side], script: Script, *, rounds: int, seconds: int, connections: int, warm_s: int
+) -> dict[str, object]:
+    """Alternating rounds of one mix on warm workers."""
+    measured: dict[str, list[Round]] = {"few": [], "many": []}
+    for side in sides.values():
+        _hit(side, script(side, 0), seconds=warm_s, connections=connections)
+    reads = _reads(sides["many"])
+    for turn in range(1, rounds + 1):
+        for name in ("few", "many") if turn % 2 else ("many", "few"):
+            side = sides[name]
+            measured[name].append(_hit(side, script(side, turn), seconds=seconds, connections=connections))
+    answered = sum(one.requests for one in measured["many"])
+    few, many = (_medians(found) for found in measured.values())
+    return {
+        "few": few,
+        "many": many,
+        "ratio": round(many["per_second"] / few["per_second"], 3),
+        "least_cpu_us": {name: round(min(one.cpu_us for one in found), 2) for name, found in measured.items()},
+        "cpu_ratio": round(many["cpu_us"] / few["cpu_us"], 2),
+        "in_memory": round(1 - (_reads(sides["many"]) - reads) / answered, 3),
+    }
 
 
 def misses(result: Mapping[str, Any]) -> list[str]:
@@ -141,12 +174,17 @@ def _slug(number: int) -> str:
 
 def _draw(path: Path, *, links: int) -> None:
     weights = list(accumulate(1 / rank for rank in range(1, links + 1)))
-    ranks = Random(1).choices(range(links), cum_weights=weights, k=_samples(links))
+    ranks = Random(1).choices(range(links), cum_weights=weights, k=_LISTED)
     path.write_text("\n".join(_slug(rank * _SCATTER % links) for rank in ranks) + "\n")
 
 
-def _samples(links: int) -> int:
-    return min(100 * links, _MAX_SAMPLES)
+def _replay(side: Side, turn: int) -> str:
+    return _REPLAY.format(slugs=side.data_dir / "slugs", start=Random(turn).randrange(_LISTED))
+
+
+def _draw_anew(side: Side, turn: int) -> str:
+    harmonic = log(side.links + 0.5) + _EULER_GAMMA
+    return _DRAW.format(seed=turn, harmonic=harmonic, gamma=_EULER_GAMMA, scatter=_SCATTER, links=side.links)
 
 
 # --- a worker and its figures -------------------------------------------------------------------------------------------------
@@ -158,11 +196,11 @@ def _start(side: Side, running: ExitStack) -> None:
     side.start_s = time.monotonic() - started
 
 
-def _hit(side: Side, *, seconds: int, connections: int, turn: int) -> Round:
-    script = side.data_dir / "hit.lua"
-    script.write_text(_SCRIPT.format(slugs=side.data_dir / "slugs", start=Random(turn).randrange(_samples(side.links))))
+def _hit(side: Side, script: str, *, seconds: int, connections: int) -> Round:
+    path = side.data_dir / "hit.lua"
+    path.write_text(script)
     url = f"http://127.0.0.1:{side.port}/"
-    return run_wrk(["-s", str(script), url], pid=side.pid, seconds=seconds, connections=connections)
+    return run_wrk(["-s", str(path), url], pid=side.pid, seconds=seconds, connections=connections)
 
 
 def _reads(side: Side) -> int:
