@@ -20,7 +20,7 @@ demo: setup ## the whole system on a simulated world, incident included
 
 test: setup-dev ## all tests, with real servers (under 15 minutes)
 	@scripts/test-tools
-	$(PY) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PY) -m pytest -m "not long" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: setup-dev ## the inner loop: what needs seconds, not minutes
 	$(PY) -m pytest -m "not long and not slow" -n 2 --dist loadfile -x $(ARGS)
