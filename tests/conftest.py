@@ -116,8 +116,8 @@ def ship(store: Store, control: Engine, journal_dir: Path, clock: FakeClock) -> 
     return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
 
 
-#: Real-time stories first, so that one process plays them while the others work through the rest; what loads both cores last.
-_FIRST, _LAST = ("test_click_to_pause.py",), ("test_freshness.py", "test_kill.py")
+#: Real-time stories first, so that one process plays them while the others work through the rest; what measures a time last.
+_FIRST, _LAST = ("test_click_to_pause.py",), ("test_freshness.py",)
 #: The rest steps aside for the stories: there are more processes than cores, because many tests wait most of their time.
 _ASIDE = 19
 
@@ -128,6 +128,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
-        timed = item.path.name in (*_FIRST, "test_freshness.py")
+        timed = item.path.name in (*_FIRST, *_LAST)
         with suppress(PermissionError):  # back from aside only who may
             os.setpriority(os.PRIO_PROCESS, 0, 0 if timed else _ASIDE)
