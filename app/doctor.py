@@ -24,13 +24,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.doctor_doors import doors
 from app.doctor_money import rates
-from app.doctor_sources import sources
+from app.doctor_sources import look_up, sources
 from app.finding import Finding
 from app.listeners import Address
 from app.run_state import RunState, running
 from app.settings import Settings
 from app.up import addresses
 from app.uploading import sandbox_accounts
+from collectors.registry import AD_PLATFORMS
 from core.control.engine import open_control
 from core.errors import ClicktraceError, SourceError
 from core.vendors.config import AccountConfig
@@ -326,7 +327,8 @@ def _account(account: AccountConfig) -> Finding:
         campaigns = client.campaigns(deadline_s=CHECK_TIMEOUT_S)
         client.close()
     except SourceError as error:
-        mend = "try again later" if error.retryable else "check the credentials and their access to this account"
+        section, _ = AD_PLATFORMS[account.platform]
+        mend = "try again later" if error.retryable else look_up(section)
         return Finding(check=name, state="problem", text=str(error)[:300], mend=mend)
     return Finding(check=name, state="ok", text=f"signs in; {len(campaigns)} campaigns")
 

@@ -71,7 +71,12 @@ def mend(source: Source, error: SourceError) -> str:
         return (
             "try again later; check that this machine reaches the vendor, and the connection's endpoint if one is set"
         )
-    return f"check its credentials and their permissions: collectors/{folder}/README.md names the least they need"
+    return look_up(folder)
+
+
+def look_up(folder: str) -> str:
+    """Where it says how to mend a permanent error, which may be of the credentials or of the settings."""
+    return f"mend what it says; collectors/{folder}/README.md names what the source needs, and its least permissions"
 
 
 def _told(settings: Settings, state: RunState | None, *, now: int) -> dict[str, SourceFreshness]:

@@ -8,14 +8,20 @@ from typing import Any
 
 import pytest
 
+from app import doctor
 from app.doctor_sources import changes, sources
 from app.finding import Finding
 from app.settings import Settings, load_settings
 from collectors import registry
 from collectors.config import CollectorsConfig
+from core.clock import MINUTE_MS, now_ms
+from core.vendors.config import AccountConfig
 from correlator.freshness import Oddity, SourceFreshness
-from tests.collectors.every_source import TOY, TOY_SOURCE, WithToy, settings_of
+from tests.collectors.every_source import SECTIONS, TOY, TOY_CASE, TOY_SOURCE, WithToy, secrets_of, settings_of
+from tests.collectors.sandboxes.cases import CASES, Case, build_case
 from tests.collectors.toy.sandbox import ToyCase
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -28,10 +34,31 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Any) -> Iterato
     case.stop()
 
 
-def installation(case: ToyCase, tmp_path: Path) -> Settings:
+@pytest.fixture(params=SECTIONS)
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    """Every source that the product can read, with its vendor on loopback."""
+    monkeypatch.setitem(registry.SOURCES, TOY, TOY_SOURCE)
+    monkeypatch.setitem(CASES, TOY, TOY_CASE)
+    made = build_case(request.param, tmp_path / request.param, now_ms)
+    made.start()
+    yield made
+    made.stop()
+
+
+def installation(case: Case, tmp_path: Path) -> Settings:
     settings = load_settings(None, environ={"CLICKTRACE_DATA_DIR": str(tmp_path / "data")})
-    collectors: CollectorsConfig = WithToy.model_validate({TOY: settings_of(case).values})
-    return settings.model_copy(update={"collectors": collectors})
+    given = settings_of(case)
+    collectors: CollectorsConfig = WithToy.model_validate({given.section: given.values})
+    accounts = tuple(AccountConfig.model_validate(account) for account in given.accounts)
+    return settings.model_copy(update={"collectors": collectors, "accounts": accounts})
+
+
+def tried(case: Case, settings: Settings) -> Finding:
+    """What doctor says of the case's own source; of an account's spend and campaigns, the account's check says it."""
+    if case.section in ("google_ads", "meta_ads") and case.reads in ("", "google_ads:"):
+        (found,) = doctor._accounts(settings, None)
+        return found
+    return only([one for one in sources(settings, None) if one.check.startswith(f"source {settings_of(case).reads}")])
 
 
 def only(found: list[Finding]) -> Finding:
@@ -54,6 +81,29 @@ def test_wrong_credentials_are_a_problem_that_names_the_page_with_the_permission
     assert "401" in finding.text
     assert "collectors/toy/README.md" in finding.mend
     assert "toy-token-of-somebody-else" not in finding.text
+
+
+def test_every_source_is_tried_over_its_wire(case: Case, tmp_path: Path) -> None:
+    """That it answers, that it is not reached, and that it refuses us: each time without its credentials, and with what to do."""
+    settings, known = installation(case, tmp_path), secrets_of(case)
+    if case.history:
+        case.add(7, ts=now_ms() - 5 * MINUTE_MS)
+    finding = tried(case, settings)
+    assert (finding.state, finding.mend) == ("ok", ""), finding.text
+    if not case.vendor:
+        return
+    case.lock_out()
+    refused = tried(case, settings)
+    case.let_in()
+    case.stop()
+    away = tried(case, settings)
+    assert (refused.state, away.state) == ("problem", "problem")
+    assert "try again later" in away.mend
+    named = [word for word in refused.mend.split() if word.endswith("README.md")]
+    assert named, refused.mend
+    assert case.section == TOY or "permissions" in (ROOT / named[0]).read_text("utf-8").lower()
+    said = " ".join(one.text + one.mend for one in (finding, refused, away))
+    assert not [secret for secret in known | secrets_of(case) if secret in said]
 
 
 @pytest.mark.parametrize(("switch", "word"), [("quota_errors", "interval_s"), ("outage", "try again later")])
