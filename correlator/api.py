@@ -6,7 +6,7 @@ clients only. Handlers are plain functions: the framework runs them in worker th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,14 +15,16 @@ from fastapi.responses import JSONResponse
 
 from core.clock import DAY_MS, Clock, now_ms, to_rfc3339
 from core.errors import NotFound
+from core.identity import is_qualified, split_qualified
 from core.principal import Authorize, Principal
 from core.store.client import Store
 from correlator import metrics
 from correlator.attribution import attribution, unmatched
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
+from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, figures
 from correlator.config import CorrelatorConfig
 from correlator.figures import page, present
-from correlator.freshness import SourceFreshness, freshness, read_sources, without_details
+from correlator.freshness import freshness, journal_source, read_sources, without_details
 from correlator.incident_list import IncidentView, incident, incidents
 from correlator.journey import journey
 from correlator.performance import Performance
@@ -78,14 +80,21 @@ class Reports:
             default_span_ms=span_ms,
         )
 
-    def complete_through(self, question: Question, rows: Sequence[Performance] = ()) -> dict[str, Any]:
+    def complete_through(
+        self, question: Question, rows: Sequence[Performance] = (), *, of: Collection[Figure] = JOINED
+    ) -> dict[str, Any]:
         """How complete the parts of a joined figure are; `all` is the slowest of them."""
-        journal = min(self.shipped_through(self.clock()), question.at)
-        told = [row.cost.reported_through_ms for row in rows if row.cost.reported_through_ms]
-        promised = [source.complete_through_ms for source in _of_spend(read_sources(self.store, question))]
+        at = question.at
+        sources = [
+            journal_source(min(self.shipped_through(self.clock()), at), at=at),
+            *read_sources(self.store, question),
+        ]
+        promised = figures(sources, accounts=accounts_asked(question, rows))
+        parts = {str(one.figure): one.complete_through_ms for one in promised if one.figure in of}
         # The newest bucket told, where no source promises anything: a campaign that rests for a month is not late.
-        spend = min(promised) if promised else max(told, default=0)
-        parts = {"clicks": journal, "conversions": journal, **({"spend": spend} if spend else {})}
+        told = max((row.cost.reported_through_ms or 0 for row in rows), default=0)
+        if told:
+            parts.setdefault("spend", told)
         return {name: to_rfc3339(moment) for name, moment in {**parts, "all": min(parts.values())}.items()}
 
     def envelope(self, question: Question, **content: object) -> dict[str, Any]:
@@ -287,7 +296,7 @@ def _add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
         return _answer(
             reports.envelope(
                 question,
-                complete_through=reports.complete_through(question),
+                complete_through=reports.complete_through(question, of=COUNTED),
                 unmatched=present(unmatched(credit)),
                 rows=present(shown),
                 next_cursor=following,
@@ -318,7 +327,7 @@ def _add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> Non
         return _answer(
             reports.envelope(
                 question,
-                complete_through=reports.complete_through(question),
+                complete_through=reports.complete_through(question, of=RECONCILED),
                 tables=present(shown),
                 next_cursor=following,
             )
@@ -356,7 +365,7 @@ def _add_traffic(router: APIRouter, reports: Reports, reader: Any) -> None:
             reports.envelope(
                 question,
                 grain=grain or None,
-                complete_through=reports.complete_through(question),
+                complete_through=reports.complete_through(question, of=COUNTED),
                 judged_through=to_rfc3339(found.judged_through_ms),
                 lists=present(found.lists),
                 rows=present(shown),
@@ -407,7 +416,9 @@ def _newest_first(view: IncidentView) -> str:
     return f"{10**15 - view.opened_ms:015d}\t{view.incident_id}"
 
 
-def _of_spend(sources: list[SourceFreshness]) -> list[SourceFreshness]:
-    return [
-        source for source in sources if source.source.partition(":")[0].endswith("_ads") and source.complete_through_ms
-    ]
+def accounts_asked(question: Question, rows: Sequence[Performance]) -> set[tuple[str, str]] | None:
+    """(platform, account) of the campaigns in an answer about one campaign or some clients; None = of all."""
+    if not question.campaign and not question.clients:
+        return None
+    named = {question.campaign, *(row.campaign for row in rows)}
+    return {split_qualified(name)[:2] for name in named if is_qualified(name)} or None

@@ -9,6 +9,7 @@ import msgspec
 
 from core.store.client import Store
 from correlator import queries
+from correlator.completeness import JOURNAL, FigureFreshness, figures, joined
 from correlator.period import Question
 
 State = Literal["on_time", "late", "stalled", "silent"]
@@ -18,8 +19,6 @@ MIN_STALL_MS: Final = 60_000
 #: What a reader says of a source that left the settings, and of one that waits for longer than its interval.
 REMOVED: Final = "removed"
 WAITING: Final = ("quota", "stopped", "behind")
-#: What people do themselves, and whatever is pushed.
-JOURNAL: Final = "journal"
 #: Our own journal reaches the store within a second; after ten it is late.
 OWN_LAG_S: Final = 10
 
@@ -80,8 +79,10 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     #: Everything journaled up to here is in the store: clicks, touches and whatever is pushed are complete through it.
     journal_through_ms: int
-    #: The slowest source that was ever complete: what a figure that joins all of them is complete through.
+    #: What return and cost per conversion are complete through: the slowest of clicks, conversions and spend.
     complete_through_ms: int
+    #: Each figure with the source that it waits for; one that no source brings is absent.
+    figures: list[FigureFreshness]
     click_delay: ClickDelay
     sources: list[SourceFreshness]
     kinds: list[KindFreshness]
@@ -91,14 +92,14 @@ def freshness(store: Store, question: Question, *, shipped: int) -> Freshness:
     """Freshness of every source at the question's moment; `shipped` = known_at (ms) through which the journal is in the store."""
     at = question.at
     through = min(shipped, at)
-    sources = [_journal(through, at=at), *read_sources(store, question)]
+    sources = [journal_source(through, at=at), *read_sources(store, question)]
     rows = queries.read(store, queries.text("kind_freshness"), question.params())
+    complete = figures(sources)
     return Freshness(
         at_ms=at,
         journal_through_ms=through,
-        complete_through_ms=min(
-            source.complete_through_ms for source in sources if source.complete_through_ms or source.source == JOURNAL
-        ),
+        complete_through_ms=joined(complete).complete_through_ms,
+        figures=complete,
         click_delay=_click_delay(store),
         sources=sources,
         kinds=[_kind(row, at=at) for row in rows],
@@ -109,6 +110,15 @@ def without_details(found: Freshness) -> Freshness:
     """For a key of one client: how complete the figures are, and nothing of what readers say of others' accounts."""
     sources = [msgspec.structs.replace(one, detail="", quota=None, findings=()) for one in found.sources]
     return msgspec.structs.replace(found, sources=sources)
+
+
+def journal_source(through: int, *, at: int) -> SourceFreshness:
+    """The journal as a source: it promises whatever is shipped."""
+    lag_s = (at - through) / 1000
+    state: State = "silent" if not through else "on_time" if lag_s <= OWN_LAG_S else "late"
+    return SourceFreshness(
+        source=JOURNAL, state=state, complete_through_ms=through, lag_s=lag_s, documented_lag_s=1, read_at_ms=through
+    )
 
 
 def read_sources(store: Store, question: Question) -> list[SourceFreshness]:
@@ -167,14 +177,6 @@ def source_state(row: dict[str, Any], *, at: int) -> SourceFreshness:
         lag_s=lag_s,
         documented_lag_s=documented,
         read_at_ms=int(row["read_at"]),
-    )
-
-
-def _journal(through: int, *, at: int) -> SourceFreshness:
-    lag_s = (at - through) / 1000
-    state: State = "silent" if not through else "on_time" if lag_s <= OWN_LAG_S else "late"
-    return SourceFreshness(
-        source=JOURNAL, state=state, complete_through_ms=through, lag_s=lag_s, documented_lag_s=1, read_at_ms=through
     )
 
 

@@ -156,7 +156,7 @@ def freshness(as_of: AsOf = "", url: Url = "", key: Key = "", json: Json = False
     delay = found["click_delay"]["p95_s"]
     if delay is not None:
         _say(f"A click is in the store within {delay:.2f} s (95 %).")
-    _say(f"Joined figures are complete through {_clock(found['complete_through'])}.")
+    _print_figures(found)
 
 
 def _print_sources(sources: list[dict[str, Any]]) -> None:
@@ -181,6 +181,16 @@ def _print_sources(sources: list[dict[str, Any]]) -> None:
             _say(f"{escape(s['source'])}: {escape(s['detail'])}{again}")
         for odd in s["findings"]:
             _say(f"{escape(s['source'])} changed: {odd['finding']}: {escape(odd['detail'])}")
+
+
+def _print_figures(found: dict[str, Any]) -> None:
+    """How far each figure is complete, and which source it waits for."""
+    rows = [(f["figure"].replace("_", " "), _clock(f["complete_through"]), f["slowest"]) for f in found["figures"]]
+    print_table(["figure", "complete through", "waits for"], rows, empty="")
+    _say(
+        "Return and cost per conversion rest on clicks, conversions and spend: "
+        f"complete through {_clock(found['complete_through'])}."
+    )
 
 
 def _quota(quota: dict[str, Any] | None) -> str:

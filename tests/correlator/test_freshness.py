@@ -120,6 +120,18 @@ def test_a_source_that_never_was_complete_shows_and_holds_nothing_up(world: Any)
     assert found["complete_through"] == "2026-09-21T09:50:00.000Z"
 
 
+def test_a_source_with_a_long_lag_holds_up_its_own_figure_only(world: Any) -> None:
+    world.watermark("09:00", known="10:00", lag_s=3 * 3600, source="google_ads:1")
+    world.watermark("2026-09-20T19:00:00Z", known="10:00", lag_s=15 * 3600, source="google_conversions:1")
+    world.settle("10:01")
+    found = world.get("/freshness")
+    waits = {one["figure"]: (one["complete_through"], one["slowest"]) for one in found["figures"]}
+    assert waits["spend"] == ("2026-09-21T09:00:00.000Z", "google_ads:1")
+    assert waits["tallies"] == ("2026-09-20T19:00:00.000Z", "google_conversions:1")
+    assert waits["conversions"][1] == "journal"
+    assert found["complete_through"] == "2026-09-21T09:00:00.000Z"
+
+
 def test_a_source_that_left_the_settings_holds_nothing_up(world: Any) -> None:
     world.watermark("09:00", known="09:10", lag_s=600)
     reading(world, "removed", at="09:20")

@@ -88,10 +88,16 @@ def test_reconcile_prints_the_leak_table(sold: Any) -> None:
 
 
 def test_freshness_names_every_source_and_its_state(sold: Any) -> None:
-    shown = sold.run("freshness")
+    sold.watermark("09:00", known="12:00", source="google_ads:1", lag_s=3 * 3600)
+    sold.watermark("2026-09-20T19:00:00Z", known="12:00", source="google_conversions:1", lag_s=15 * 3600)
+    sold.settle()
+    shown = " ".join(sold.run("freshness").split())
     assert "journal" in shown
     assert "on time" in shown
     assert "conversion" in shown
+    assert "spend 2026-09-21 09:00:00 google_ads:1" in shown
+    assert "tallies 2026-09-20 19:00:00 google_conversions:1" in shown
+    assert "rest on clicks, conversions and spend: complete through 2026-09-21 09:00:00" in shown
 
 
 def test_freshness_says_what_is_wrong_with_a_source(sold: Any) -> None:

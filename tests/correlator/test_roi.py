@@ -56,6 +56,25 @@ def test_a_joined_figure_is_complete_through_its_slowest_source(world: Any) -> N
     assert complete["clicks"] > complete["all"]
 
 
+def test_every_answer_rests_on_its_own_sources(world: Any) -> None:
+    world.click("12:00")
+    world.watermark("09:00", known="12:00", source="google_ads:1")
+    world.watermark("06:00", known="12:00", source="meta_ads:7")
+    world.watermark("11:30", known="12:00", source="stripe:shop")
+    world.watermark("2026-09-20T21:00:00Z", known="12:00", source="google_conversions:1")
+    world.settle("12:05")
+
+    def through(path: str, **question: str) -> dict[str, str]:
+        return {name: at[5:16] for name, at in world.get(path, **DAY, **question)["complete_through"].items()}
+
+    ours = {"clicks": "09-21T12:05", "conversions": "09-21T11:30"}
+    assert through("/roi") == {**ours, "spend": "09-21T06:00", "all": "09-21T06:00"}
+    assert through("/roi", campaign="google:1:2") == {**ours, "spend": "09-21T09:00", "all": "09-21T09:00"}
+    assert through("/attribution") == through("/traffic") == {**ours, "all": "09-21T11:30"}
+    compared = {**ours, "spend": "09-21T06:00", "tallies": "09-20T21:00", "all": "09-20T21:00"}
+    assert through("/reconciliation") == compared
+
+
 def test_cost_per_lead_as_of_noon_stays_what_it_was_at_noon(world: Any) -> None:  # example 13
     sell(world, 10, converting=10, type="lead")
     world.spend("09:00", 470, known="11:30", clicks=10)
