@@ -34,13 +34,17 @@ class BrokenRule(Exception):
 
 
 class CountedConversion(msgspec.Struct, kw_only=True):
-    """Conversions of one action that the platform credits to a campaign. `ts` in ms is when they happened."""
+    """Conversions of one action that the platform credits to a campaign. `ts` in ms is when they happened, `clicked` when the click
+    was that they are credited to (0 = at the same time)."""
 
     campaign: str
     action: str
     ts: int
     count: float = 1.0
     value: float = 0.0
+    clicked: int = 0
+    device: str = "mobile"
+    ad_group: str = ""
 
 
 class AccountChange(msgspec.Struct, kw_only=True):
@@ -89,6 +93,17 @@ class GoogleReports:
         if "segments.conversion_action" in query.fields:
             return self._conversion_rows(query, now=now, lag_s=lag_s, zone=zone)
         return None
+
+    def credited(self, campaign: str, ad_group: str, hour: datetime, device: str, *, zone: ZoneInfo) -> float:
+        """Conversions by the click's own hour (the account's wall clock), as the API shows them beside cost (`metrics.conversions`).
+        `ad_group` "" = of the whole campaign."""
+        return sum(
+            each.count
+            for each in self.conversions
+            if (each.campaign, each.device) == (campaign, device)
+            and ad_group in ("", each.ad_group)
+            and _hour(each.clicked or each.ts, zone) == hour
+        )
 
     def _conversion_rows(self, query: Query, *, now: int, lag_s: float, zone: ZoneInfo) -> Iterator[GoogleAdsRow]:
         if {"metrics.cost_micros", "metrics.clicks", "metrics.impressions"} & set(query.fields):
@@ -171,6 +186,10 @@ class GoogleReports:
 
 def _day(ts: int, zone: ZoneInfo) -> str:
     return to_datetime(ts).astimezone(zone).date().isoformat()
+
+
+def _hour(ts: int, zone: ZoneInfo) -> datetime:
+    return to_datetime(ts).astimezone(zone).replace(minute=0, second=0, microsecond=0, tzinfo=None, fold=0)
 
 
 def _wall(ts: int, zone: ZoneInfo) -> str:

@@ -268,12 +268,18 @@ class GoogleSandbox:
             for at, number in enumerate((report.cost_micros, report.clicks, report.impressions)):
                 sums[at] += number
         for (campaign, ad_group, hour, device), (cost_micros, clicks, impressions) in rows.items():
+            conversions = self.reports.credited(campaign, ad_group, hour, device, zone=self._zone)
             yield GoogleAdsRow(
                 campaign={"resource_name": self.resource_name(campaign), "id": int(campaign)},
                 ad_group={"id": int(ad_group or 0)},
                 segments={"date": hour.date().isoformat(), "hour": hour.hour, "device": device.upper()},
                 customer={"currency_code": self.account.currency},
-                metrics={"cost_micros": cost_micros, "clicks": clicks, "impressions": impressions},
+                metrics={
+                    "cost_micros": cost_micros,
+                    "clicks": clicks,
+                    "impressions": impressions,
+                    "conversions": conversions,
+                },
             )
 
     def mutate(self, request: MutateCampaignsRequest) -> MutateCampaignsResponse:

@@ -262,6 +262,40 @@ def test_spend_by_ad_group_adds_up_to_the_account_s_and_restates_the_campaign_s_
     assert by_group == {"google:1234567890:21": 3, "google:1234567890:22": 2, "": 7}
 
 
+def test_a_malformed_row_of_an_ad_group_leaves_its_money_with_the_campaign(google: GoogleSandbox, opened: Open) -> None:
+    at = NOW - 2 * HOUR_MS
+    google.account.add_clicks(
+        [
+            Clicks(campaign="11", clicks=7, ts=at),
+            Clicks(campaign="12", clicks=3, ad_group="21", ts=at),
+            Clicks(campaign="12", clicks=2, ad_group="22", ts=at),
+        ]
+    )
+    source = opened("google_ads", grain="ad_group")
+    google.account.behaviour.malformed_rows = 1
+    fetched = source.fetch(LATELY, now=NOW, deadline_s=10)
+    assert fetched.invalid == 2, "the first of either report: ad group 21, campaign 11"
+    assert "soon" in fetched.detail
+    assert {spend.ad_group: spend.clicks for spend in fetched.records} == {"google:1234567890:22": 2, "": 3}
+
+
+def test_spend_has_googles_clicks_impressions_and_conversions_by_the_hour_of_the_click(
+    google: GoogleSandbox, opened: Open
+) -> None:
+    at = NOW - 3 * HOUR_MS
+    google.account.add_clicks([Clicks(campaign="11", clicks=n, ad_group="21", ts=at, device=d) for n, d in ((3, "mobile"), (2, "desktop"))])  # fmt: skip
+    google.reports.conversions += [
+        CountedConversion(campaign="11", action="Purchase", ts=NOW, clicked=at, count=1.5, ad_group="21"),
+        CountedConversion(campaign="11", action="Sign-up", ts=at, device="desktop", ad_group="21"),
+        CountedConversion(campaign="11", action="Sign-up", ts=NOW, device="desktop", ad_group="21"),
+    ]
+    for grain in ("campaign", "ad_group"):
+        rows = {row.device: row for row in read(opened("google_ads", grain=grain)) if row.clicks}
+        told = {device: (row.clicks, row.impressions, row.platform_conversions) for device, row in rows.items()}
+        assert told == {"mobile": (3, 120, 1.5), "desktop": (2, 80, 1.0)}, grain
+    assert {row.platform_conversions for row in read(opened("google_ads", grain="ad_group")) if not row.clicks} == {0.0}
+
+
 def test_operations_of_the_day_are_shown_against_what_the_project_may_make(opened: Open) -> None:
     source = opened("google_ads", daily_operations=15_000)
     assert source.quota() is None
