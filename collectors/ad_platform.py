@@ -27,8 +27,8 @@ class AdPlatformSource:
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
         """Spend of the days that touch the window; unchanged rows are told apart by the runner."""
-        rows = self._account.spend(window.since, window.until, deadline_s=deadline_s)
-        return Fetched(records=[self._spend(row) for row in rows])
+        report = self._account.spend(window.since, window.until, deadline_s=deadline_s)
+        return Fetched(records=[self._spend(row) for row in report.rows], invalid=report.invalid, detail=report.detail)
 
     def describe(self, *, now: int, deadline_s: float) -> Fetched:
         """State, name and budget of every campaign."""

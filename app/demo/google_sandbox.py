@@ -215,7 +215,7 @@ class GoogleSandbox:
             if query.resource not in ("campaign", "ad_group"):
                 raise ValueError(f"no resource {query.resource} in this sandbox")
             if any(field.startswith("metrics.") for field in query.fields):
-                return list(self._spend_rows(query))
+                return self._spoilt(list(self._spend_rows(query)))
             return list(self._campaign_rows(query))
         except BrokenRule as rule:
             raise Failure(grpc.StatusCode.INVALID_ARGUMENT, rule.kind, rule.word, "The query breaks a rule.") from None
@@ -223,6 +223,11 @@ class GoogleSandbox:
             raise Failure(
                 grpc.StatusCode.INVALID_ARGUMENT, "query_error", "UNEXPECTED_INPUT", f"Error in query: {error}"
             ) from None
+
+    def _spoilt(self, rows: list[GoogleAdsRow]) -> list[GoogleAdsRow]:
+        for row in rows[: self.account.behaviour.malformed_rows]:
+            row.segments.date = "soon"
+        return rows
 
     def _wanted(self, query: gaql.Query) -> list[CampaignSetup]:
         hidden = {value.lower() for value in query.values("campaign.status", "!=")}

@@ -216,7 +216,13 @@ class MetaSandbox:
             sums = hours.setdefault((report.campaign, local), [0, 0, 0])
             for at, number in enumerate((report.cost_micros, report.clicks, report.impressions)):
                 sums[at] += number
-        return [self._insight(campaign, hour, *sums) for (campaign, hour), sums in sorted(hours.items())]
+        rows = [self._insight(campaign, hour, *sums) for (campaign, hour), sums in sorted(hours.items())]
+        return self._spoilt(rows)
+
+    def _spoilt(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for row in rows[: self.account.behaviour.malformed_rows]:
+            row["date_start"] = "soon"
+        return rows
 
     def _insight(
         self, campaign: str, local: datetime, cost_micros: int, clicks: int, impressions: int

@@ -31,7 +31,13 @@ class GoogleAdsSource(AdPlatformSource):
         since, until = window.since, window.until
         finer = self._google.ad_group_spend(since, until, deadline_s=deadline_s)
         whole = self._google.spend(since, until, deadline_s=deadline_s)
-        return Fetched(records=[self._spend(row) for row in [*finer, *remainders(whole, finer)]])
+        # An ad group's row that cannot be understood leaves its money in the campaign's.
+        rows = [*finer.rows, *remainders(whole.rows, finer.rows)]
+        return Fetched(
+            records=[self._spend(row) for row in rows],
+            invalid=finer.invalid + whole.invalid,
+            detail=finer.detail or whole.detail,
+        )
 
     def quota(self) -> Quota | None:
         """Operations of the day that this process made, of what the project's access level allows; other programs' are not in it."""

@@ -9,7 +9,8 @@ from collectors.google_ads.part import GoogleAdsPart
 from collectors.windows import Window
 from core.money import to_micros
 from core.records import Record, Tally
-from core.vendors.google_ads_reports import ConversionCount, conversions
+from core.vendors.base import ConversionCount
+from core.vendors.google_ads_reports import conversions
 from core.zones import day_bucket, local_day
 
 

@@ -16,7 +16,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from core.clock import Clock, now_ms
 from core.errors import Permanent
 from core.identity import qualified, split_qualified
-from core.vendors.base import CampaignState, DeliveryStatus, SpendRow
+from core.vendors.base import CampaignState, DeliveryStatus, Report, SpendRow, understood
 from core.vendors.config import AccountConfig
 from core.vendors.google_ads_wire import GoogleAdsWire
 from core.zones import hour_bucket, local_day
@@ -68,22 +68,19 @@ class GoogleAdsAccount:
             raise Permanent(self._source, f"campaign {campaign} is removed or not of this account")
         return found[0]
 
-    def spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> list[SpendRow]:
+    def spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> Report[SpendRow]:
         """Cost by campaign, device and hour for the days that touch [since, until) in the account's time zone."""
         return self._spend(since_ms, until_ms, resource="campaign", ids="campaign.id", deadline_s=deadline_s)
 
-    def ad_group_spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> list[SpendRow]:
+    def ad_group_spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> Report[SpendRow]:
         """As `spend`, by ad group. Campaigns without ad groups (Performance Max) are not in it."""
         ids = "campaign.id, ad_group.id"
         return self._spend(since_ms, until_ms, resource="ad_group", ids=ids, deadline_s=deadline_s)
 
-    def _spend(self, since_ms: int, until_ms: int, *, resource: str, ids: str, deadline_s: float) -> list[SpendRow]:
+    def _spend(self, since_ms: int, until_ms: int, *, resource: str, ids: str, deadline_s: float) -> Report[SpendRow]:
         days = {"since": self.day(since_ms), "until": self.day(max(since_ms, until_ms - 1))}
         rows = self.wire.search(SPEND_QUERY.format(resource=resource, ids=ids, **days), deadline_s=deadline_s)
-        try:
-            return [self._spend_row(row) for row in rows]
-        except ValueError as error:
-            raise Permanent(self._source, f"a row has another shape than documented: {error}") from None
+        return understood(rows, self._spend_row)
 
     def _campaigns(self, *, only: str, deadline_s: float) -> list[CampaignState]:
         ends = time.monotonic() + deadline_s

@@ -11,13 +11,14 @@ and, for dates of conversions, help answer 9549009 (read Nov 2026):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from core.clock import DAY_MS, HOUR_MS, to_datetime
+from core.vendors.base import ConversionCount, Report, understood
 from core.vendors.google_ads import GoogleAdsAccount, enum_name
 from core.zones import Bucket, day_bucket, instant
 
@@ -46,28 +47,6 @@ CLICK_QUERY: Final = """
 SELECT click_view.gclid, click_view.ad_group_ad, click_view.keyword_info.text, campaign.id, ad_group.id, segments.date
 FROM click_view
 WHERE segments.date = '{day}'"""
-
-Row = TypeVar("Row")
-
-
-class Report(msgspec.Struct, Generic[Row], frozen=True, kw_only=True):
-    """The rows that were understood; `invalid` counts those that were not, `detail` says what was wrong with the first."""
-
-    rows: list[Row]
-    invalid: int = 0
-    detail: str = ""
-
-
-class ConversionCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Conversions of one action in one day of the account, by the day they happened (not by that of their click)."""
-
-    campaign: str
-    bucket_ms: int
-    bucket_s: int
-    action: str
-    count: float
-    value: float
-    currency: str
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,14 +84,14 @@ def conversions(
     """Conversions by campaign, day and action for the days that touch [since, until); only actions that count as conversions."""
     days = {"since": account.day(since_ms), "until": account.day(max(since_ms, until_ms - 1))}
     rows = account.wire.search(CONVERSION_QUERY.format(**days), deadline_s=deadline_s)
-    return _understood(rows, lambda row: _conversion(account, row))
+    return understood(rows, lambda row: _conversion(account, row))
 
 
 def clicks(account: GoogleAdsAccount, *, day: date, deadline_s: float) -> Report[ClickRow]:
     """The clicks of one day of the account."""
     rows = account.wire.search(CLICK_QUERY.format(day=day.isoformat()), deadline_s=deadline_s)
     bucket = day_bucket(day, zone=account.zone)
-    return _understood(rows, lambda row: _click(account, row, bucket))
+    return understood(rows, lambda row: _click(account, row, bucket))
 
 
 def changes(
@@ -142,26 +121,11 @@ def changes(
             cut += 1
             break
         since = last
-    report = _understood(list(found.values()), lambda row: _change(account, row))
+    report = understood(list(found.values()), lambda row: _change(account, row))
     if cut:
         detail = report.detail or f"more than {limit} changes at {since}"
         return Report(rows=report.rows, invalid=report.invalid + cut, detail=detail)
     return report
-
-
-def _understood(rows: Sequence[Any], parse: Callable[[Any], Row | None]) -> Report[Row]:
-    """Every row parsed; a row that stands for nothing is left out, one that cannot be understood is counted."""
-    good: list[Row] = []
-    invalid, detail = 0, ""
-    for row in rows:
-        try:
-            parsed = parse(row)
-        except (ValueError, OverflowError) as error:
-            invalid, detail = invalid + 1, detail or str(error)
-            continue
-        if parsed is not None:
-            good.append(parsed)
-    return Report(rows=good, invalid=invalid, detail=detail)
 
 
 def _conversion(account: GoogleAdsAccount, row: Any) -> ConversionCount | None:

@@ -2,7 +2,8 @@
 
 Needed permissions: `ads_read` for reading, `ads_management` for pausing. Shapes by the vendor's documentation: "Insights API",
 "Insights API Breakdowns", "Campaign", "Currencies" (developers.facebook.com, read Nov 2026).
-Insights by hour cannot be broken down by device as well, so the rows of this platform have no device.
+Insights by hour cannot be broken down by device as well, so the rows of this platform have no device. What the account counts as
+conversions is read in `core.vendors.meta_reports`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from core.errors import Permanent, Transient
 from core.identity import qualified, split_qualified
 from core.money import MICROS, to_micros
-from core.vendors.base import CampaignState, DeliveryStatus, SpendRow
+from core.vendors.base import CampaignState, DeliveryStatus, Report, SpendRow, understood
 from core.vendors.config import AccountConfig
 from core.vendors.meta_graph import Graph, Usage
 from core.vendors.meta_insights import Insights
@@ -63,7 +64,7 @@ class MetaAccount:
         """Reads nothing and calls nobody yet: bad credentials show at the first call, as Permanent."""
         self.account = config.account.removeprefix("act_")
         self._config = config
-        self._zone = ZoneInfo(config.timezone)
+        self.zone = ZoneInfo(config.timezone)
         self._source = f"meta_ads:{self.account}"
         self._graph = Graph(self._source, endpoint=config.endpoint, credentials_file=config.credentials_file)
         self._insights = Insights(self._graph, self._source)
@@ -78,7 +79,7 @@ class MetaAccount:
     def campaigns(self, *, deadline_s: float) -> list[CampaignState]:
         """All campaigns of the account that are not removed."""
         rows = self._graph.pages(f"act_{self.account}/campaigns", {"fields": CAMPAIGN_FIELDS}, deadline_s=deadline_s)
-        states = [self._state(self._convert(row, _Campaign)) for row in rows]
+        states = [self._state(self._convert(row)) for row in rows]
         return [state for state in states if state.status != "removed"]
 
     def campaign(self, campaign: str, *, deadline_s: float) -> CampaignState:
@@ -90,12 +91,12 @@ class MetaAccount:
         answer = self._graph.call(
             "GET", self._own_id(campaign), params={"fields": CAMPAIGN_FIELDS}, deadline_s=deadline_s
         )
-        found = self._convert(answer, _Campaign)
+        found = self._convert(answer)
         if found.account_id and found.account_id != self.account:
             raise Permanent(self._source, f"campaign {campaign} is not of account {self.account}")
         return self._state(found)
 
-    def spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> list[SpendRow]:
+    def spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> Report[SpendRow]:
         """Cost by campaign and hour for the days that touch [since, until) in the account's time zone."""
         params = {
             "level": "campaign",
@@ -103,19 +104,25 @@ class MetaAccount:
             "breakdowns": HOURLY,
             "time_increment": "1",
         }
-        rows = self._insights.rows(
+        rows = self.insights(params, since_ms=since_ms, until_ms=until_ms, deadline_s=deadline_s)
+        return understood(rows, self._spend_row)
+
+    def insights(
+        self, params: dict[str, str], *, since_ms: int, until_ms: int, deadline_s: float
+    ) -> list[dict[str, Any]]:
+        """The account's insights, as they came, of the days that touch [since, until)."""
+        return self._insights.rows(
             f"act_{self.account}/insights",
             params,
-            since=local_day(since_ms, zone=self._zone),
-            until=local_day(max(since_ms, until_ms - 1), zone=self._zone),
+            since=local_day(since_ms, zone=self.zone),
+            until=local_day(max(since_ms, until_ms - 1), zone=self.zone),
             deadline_s=deadline_s,
         )
-        return [self._spend_row(self._convert(row, _Row)) for row in rows]
 
     def _state(self, found: _Campaign) -> CampaignState:
         unit = MICROS if self._config.currency in _WHOLE_UNITS else MICROS // 100
         return CampaignState(
-            campaign=qualified(self.platform, self.account, found.id),
+            campaign=self.qualified(found.id),
             name=found.name,
             status=_status(found.status),
             currency=self._config.currency,
@@ -123,21 +130,19 @@ class MetaAccount:
             labels=tuple(sorted(label.name for label in found.adlabels)),
         )
 
-    def _spend_row(self, row: _Row) -> SpendRow:
-        try:
-            # "13:00:00 - 13:59:59"
-            hour = hour_bucket(date.fromisoformat(row.date_start), int(row.hour[:2]), zone=self._zone)
-            return SpendRow(
-                campaign=qualified(self.platform, self.account, row.campaign_id),
-                bucket_ms=hour.start,
-                bucket_s=hour.length_s,
-                cost_micros=to_micros(row.spend),
-                currency=row.account_currency,
-                clicks=int(row.inline_link_clicks),
-                impressions=int(row.impressions),
-            )
-        except ValueError as error:
-            raise Permanent(self._source, f"an insights row has another shape than documented: {error}") from None
+    def _spend_row(self, raw: dict[str, Any]) -> SpendRow:
+        row = msgspec.convert(raw, _Row)
+        # "13:00:00 - 13:59:59"
+        hour = hour_bucket(date.fromisoformat(row.date_start), int(row.hour[:2]), zone=self.zone)
+        return SpendRow(
+            campaign=self.qualified(row.campaign_id),
+            bucket_ms=hour.start,
+            bucket_s=hour.length_s,
+            cost_micros=to_micros(row.spend),
+            currency=row.account_currency,
+            clicks=int(row.inline_link_clicks),
+            impressions=int(row.impressions),
+        )
 
     # --- writing -------------------------------------------------------------------------------------------------------------
 
@@ -152,13 +157,17 @@ class MetaAccount:
         """Release the connections, if any were made; a later call makes new ones."""
         self._graph.close()
 
-    def _convert(self, row: object, shape: type[Any]) -> Any:
+    def _convert(self, row: object) -> _Campaign:
+        """A campaign as described. Guards rely on states, so one that cannot be understood is an error and not left out."""
         try:
-            return msgspec.convert(row, shape)
+            return msgspec.convert(row, _Campaign)
         except msgspec.ValidationError as error:
-            raise Permanent(self._source, f"a row has another shape than documented: {error}") from None
+            raise Permanent(self._source, f"a campaign has another shape than documented: {error}") from None
 
     # --- names ---------------------------------------------------------------------------------------------------------------
+
+    def qualified(self, identifier: str) -> str:
+        return qualified(self.platform, self.account, identifier)
 
     def _own_id(self, campaign: str) -> str:
         """The platform's ID of a qualified campaign of this very account.

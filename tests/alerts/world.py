@@ -18,7 +18,7 @@ from core.incidents import AffectedCampaign, Cost, IncidentPayload
 from core.journal.writer import JournalWriter
 from core.records import Campaign, Click, Conversion, Incident, Watermark
 from core.store.client import Store
-from core.vendors.base import AdPlatform, CampaignState, DeliveryStatus, SpendRow
+from core.vendors.base import AdPlatform, CampaignState, DeliveryStatus, Report, SpendRow
 from core.vendors.config import AccountConfig
 
 INCIDENT_ID = "0192" * 8
@@ -69,8 +69,8 @@ class FaultyPlatform:
         if self.after_write:
             raise self.after_write.pop(0)
 
-    def spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> list[SpendRow]:
-        return []
+    def spend(self, since_ms: int, until_ms: int, *, deadline_s: float) -> Report[SpendRow]:
+        return Report(rows=[])
 
     def close(self) -> None: ...
 

@@ -262,23 +262,6 @@ def test_spend_by_ad_group_adds_up_to_the_account_s_and_restates_the_campaign_s_
     assert by_group == {"google:1234567890:21": 3, "google:1234567890:22": 2, "": 7}
 
 
-def test_a_malformed_row_of_an_ad_group_leaves_its_money_with_the_campaign(google: GoogleSandbox, opened: Open) -> None:
-    at = NOW - 2 * HOUR_MS
-    google.account.add_clicks(
-        [
-            Clicks(campaign="11", clicks=7, ts=at),
-            Clicks(campaign="12", clicks=3, ad_group="21", ts=at),
-            Clicks(campaign="12", clicks=2, ad_group="22", ts=at),
-        ]
-    )
-    source = opened("google_ads", grain="ad_group")
-    google.account.behaviour.malformed_rows = 1
-    fetched = source.fetch(LATELY, now=NOW, deadline_s=10)
-    assert fetched.invalid == 2, "the first of either report: ad group 21, campaign 11"
-    assert "soon" in fetched.detail
-    assert {spend.ad_group: spend.clicks for spend in fetched.records} == {"google:1234567890:22": 2, "": 3}
-
-
 def test_spend_has_googles_clicks_impressions_and_conversions_by_the_hour_of_the_click(
     google: GoogleSandbox, opened: Open
 ) -> None:
@@ -303,3 +286,20 @@ def test_operations_of_the_day_are_shown_against_what_the_project_may_make(opene
     source.describe(now=NOW, deadline_s=10)
     quota = source.quota()
     assert (quota.used, quota.limit, quota.unit) == (3, 15_000, "operations in 24 h, ours")
+
+
+def test_a_malformed_row_of_an_ad_group_leaves_its_money_with_the_campaign(google: GoogleSandbox, opened: Open) -> None:
+    at = NOW - 2 * HOUR_MS
+    google.account.add_clicks(
+        [
+            Clicks(campaign="11", clicks=7, ts=at),
+            Clicks(campaign="12", clicks=3, ad_group="21", ts=at),
+            Clicks(campaign="12", clicks=2, ad_group="22", ts=at),
+        ]
+    )
+    source = opened("google_ads", grain="ad_group")
+    google.account.behaviour.malformed_rows = 1
+    fetched = source.fetch(LATELY, now=NOW, deadline_s=10)
+    assert fetched.invalid == 2, "the first of either report: ad group 21, campaign 11"
+    assert "soon" in fetched.detail
+    assert {spend.ad_group: spend.clicks for spend in fetched.records} == {"google:1234567890:22": 2, "": 3}

@@ -83,20 +83,20 @@ def test_spend_shows_late_by_hour_and_is_restated_once(client: AdPlatform, sandb
     campaign = qualified(sandbox, "12")
     sandbox.account.add_clicks([Clicks(campaign=campaign, clicks=1000, device="mobile", ts=happened)])
     window = (happened - DAY_MS, happened + DAY_MS)
-    assert client.spend(*window, deadline_s=10) == [], "nothing before the lag"
+    assert client.spend(*window, deadline_s=10).rows == [], "nothing before the lag"
 
     clock.now = happened + 4 * HOUR_MS
-    (row,) = client.spend(*window, deadline_s=10)
+    (row,) = client.spend(*window, deadline_s=10).rows
     assert (row.campaign, row.clicks, row.cost_micros, row.currency) == (campaign, 1000, 800_000_000, "USD")
     assert row.bucket_ms == happened // HOUR_MS * HOUR_MS
     assert row.bucket_s == 3600
 
     clock.now = happened + 26 * HOUR_MS
-    (restated,) = client.spend(*window, deadline_s=10)
+    (restated,) = client.spend(*window, deadline_s=10).rows
     assert restated.cost_micros != row.cost_micros
     assert abs(restated.cost_micros / row.cost_micros - 1) <= 0.05
     clock.now += 40 * DAY_MS
-    assert client.spend(*window, deadline_s=10) == [restated]
+    assert client.spend(*window, deadline_s=10).rows == [restated]
 
 
 def test_all_pages_are_read(client: AdPlatform, sandbox: Sandbox) -> None:
@@ -116,7 +116,7 @@ def test_hours_are_the_accounts_own(connect: Callable[..., AdPlatform], sandbox:
     sandbox.account.add_clicks([Clicks(campaign="12", clicks=3, ts=happened)])
     clock.now = happened + 4 * HOUR_MS
     client = connect(timezone="Asia/Kolkata")
-    (row,) = client.spend(happened, happened + HOUR_MS, deadline_s=10)
+    (row,) = client.spend(happened, happened + HOUR_MS, deadline_s=10).rows
     # Half-hour zones: the local hour that holds the click starts half an hour off ours.
     assert abs(row.bucket_ms - happened) == HOUR_MS // 2
 
@@ -134,13 +134,26 @@ def test_the_hour_that_exists_twice_keeps_the_money_of_both(
         [Clicks(campaign="12", clicks=3, ts=first + at) for at in (-HOUR_MS, 0, HOUR_MS, 2 * HOUR_MS)]
     )
     sandbox.account.clock.now = first + 12 * HOUR_MS
-    rows = connect(timezone="Europe/Berlin").spend(first - HOUR_MS, first + 3 * HOUR_MS, deadline_s=10)
+    rows = connect(timezone="Europe/Berlin").spend(first - HOUR_MS, first + 3 * HOUR_MS, deadline_s=10).rows
     found = sorted((row.bucket_ms, row.bucket_s, row.clicks) for row in rows)
     assert found == [
         (first - HOUR_MS, 3600, 3),
         (first, 7200, 6),
         (first + 2 * HOUR_MS, 3600, 3),
     ]
+
+
+def test_a_malformed_row_of_spend_stops_no_other(client: AdPlatform, sandbox: Sandbox) -> None:
+    clock = sandbox.account.clock
+    happened = clock()
+    sandbox.account.add_clicks(
+        [Clicks(campaign="12", clicks=number, ts=happened - number * HOUR_MS) for number in (1, 2, 3)]
+    )
+    clock.now = happened + 4 * HOUR_MS
+    sandbox.account.behaviour.malformed_rows = 1
+    report = client.spend(happened - DAY_MS, happened, deadline_s=10)
+    assert (len(report.rows), report.invalid) == (2, 1)
+    assert "soon" in report.detail
 
 
 def test_quota_is_told_apart_with_its_wait(client: AdPlatform, sandbox: Sandbox) -> None:

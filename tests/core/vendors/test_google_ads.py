@@ -28,7 +28,7 @@ def test_spend_is_broken_down_by_device(client: GoogleAdsAccount, google: Google
         [Clicks(campaign="12", clicks=n, device=d, ts=ts) for n, d in [(3, "mobile"), (5, "desktop")]]
     )
     google.account.clock.now = ts + 4 * HOUR_MS
-    rows = {row.device: row.clicks for row in client.spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10)}
+    rows = {row.device: row.clicks for row in client.spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10).rows}
     assert rows == {"mobile": 3, "desktop": 5}
 
 

@@ -170,9 +170,9 @@ def test_spend_by_ad_group_leaves_out_campaigns_that_have_none(client: GoogleAds
         ]
     )
     google.account.clock.now = ts + 4 * HOUR_MS
-    rows = client.ad_group_spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10)
+    rows = client.ad_group_spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10).rows
     assert {(row.ad_group, row.clicks) for row in rows} == {("google:1234567890:21", 3), ("google:1234567890:22", 2)}
-    assert {row.clicks for row in client.spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10)} == {5, 7}
+    assert {row.clicks for row in client.spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10).rows} == {5, 7}
 
 
 def test_operations_are_counted_over_24_hours(client: GoogleAdsAccount, google: GoogleSandbox) -> None:

@@ -35,7 +35,7 @@ def test_devices_of_one_hour_are_one_row(meta: MetaSandbox) -> None:
         [Clicks(campaign="12", clicks=n, device=d, ts=ts) for n, d in [(3, "mobile"), (5, "desktop")]]
     )
     meta.account.clock.now = ts + 4 * HOUR_MS
-    (row,) = account(meta).spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10)
+    (row,) = account(meta).spend(ts - HOUR_MS, ts + HOUR_MS, deadline_s=10).rows
     assert (row.clicks, row.device) == (8, "")
 
 
@@ -44,26 +44,54 @@ def test_budgets_of_currencies_without_cents_count_whole_units(meta: MetaSandbox
     assert state.daily_budget_micros == 10_000_000_000
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<html>gateway</html>",
-        b'{"data":[{"campaign_id":"1"}]}',
-        b'{"data":[{"campaign_id":1,"date_start":"x"}]}',
-        b'["not an object"]',
-        b'{"data":[{"campaign_id":"1","date_start":"2026-13-01","hourly_stats_aggregated_by_advertiser_time_zone":"25",'
-        b'"spend":"x","account_currency":"USD"}]}',
-    ],
-    ids=["html", "missing columns", "wrong types", "list", "nonsense values"],
-)
-def test_a_malformed_answer_is_a_source_error_and_nothing_else(meta: MetaSandbox, body: bytes) -> None:
+def answered(meta: MetaSandbox, body: bytes) -> MetaAccount:
+    """An account whose every call is answered with this."""
     client = account(meta)
-    http = client._graph._http
-    http._client = httpx.Client(
+    client._graph._http._client = httpx.Client(
         base_url=meta.endpoint, transport=httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     )
+    return client
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>gateway</html>", b'["not an object"]', b'{"data":[1]}', b'{"data":{}}'],
+    ids=["html", "list", "no rows", "no list"],
+)
+def test_a_malformed_answer_is_a_source_error_and_nothing_else(meta: MetaSandbox, body: bytes) -> None:
     with pytest.raises(SourceError):
-        client.spend(0, HOUR_MS, deadline_s=1)
+        answered(meta, body).spend(0, HOUR_MS, deadline_s=1)
+
+
+GOOD_ROW = (
+    b'{"campaign_id":"1","date_start":"2026-11-20","hourly_stats_aggregated_by_advertiser_time_zone":"09:00:00 - 09:59:59",'
+    b'"spend":"1.50","account_currency":"USD"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        (b'{"campaign_id":"1"}', "date_start"),
+        (b'{"campaign_id":1,"date_start":"x"}', "campaign_id"),
+        (GOOD_ROW.replace(b"2026-11-20", b"2026-13-01"), "month"),
+        (GOOD_ROW.replace(b"09:00:00 - 09:59:59", b"25"), "hour"),
+        (GOOD_ROW.replace(b"1.50", b"x"), "not a decimal amount"),
+    ],
+    ids=["missing columns", "wrong types", "no day", "no hour", "no amount"],
+)
+def test_a_row_of_spend_that_cannot_be_understood_is_counted_and_the_others_are_kept(
+    meta: MetaSandbox, row: bytes, word: str
+) -> None:
+    report = answered(meta, b'{"data":[%s,%s,%s]}' % (row, GOOD_ROW, row)).spend(0, HOUR_MS, deadline_s=1)
+    assert [spent.cost_micros for spent in report.rows] == [1_500_000]
+    assert report.invalid == 2
+    assert word in report.detail
+
+
+def test_a_campaign_that_cannot_be_understood_is_an_error_because_guards_rely_on_states(meta: MetaSandbox) -> None:
+    with pytest.raises(Permanent, match="another shape than documented"):
+        answered(meta, b'{"data":[{"id":"1","name":"Spring","status":7}]}').campaigns(deadline_s=1)
 
 
 def test_a_token_file_with_more_than_a_token_is_refused(meta: MetaSandbox) -> None:

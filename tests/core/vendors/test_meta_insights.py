@@ -72,7 +72,7 @@ def spent(meta: MetaSandbox) -> int:
 
 
 def clicks(account: MetaAccount, *, deadline_s: float = 60, since: int = SINCE) -> list[int]:
-    return sorted(row.clicks for row in account.spend(since, UNTIL, deadline_s=deadline_s))
+    return sorted(row.clicks for row in account.spend(since, UNTIL, deadline_s=deadline_s).rows)
 
 
 def test_a_large_span_is_one_job_and_a_small_one_needs_none(account, meta, spent, started) -> None:
@@ -161,9 +161,9 @@ def test_a_job_that_the_platform_gave_up_is_started_again_by_the_next_attempt(
 def test_figures_that_were_restated_come_with_the_next_read(account, meta, world_clock) -> None:
     meta.account.behaviour.restate_after_s = 27 * 86_400.0
     meta.account.add_clicks([Clicks(campaign="11", clicks=1_000, ts=NOW - 5 * HOUR_MS)])
-    (before,) = account.spend(NOW - 3 * DAY_MS, NOW, deadline_s=10)
+    (before,) = account.spend(NOW - 3 * DAY_MS, NOW, deadline_s=10).rows
     world_clock.now = NOW + 28 * DAY_MS
-    (after,) = account.spend(NOW - 3 * DAY_MS, NOW, deadline_s=10)
+    (after,) = account.spend(NOW - 3 * DAY_MS, NOW, deadline_s=10).rows
     assert (before.bucket_ms, before.clicks) == (after.bucket_ms, after.clicks)
     assert before.cost_micros != after.cost_micros
 
