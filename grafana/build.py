@@ -12,10 +12,10 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana.dashboards import campaigns
+from grafana.dashboards import campaigns, system_health
 
 GENERATED = Path(__file__).parent / "generated"
-DASHBOARDS = {"campaigns": campaigns}
+DASHBOARDS = {"campaigns": campaigns, "system_health": system_health}
 
 
 def rendered() -> dict[Path, str]:

@@ -119,3 +119,20 @@ class ChangeMarkers(cog.Builder[AnnotationQuery]):
         # The SDK's model of a target lists fields of other data sources; its encoder only asks for to_json.
         query.target = StoreQuery(self.SQL, as_table=True)  # type: ignore[assignment]
         return query
+
+
+def board(title: str, question: str, panels: list[Any], *, uid: str) -> Any:
+    """A dashboard of rows and panels, in this order; `question` is what it answers."""
+    built = (
+        dashboard.Dashboard(title)
+        .uid(uid)
+        .description(question)
+        .tags(["clicktrace"])
+        .time("now-3h", "now")
+        .refresh("30s")
+        .timezone("browser")
+        .annotation(ChangeMarkers())
+    )
+    for panel in panels:
+        built = built.with_row(panel) if isinstance(panel, dashboard.Row) else built.with_panel(panel)
+    return built

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana_foundation_sdk.builders import dashboard
-
-from grafana.panels import ChangeMarkers, metric_over_time, row, store_figure, store_over_time, store_table
+from grafana.panels import board, metric_over_time, row, store_figure, store_over_time, store_table
 
 UID = "clicktrace-campaigns"
 
@@ -43,6 +41,7 @@ FRESHNESS = """
     SELECT source, through AS complete_through, dateDiff('second', through, now()) AS behind_s, documented_lag_s FROM
     (SELECT source, max(w.complete_through) AS through, argMax(w.documented_lag_s, w.known_at) AS documented_lag_s
      FROM watermark AS w GROUP BY source)
+    WHERE source NOT IN (SELECT source FROM reading GROUP BY source HAVING argMax(state, known_at) = 'removed')
     ORDER BY source"""
 SPEND_TODAY = """
     SELECT currency, sum(cost_micros) / 1e6 AS spend FROM spend_current WHERE ts >= toStartOfDay(now()) GROUP BY currency ORDER BY currency"""
@@ -54,21 +53,12 @@ UNMATCHED_TODAY = """
 
 def build() -> Any:
     """The dashboard as the SDK's builder."""
-    board = (
-        dashboard.Dashboard("Clicktrace: campaigns")
-        .uid(UID)
-        .description(
-            "Are paid clicks turning into orders, and if not, what changed? Orange lines are deploys and other changes."
-        )
-        .tags(["clicktrace"])
-        .time("now-3h", "now")
-        .refresh("30s")
-        .timezone("browser")
-        .annotation(ChangeMarkers())
+    return board(
+        "Clicktrace: campaigns",
+        "Are paid clicks turning into orders, and if not, what changed? Orange lines are deploys and other changes.",
+        [*_now(), *_conversions(), *_causes()],
+        uid=UID,
     )
-    for panel in (*_now(), *_conversions(), *_causes(), *_ourselves()):
-        board = board.with_row(panel) if isinstance(panel, dashboard.Row) else board.with_panel(panel)
-    return board
 
 
 def _now() -> list[Any]:
@@ -93,7 +83,7 @@ def _now() -> list[Any]:
         ),
         store_table(
             "How complete each source is",
-            "A joined figure is complete through its slowest source.",
+            "A figure is complete through the slowest of the sources it is made of. Quota and findings: system health.",
             FRESHNESS,
             width=8,
             height=4,
@@ -127,16 +117,4 @@ def _causes() -> list[Any]:
                 ("histogram_quantile(0.99, sum by (le) (rate(clicktrace_redirect_duration_seconds_bucket[5m])))", "p99"),
             ], unit="s",
         ),
-    ]  # fmt: skip
-
-
-def _ourselves() -> list[Any]:
-    return [
-        row("Clicktrace itself"),
-        metric_over_time("Journal bytes not yet in the store", "Rises while the shipper is behind.",
-                         [("clicktrace_shipper_behind_bytes", "behind")], unit="bytes", width=8),
-        metric_over_time("Clicks not journaled", "Answered while the journal could not be written: waiting, and lost for good.",
-                         [("sum(clicktrace_redirect_ring_bytes)", "bytes waiting"), ("sum(clicktrace_redirect_lost_total)", "lost")], width=8),
-        metric_over_time("Correlator tick", "Seconds per step; a tick starts every 10 s.",
-                         [("sum by (step) (rate(clicktrace_correlator_step_duration_seconds_sum[5m]) / rate(clicktrace_correlator_step_duration_seconds_count[5m]))", "{{step}}")], unit="s", width=8),
     ]  # fmt: skip
