@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final
@@ -20,6 +21,9 @@ CONNECT_TIMEOUT_S: Final = 5.0
 #: Statuses after which the same request may succeed (RFC 9110; 425 RFC 8470).
 RETRYABLE_STATUSES: Final = frozenset({408, 425, 500, 502, 503, 504})
 
+#: Anything shorter is part of ordinary words, too.
+SHORTEST_CREDENTIAL: Final = 8
+_OF_THE_BODY: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _SECRETS: Final = re.compile(
     r"(?i)((?:access_token|refresh_token|client_secret|api_key|apikey|token|secret|password|signature)"
     r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+|(bearer\s+)[\w.~+/=-]+"
@@ -30,7 +34,7 @@ Classify = Callable[[httpx.Response], SourceError | None]
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
     """The authorities we trust, read once: reading them costs 25 ms, and every source has a client of its own."""
     return httpx.create_ssl_context()
 
@@ -38,6 +42,41 @@ def _trust() -> ssl.SSLContext:
 def redact(text: str) -> str:
     """The text with whatever looks like a credential masked."""
     return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text)
+
+
+class _Until(httpx.SyncByteStream):
+    """A body that is read until a moment of the monotonic clock, whether it has ended or not."""
+
+    def __init__(self, body: httpx.SyncByteStream, *, ends: float) -> None:
+        self._body = body
+        self._ends = ends
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            if time.monotonic() > self._ends:
+                raise httpx.ReadTimeout("the answer did not end in time")
+            yield chunk
+
+    def close(self) -> None:
+        self._body.close()
+
+
+def answer_within(client: httpx.Client, request: httpx.Request, *, left_s: float) -> httpx.Response:
+    """The whole answer. The library's time-out holds for each read by itself, so it never ends an answer that comes byte by byte.
+
+    Raises:
+        httpx.HTTPError: among them a time-out, no later than twice `left_s`.
+    """
+    ends = time.monotonic() + left_s
+    request.extensions["timeout"] = httpx.Timeout(left_s, connect=min(CONNECT_TIMEOUT_S, left_s)).as_dict()
+    response = client.send(request, stream=True)
+    if isinstance(response.stream, httpx.SyncByteStream):
+        response.stream = _Until(response.stream, ends=ends)
+    try:
+        response.read()
+    finally:
+        response.close()
+    return response
 
 
 class HttpClient:
@@ -69,7 +108,7 @@ class HttpClient:
         self._clock = clock
         self._client = httpx.Client(
             base_url=base_url,
-            verify=_trust(),
+            verify=trust(),
             headers={"User-Agent": f"clicktrace/{VERSION}", **(headers or {})},
             transport=transport,
             follow_redirects=False,
@@ -100,11 +139,9 @@ class HttpClient:
         """
 
         def attempt(left_s: float) -> httpx.Response:
-            timeout = httpx.Timeout(left_s, connect=min(CONNECT_TIMEOUT_S, left_s))
             try:
-                response = self._client.request(
-                    method, path, params=params, data=data, json=json, headers=headers, timeout=timeout
-                )
+                request = self._client.build_request(method, path, params=params, data=data, json=json, headers=headers)
+                response = answer_within(self._client, request, left_s=left_s)
             except httpx.ConnectError as error:
                 raise self._unreachable(error) from None
             except httpx.TransportError as error:
@@ -122,6 +159,7 @@ class HttpClient:
 
     def error_of(self, response: httpx.Response) -> SourceError:
         """The error that an answer stands for."""
+        response = _without_credential(response)
         own = self._classify(response) if self._classify else None
         if own is not None:
             return own
@@ -144,6 +182,16 @@ class HttpClient:
         kind = Transient if repeatable else Permanent
         word = "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
         return kind(self._source, f"the connection failed: {word}")
+
+
+def _without_credential(response: httpx.Response) -> httpx.Response:
+    """The answer without what we signed in with, should it quote that: its words end in logs, in the journal and in messages."""
+    credential = response.request.headers.get("authorization", "").rpartition(" ")[2].encode()
+    if len(credential) < SHORTEST_CREDENTIAL or credential not in response.content:
+        return response
+    told = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+    content = response.content.replace(credential, b"***")
+    return httpx.Response(response.status_code, headers=told, content=content, request=response.request)
 
 
 def _conditional(headers: Mapping[str, str] | None) -> bool:

@@ -7,15 +7,14 @@ fetched here, before a call: a client library that fetches them inside gRPC repo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import google.auth.exceptions
-from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
 from core.errors import Permanent, SourceError, Transient
+from core.vendors.google_transport import UntilDeadline
 
 #: A token call may take this long; it is made at most once an hour.
 TOKEN_TIMEOUT_S: Final = 10.0
@@ -58,7 +57,7 @@ class ServiceAccount:
             self.token_is_new = not self._credentials.valid
             if self.token_is_new:
                 try:
-                    self._credentials.refresh(_with_timeout(Request(), min(timeout_s, TOKEN_TIMEOUT_S)))
+                    self._credentials.refresh(UntilDeadline(min(timeout_s, TOKEN_TIMEOUT_S)))
                 except google.auth.exceptions.GoogleAuthError as error:
                     raise self.error_of(error) from None
             return self._credentials
@@ -97,10 +96,3 @@ class ServiceAccount:
             # The error's own text may quote the file's content; the kind of error is enough to mend it.
             where = f"credentials_file {self._path} cannot be read" if self._named else "no credentials_file is set"
             raise Permanent(self._source, f"{where}: {type(error).__name__}") from None
-
-
-def _with_timeout(request: Request, timeout_s: float) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return request(*args, **{**kwargs, "timeout": timeout_s})
-
-    return call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ TOY = "toy"
 TOY_SOURCE = "tests.collectors.toy.collector:ToySource"
 TOY_CASE = "tests.collectors.toy.sandbox:ToyCase"
 SECTIONS = sorted({*CASES, TOY})
+#: The beginning of an answer that is as long as nobody waits.
+ENDLESS = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n{"
 QUICK = RetryPolicy(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
 
 
@@ -176,14 +179,33 @@ class World:
 
 
 @contextlib.contextmanager
-def silent_listener(endpoint: str) -> Iterator[None]:
-    """Something that accepts connections on a sandbox's port and never says a word."""
+def endless_listener(endpoint: str, *, says: bytes) -> Iterator[None]:
+    """Something on a sandbox's port that accepts connections, says this, and then one byte more and one more, without an end. With
+    nothing to say it never says a word."""
     port = int(endpoint.rpartition(":")[2].partition("/")[0])
+    over = threading.Event()
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(16)
+        if says:
+            threading.Thread(target=_drip, args=(listener, says, over), daemon=True).start()
         yield
+        over.set()
+
+
+def _drip(listener: socket.socket, says: bytes, over: threading.Event) -> None:
+    listener.settimeout(0.05)
+    calls: list[socket.socket] = []
+    while not over.is_set():
+        with contextlib.suppress(TimeoutError, OSError):
+            calls.append(listener.accept()[0])
+            calls[-1].sendall(says)
+        for call in calls:
+            with contextlib.suppress(OSError):
+                call.sendall(b" ")
+    for call in calls:
+        call.close()
 
 
 def secrets_of(case: Case) -> set[str]:

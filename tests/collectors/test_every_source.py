@@ -25,18 +25,19 @@ from core.settings import JournalConfig, StoreConfig
 from core.shipper import Shipper
 from core.store.client import Store, open_store
 from tests.collectors.every_source import (
+    ENDLESS,
     SECTIONS,
     TOY,
     TOY_CASE,
     TOY_SOURCE,
     Parts,
     World,
+    endless_listener,
     eventually,
     registered,
     runner_of,
     secrets_of,
     settings_of,
-    silent_listener,
     source_of,
     written_by,
 )
@@ -192,16 +193,28 @@ def test_what_is_shown_late_comes_in_by_a_later_read(world: World) -> None:
 def test_a_changed_figure_is_a_new_version_of_the_same_fact(world: World, ship: Ship, store: Store) -> None:
     world.add(1000, ago_h=4)
     world.run()
+    ship()
     (first,) = [record for record in world.facts() if world.case.seen([record])]
+    kind, fact = first.__struct_config__.tag, {"id": first.fact_id}  # type: ignore[attr-defined]
+
+    def held(as_of: int) -> list[dict[str, Any]]:
+        """The fact as it was known at a moment; nobody asks that of a gauge."""
+        if kind == "gauge":
+            return []
+        return store.rows(f"SELECT * FROM {kind}_as_of(as_of={as_of}) WHERE fact_id = {{id:String}}", fact)
+
+    began, before = world.clock.now, held(world.clock.now)
     world.case.restate(1000)
     world.run(after_s=86_400 + 3600)
     *_, last = [record for record in world.facts() if world.case.seen([record])]
     assert first.fact_id == last.fact_id  # type: ignore[attr-defined]
     assert first != last
     ship()
-    kind = first.__struct_config__.tag
-    versions = store.rows(f"SELECT count() AS n FROM {kind} WHERE fact_id = {{id:String}}", {"id": first.fact_id})  # type: ignore[attr-defined]
+    versions = store.rows(f"SELECT count() AS n FROM {kind} WHERE fact_id = {{id:String}}", fact)
     assert versions[0]["n"] == len(world.seen())
+    assert held(began) == before, "as it was known then"
+    assert kind == "gauge" or (len(before), len(held(world.clock.now))) == (1, 1)
+    assert kind == "gauge" or held(world.clock.now) != before
 
 
 def test_unreachable_the_watermark_stands_still_and_resumes(world: World) -> None:
@@ -259,6 +272,7 @@ def test_wrong_credentials_stop_the_source_until_they_are_mended_in_their_file(w
     world.run()
     assert world.state == "stopped"
     assert world.status.detail
+    assert REGISTRY.get_sample_value("clicktrace_source_stopped", {"source": world.status.source}) == 1
     world.run(after_s=900)
     assert world.status.last_attempt < world.clock.now, "left alone for an hour"
     world.case.let_in()
@@ -268,9 +282,10 @@ def test_wrong_credentials_stop_the_source_until_they_are_mended_in_their_file(w
     assert not [secret for secret in known | secrets_of(world.case) if secret in said]
 
 
-def test_a_hanging_vendor_is_left_at_the_deadline(world: World) -> None:
+@pytest.mark.parametrize("says", [b"", ENDLESS], ids=["nothing", "a byte at a time"])
+def test_a_hanging_vendor_is_left_at_the_deadline(world: World, says: bytes) -> None:
     world.case.stop()
-    with silent_listener(world.case.endpoint):
+    with endless_listener(world.case.endpoint, says=says):
         world.restart(deadline_s=1, call_timeout_s=0.4)
         started = time.monotonic()
         world.run()
@@ -297,6 +312,8 @@ def test_the_metrics_say_the_same(any_world: World) -> None:
     assert REGISTRY.get_sample_value("clicktrace_source_stopped", labels) == 0
     success = REGISTRY.get_sample_value("clicktrace_source_last_success_timestamp_seconds", labels)
     assert success == any_world.clock.now / 1000
+    # Three intervals of a quarter of an hour are less than the hour that a source has at least.
+    assert REGISTRY.get_sample_value("clicktrace_source_overdue_after_seconds", labels) == 3600
 
 
 @those_that("history")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import gzip
+import time
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -121,6 +123,22 @@ def test_secrets_do_not_reach_the_error() -> None:
         assert secret not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_credential_that_the_answer_quotes_does_not_reach_the_error(encoding: str) -> None:
+    body = b'{"error": "no such key: sk-0123456789"}'
+
+    def quotes(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == "Bearer sk-0123456789"
+        headers = {"content-encoding": "gzip", "retry-after": "7"} if encoding else {"retry-after": "7"}
+        return httpx.Response(429, headers=headers, content=gzip.compress(body) if encoding else body)
+
+    with pytest.raises(QuotaExceeded) as caught:
+        client(quotes).request("GET", "things", headers={"Authorization": "Bearer sk-0123456789"}, deadline_s=1)
+    assert "0123456789" not in str(caught.value)
+    assert "no such key: ***" in str(caught.value)
+    assert caught.value.retry_after_s == 7, "its headers are still read"
+
+
 def test_redaction_keeps_what_is_not_a_secret() -> None:
     assert redact("code 17: too many calls") == "code 17: too many calls"
 
@@ -163,3 +181,15 @@ def test_the_deadline_bounds_all_attempts_together() -> None:
         )
     assert 26 <= at[0] <= 34
     assert len(set(waits)) > 1, "waits are jittered"
+
+
+def test_an_answer_that_comes_byte_by_byte_without_an_end_is_left_at_the_deadline() -> None:
+    def bytes_for_ever() -> Iterator[bytes]:
+        while True:
+            time.sleep(0.01)
+            yield b" "
+
+    started = time.monotonic()
+    with pytest.raises(Transient, match="no answer in time"):
+        client(lambda _request: httpx.Response(200, content=bytes_for_ever())).request("GET", "things", deadline_s=0.1)
+    assert time.monotonic() - started < 2
