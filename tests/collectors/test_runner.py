@@ -19,9 +19,10 @@ from collectors.shape import shape_of
 from collectors.source_config import SourceConfig
 from collectors.versions import Versions
 from collectors.windows import Window
+from core.clock import HOUR_MS
 from core.control.checkpoints import Checkpoints
 from core.errors import JournalError, Permanent, QuotaExceeded, Transient
-from core.records import Deploy, Reading, Watermark
+from core.records import Conversion, Deploy, Reading, Watermark
 from core.retry import RetryPolicy
 from core.vendors.config import AccountConfig
 
@@ -358,3 +359,73 @@ def test_a_source_that_was_never_read_shows_as_waiting(run: Any, journaled: Any)
     assert [reading.state for reading in told(journaled)] == ["waiting"]
     finish.set()
     runner.stop()
+
+
+class Hourly(ToySource):
+    """Ten rows an hour; `rate` of them from `since` on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.config = SourceConfig(interval_s=3600, backfill_s=9 * 86_400, recent_s=86_400, window_s=10 * 86_400)
+        self.rate, self.since = 10, 0
+
+    def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:
+        hours = range(window.since // HOUR_MS * HOUR_MS, window.until, HOUR_MS)
+        rates = [(hour, self.rate if self.since and hour >= self.since else 10) for hour in hours]
+        return Fetched(records=[order(hour, number) for hour, rate in rates for number in range(rate)])
+
+
+def order(hour: int, number: int) -> Conversion:
+    name = f"{hour}-{number}"
+    return Conversion(
+        ts=hour + number,
+        source="toy",
+        fact_id=name,
+        conversion_id=name,
+        type="order",
+        status="confirmed",
+        origin="backend",
+    )
+
+
+@pytest.mark.parametrize(("rate", "word"), [(1, "volume_drop"), (50, "volume_rise"), (9, "")])
+def test_far_fewer_or_more_rows_than_in_the_week_before_are_a_finding(
+    run: Any, journaled: Any, clock: Any, rate: int, word: str
+) -> None:
+    source = Hourly("hourly")
+    runner = run(source)
+    runner.run_once(clock.now)
+    (status,) = runner.statuses()
+    assert (status.state, status.findings) == ("complete", ())
+    source.rate, source.since = rate, clock.now // HOUR_MS * HOUR_MS
+    clock.advance(7 * HOUR_MS)
+    runner.run_once(clock.now)
+    (status,) = runner.statuses()
+    assert [finding.word for finding in status.findings] == [word] * bool(word)
+    assert told(journaled)[-1].findings == [word] * bool(word)
+    for each in ("volume_drop", "volume_rise"):
+        labels = {"source": "hourly", "finding": each}
+        assert REGISTRY.get_sample_value("clicktrace_source_finding", labels) == (each == word)
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        ([{"id": n, "cost": 1, "surprise": 1} for n in range(50)], "unknown_columns"),
+        ([{"id": n, "cost": 1 if n % 2 else None} for n in range(50)], "null_rate"),
+    ],
+)
+def test_columns_that_are_new_or_emptier_are_a_finding_and_an_alert(
+    run: Any, clock: Any, rows: list[dict[str, Any]], word: str
+) -> None:
+    usual = shape_of([{"id": n, "cost": 1} for n in range(50)])
+    source = ToySource("changing", answer=Fetched(records=[], shape=usual))
+    runner = run(source)
+    for _ in range(4):
+        runner.run_once(clock.now)
+        clock.advance(60_000)
+    source.answer = Fetched(records=[], shape=shape_of(rows))
+    runner.run_once(clock.now)
+    (status,) = runner.statuses()
+    assert [finding.word for finding in status.findings] == [word]
+    assert REGISTRY.get_sample_value("clicktrace_source_finding", {"source": "changing", "finding": word}) == 1
