@@ -5,13 +5,11 @@ The embedded engine can be opened by one process only, so a command beside a run
 
 from __future__ import annotations
 
-from clickhouse_connect import common
-
 from app.auth import ADMIN_KEY_FILE
 from app.run_state import running
 from app.settings import Settings
 from core.errors import Unauthorized
-from core.store.client import Store, connector, open_store
+from core.store.client import Store, open_store, protocol_connector
 
 
 def open_reader(settings: Settings) -> Store:
@@ -24,12 +22,8 @@ def open_reader(settings: Settings) -> Store:
     state = running(settings.data_dir)
     if settings.store.url or state is None or "read" not in state.ports:
         return open_store(settings.store, settings.data_dir)
-    # The protocol's limits are locked and the driver refuses to send settings that are; sent, those on its short list are used.
-    common.set_setting("invalid_setting_action", "send")
-    through = settings.store.model_copy(
-        update={"url": f"http://127.0.0.1:{state.ports['read']}/default", "password": _admin_key(settings)}
-    )
-    return Store(connector(through, settings.data_dir), database="default")
+    url = f"http://127.0.0.1:{state.ports['read']}/default"
+    return Store(protocol_connector(url, password=_admin_key(settings)), database="default")
 
 
 def _admin_key(settings: Settings) -> str:

@@ -16,8 +16,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import SettingsError
+from core.near import nearest
+from core.settings_problems import MOST_ELSEWHERE, leaves, sentences
+from core.yaml_file import Where, YamlFile, read_yaml
 
 PREFIX = "CLICKTRACE_"
+FILE_SUFFIX = "_file"
+#: Read by the command line; no settings.
+OWN_VARIABLES = frozenset({"CLICKTRACE_CONFIG", "CLICKTRACE_URL", "CLICKTRACE_KEY"})
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -80,55 +86,89 @@ def load(model: type[Model], *, file: Path | None, environ: Mapping[str, str] | 
         SettingsError: with every problem found, each naming its field.
     """
     env = os.environ if environ is None else environ
-    problems: list[str] = []
     looked_in = [str(file) if file else "no file", f"environment {PREFIX}*"]
-    values = _read_file(file, problems) if file else {}
-    _overlay(values, model, env, problems)
+    written = read_yaml(file, expected="sections such as `redirect:`") if file else YamlFile("no file")
+    problems = list(written.problems)
+    values = _without_empty(written.values, model)
+    said = _overlay(values, model, env, problems)
     try:
         loaded = model.model_validate(values)
     except ValidationError as error:
-        problems += [f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors()]
+        problems += sentences(error, model, lambda path: _said(said, path) or written.where(path))
     if problems:
         raise SettingsError(problems, looked_in=looked_in)
     return loaded
 
 
-def _read_file(file: Path, problems: list[str]) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        problems.append(f"{file}: {error.strerror}")
-        return {}
-    except yaml.YAMLError as error:
-        problems.append(f"{file}: not YAML: {error}")
-        return {}
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        problems.append(f"{file}: expected a mapping of sections, found {type(values).__name__}")
-        return {}
-    return values
+def _without_empty(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Without the sections of which a file has only the heading, as when every line below it is commented out."""
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        section = _annotation(model, [name])
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            if value is None:
+                continue
+            value = _without_empty(value, section) if isinstance(value, dict) else value
+        kept[name] = value
+    return kept
 
 
-def _overlay(values: dict[str, Any], model: type[BaseModel], env: Mapping[str, str], problems: list[str]) -> None:
-    """Lay CLICKTRACE_A__B over values["a"]["b"]; lists and objects are written as YAML or JSON."""
-    own = {"CLICKTRACE_CONFIG", "CLICKTRACE_URL", "CLICKTRACE_KEY"}  # read by the command line, not settings
+def _overlay(
+    values: dict[str, Any], model: type[BaseModel], env: Mapping[str, str], problems: list[str]
+) -> dict[Where, str]:
+    """Lay CLICKTRACE_A__B over values["a"]["b"]; lists and objects are written as YAML or JSON.
+
+    Returns: the variable of each path that one has set.
+    """
+    said: dict[Where, str] = {}
     for name, text in sorted(env.items()):
-        if not name.startswith(PREFIX) or name in own:
+        if not name.startswith(PREFIX) or name in OWN_VARIABLES:
             continue
         path = name[len(PREFIX) :].lower().split("__")
-        if path[-1].endswith("_file") and _annotation(model, path) is None:
-            path[-1] = path[-1].removesuffix("_file")
-            try:
-                text = Path(text).read_text("utf-8").strip()
-            except OSError as error:
-                problems.append(f"{name}: cannot read {text}: {error.strerror}")
-                continue
+        if path[-1].endswith(FILE_SUFFIX) and _annotation(model, path) is None:
+            path[-1] = path[-1].removesuffix(FILE_SUFFIX)
+            if _annotation(model, path) is not None:
+                try:
+                    text = Path(text).read_text("utf-8").strip()
+                except (OSError, ValueError) as error:
+                    problems.append(f"{name}: {_unreadable(text, error)}")
+                    continue
         annotation = _annotation(model, path)
         if annotation is None:
-            problems.append(f"{name}: there is no setting {'.'.join(path)}")
+            problems.append(f"{name}: {_no_variable(name, path, model)}")
             continue
         _assign(values, path, text if annotation is str else _yaml_scalar(text))
+        said[tuple(path)] = name
+    return said
+
+
+def _said(said: Mapping[Where, str], path: Where) -> str:
+    """The variable that set a place or what is around it, or ""."""
+    return next((said[path[:length]] for length in range(len(path), 0, -1) if path[:length] in said), "")
+
+
+def _unreadable(text: str, error: OSError | ValueError) -> str:
+    """Why a secret's file cannot be read. The name is shown only when it is surely one: people put the secret itself there."""
+    named = (
+        text if text.startswith(("/", "./", "../", "~")) else "the file it names (a path belongs here, not the secret)"
+    )
+    return f"cannot read {named}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+
+
+def _no_variable(name: str, path: list[str], model: type[BaseModel]) -> str:
+    """What to say of a variable that sets nothing."""
+    for length in range(len(path) - 1, 0, -1):
+        around = _annotation(model, path[:length])
+        if around is not None and not hasattr(around, "model_fields"):
+            whole = PREFIX + "__".join(path[:length]).upper()
+            return f"{'.'.join(path[:length])} is one value: write the whole of it as YAML or JSON in {whole}"
+    suffix = FILE_SUFFIX.upper() if name.upper().endswith(FILE_SUFFIX.upper()) else ""
+    known = ["__".join(leaf) for leaf in leaves(model)]
+    same = [each for each in known if each.endswith(f"__{path[-1]}")]
+    near = nearest("__".join(path), known)
+    meant = same if 0 < len(same) <= MOST_ELSEWHERE else [near] if near else []
+    mean = f"did you mean {' or '.join(PREFIX + each.upper() + suffix for each in meant)}?"
+    return f"there is no setting {'.'.join(path)}; {mean if meant else 'docs/configuration.md lists them all'}"
 
 
 def _annotation(model: type[BaseModel], path: list[str]) -> Any | None:
@@ -145,7 +185,7 @@ def _annotation(model: type[BaseModel], path: list[str]) -> Any | None:
 def _yaml_scalar(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return text
 
 

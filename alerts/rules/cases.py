@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from alerts.durations import Duration, duration
 from alerts.observations import IncidentView, Observations, SourceState
 from alerts.rules.facts import Facts
-from alerts.rules.load import TEST_SUFFIX, read_yaml
+from alerts.rules.load import TEST_SUFFIX, read_as
 from alerts.rules.schema import Rule, RuleSection
 from alerts.stages import evaluate_incident, evaluate_window, hold, hold_campaign, targets
 from alerts.state import RuleProgress, RuleState, advance
@@ -62,13 +62,8 @@ def case_file(rule_file: Path) -> Path:
 
 def run_cases(rule: Rule, path: Path, problems: list[str]) -> list[CaseResult]:
     """Run a rule's cases; a file that cannot be read is added to `problems`."""
-    values = read_yaml(path, problems)
-    if values is None:
-        return []
-    try:
-        file = CaseFile.model_validate(values)
-    except ValidationError as error:
-        problems += [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    file = read_as(CaseFile, path, problems, expected="a rule and its cases")
+    if file is None:
         return []
     if file.rule != rule.rule:
         problems.append(f"{path.name}: rule: is {file.rule!r}, but the file beside it holds {rule.rule!r}")

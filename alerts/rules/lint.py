@@ -6,10 +6,10 @@ Every finding is ``field: sentence``; any finding keeps the rule from being load
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from alerts.rules.facts import CAMPAIGN_FACTS, CATALOGUE, DESTINATION_FACTS, INCIDENT_FACTS, REDIRECT_FACTS
 from alerts.rules.schema import NUMBER_OPERATORS, Condition, Rule
+from core.near import hint
 
 _BY_WATCH = {"incident": INCIDENT_FACTS, "redirect": REDIRECT_FACTS, "destination": DESTINATION_FACTS}
 
@@ -46,10 +46,8 @@ def _conditions(condition: Condition, field: str, *, allowed: dict[str, tuple[ty
 
 def _fact(condition: Condition, field: str, *, allowed: dict[str, tuple[type, str]]) -> Iterator[str]:
     if condition.fact not in allowed:
-        near = get_close_matches(condition.fact, allowed, n=1)
         known_elsewhere = " here" if condition.fact in CATALOGUE else ""
-        hint = f"; did you mean {near[0]}?" if near else ""
-        yield f"{field}.fact: there is no fact {condition.fact!r}{known_elsewhere}{hint}"
+        yield f"{field}.fact: there is no fact {condition.fact!r}{known_elsewhere}{hint(condition.fact, allowed)}"
         return
     kind = allowed[condition.fact][0]
     operator = condition.operators[0]

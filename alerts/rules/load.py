@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from alerts.rules.lint import lint, lint_set
 from alerts.rules.schema import Rule
 from core.errors import SettingsError
+from core.settings import Section
+from core.settings_problems import sentences
+from core.yaml_file import read_yaml
 
+Model = TypeVar("Model", bound=Section)
 DEFAULTS = Path(__file__).parent / "defaults"
 TEST_SUFFIX = ".test.yaml"
 
@@ -52,37 +55,25 @@ def read_rules(files: Iterable[Path], problems: list[str]) -> list[Rule]:
     return rules
 
 
-def read_yaml(path: Path, problems: list[str]) -> dict[str, Any] | None:
-    """A file's mapping, or None with the problem noted."""
+def read_as(model: type[Model], path: Path, problems: list[str], *, expected: str) -> Model | None:
+    """What a file holds, or None with every problem noted as ``file: field: what``."""
+    file = read_yaml(path, called=path.name, expected=expected)
+    problems += file.problems
+    if file.problems:
+        return None
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        problems.append(f"{path.name}: cannot be read: {error.strerror}")
+        return model.model_validate(file.values)
+    except ValidationError as error:
+        problems += [f"{path.name}: {text}" for text in sentences(error, model, file.line)]
         return None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problems.append(f"{path.name}: not YAML: {error}")
-        return None
-    if not isinstance(values, dict):
-        problems.append(f"{path.name}: expected the fields of one rule, found {type(values).__name__}")
-        return None
-    return values
 
 
 def _read_rule(path: Path, problems: list[str]) -> Rule | None:
-    values = read_yaml(path, problems)
-    if values is None:
-        return None
-    try:
-        rule = Rule.model_validate(values)
-    except ValidationError as error:
-        problems += [f"{path.name}: {_field(e['loc'])}: {e['msg']}" for e in error.errors()]
+    rule = read_as(Rule, path, problems, expected="the fields of one rule")
+    if rule is None:
         return None
     found = lint(rule)
     if rule.rule != path.stem:
         found = [f"rule: is {rule.rule!r}, but the file is named {path.name}", *found]
     problems += [f"{path.name}: {text}" for text in found]
     return None if found else rule
-
-
-def _field(location: Sequence[int | str]) -> str:
-    return ".".join(str(part) for part in location) or "rule"

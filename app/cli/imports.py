@@ -19,7 +19,7 @@ from collectors.files.shapes import KINDS
 from core.clock import now_ms
 from core.control.checkpoints import Checkpoints
 from core.control.engine import open_control
-from core.errors import Invalid
+from core.errors import ClicktraceError, Invalid
 from core.journal.writer import JournalWriter
 from core.settings import data_path
 from core.zones import zone
@@ -100,16 +100,8 @@ def _import(
 ) -> None:
     engine = open_control(settings.control.url, settings.data_dir)
     journal = JournalWriter(data_path(settings.data_dir, "journal"), config=settings.journal, name="import")
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=json,
-    )
-    results = []
+    bar = _bar(shown=not json)
+    results: list[Imported] = []
     try:
         with bar:
             for path in files:
@@ -122,13 +114,35 @@ def _import(
                     how=how,
                     progress=lambda share, rows, task=task: bar.update(task, completed=share, rows=rows),  # type: ignore[misc]  # the default binds the loop's task
                 )
-                results.append(importer.run(kind, path))
+                try:
+                    results.append(importer.run(kind, path))
+                except BaseException:
+                    bar.update(task, visible=False)  # a bar that will never be full says less than the error below it
+                    raise
+                bar.update(task, completed=1.0)
+    except ClicktraceError:
+        if results and not json:
+            _show(results, json=False)  # what is done stays done
+        raise
     finally:
         journal.close()
         engine.dispose()
     _show(results, json=json)
     if any(result.bad for result in results):
         raise typer.Exit(1)
+
+
+def _bar(*, shown: bool) -> Progress:
+    terminal = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+        console=terminal,
+        disable=not (shown and terminal.is_terminal),  # in a file or a pipe nobody watches it move
+    )
 
 
 def _show(results: list[Imported], *, json: bool) -> None:

@@ -119,7 +119,8 @@ class Importer:
         if kind != JOURNAL and kind not in KINDS:
             raise Invalid("unknown_kind", f"{kind}: known are {', '.join([*KINDS, JOURNAL])}")
         if not path.is_file():
-            raise Invalid("not_found", f"{path}: no such file")
+            found = "is no file: name the files in it" if path.is_dir() else "no such file"
+            raise Invalid("not_found", f"{path}: {found}")
         key = f"{kind}:{content_hash(path, self._how)}"
         saved = self._manifest.get(key)
         state = msgspec.json.decode(saved, type=_State) if saved else _State()

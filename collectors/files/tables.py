@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import chain
@@ -18,6 +20,7 @@ from collectors.files.opening import opened, suffix
 from collectors.files.reading import DATE, DAY, Reading, is_time
 from collectors.push.bodies import MAX_TEXT
 from core.errors import Invalid, Refusal
+from core.near import hint, nearest
 
 Format = Literal["csv", "ndjson", "parquet"]
 FORMATS: Final[Mapping[str, Format]] = {
@@ -33,6 +36,7 @@ KNOWN_AT: Final = "known_at"
 #: Text fields of the bodies that hold an amount.
 AMOUNTS: Final = frozenset({"value", "cost", "daily_budget", "target_cpl", "margin", "cpc"})
 PARQUET_BATCH: Final = 10_000
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d")
 DELIMITERS: Final = (",", ";", "\t")
 
 #: The share of the file that is read, in [0, 1].
@@ -100,7 +104,7 @@ class Columns:
         if (key := tuple(ours)) not in self._seen:
             unknown = [name for name, our in zip(names, ours, strict=True) if our and our not in self._known]
             if unknown:
-                raise self._unknown(unknown)
+                raise self._unknown(names, unknown)
             self._seen.add(key)
         return ours
 
@@ -156,16 +160,29 @@ class Columns:
         return {name: self._how.date(value) if name == DATE else self._how.time(value, row)}
 
     def _check_constants(self) -> None:
-        unknown = sorted(set(self._how.constants) - self._known)
-        if unknown:
-            raise self._unknown(unknown)
+        for name in sorted(set(self._how.constants) - self._known):
+            raise Invalid("unknown_field", f"--set {name}=…: there is no field {name}{hint(name, self._known)}")
 
-    def _unknown(self, names: Sequence[str]) -> Invalid:
+    def _unknown(self, names: Sequence[str], unknown: Sequence[str]) -> Invalid:
+        known = ", ".join(sorted(self._known))
+        if len(unknown) == len(names) and any(map(_no_name, names)):
+            return Invalid(
+                "unknown_field", f"the first line must name the columns, and this one does not: known are {known}"
+            )
+        meant = {name: nearest(name, self._known - {*names}) for name in unknown}
+        renamed = " ".join(f"--map {shlex.quote(f'{name}={ours}')}" for name, ours in meant.items() if ours)
+        first = next((name for name, ours in meant.items() if not ours), unknown[0])
+        mend = f"did you mean {renamed}? " if renamed else ""
+        example = "" if renamed else f"rename one with --map {shlex.quote(f'{first}=OURS')}, "
         return Invalid(
             "unknown_field",
-            f"column(s) {', '.join(names)}: known are {', '.join(sorted(self._known))}; "
-            f"rename one with --map {names[0]}=OURS, leave it out with --map {names[0]}=",
+            f"column(s) {', '.join(unknown)}: {mend}{example}leave one out with --map {shlex.quote(f'{first}=')}; known are {known}",
         )
+
+
+def _no_name(name: str) -> bool:
+    """Whether a column's name is more likely a cell: a header was forgotten."""
+    return not any(character.isalpha() for character in name) or bool(_TIME.match(name))
 
 
 def rows(path: Path, *, columns: Columns, how: Reading | None = None) -> Iterator[tuple[Row, Share]]:
@@ -190,6 +207,8 @@ def _csv(path: Path, columns: Columns, how: Reading) -> Iterator[tuple[Row, Shar
         lines = _Lines(first, text)
         reader = csv.reader(lines, delimiter=delimiter_of(path, first, how))
         header = next(reader, [])
+        if not header:
+            raise Invalid("malformed", f"{path.name} has no header: its first line names the columns")
         cells = columns.of_texts(header)
         width, share = len(header), file.share
         for line in reader:

@@ -241,6 +241,15 @@ def connector(config: StoreConfig, data_dir: Path, *, database: str = "") -> Con
     return connect
 
 
+def protocol_connector(url: str, *, password: str) -> Connect:
+    """A function that makes a client of our read-only protocol (`core.store.read_server`).
+
+    It sends no settings: the protocol sets its limits itself and locks all of them, and of a locked setting that it is told to
+    send the driver warns or refuses.
+    """
+    return lambda: clickhouse_connect.get_client(dsn=url, password=password, autogenerate_session_id=False)
+
+
 def _make_database(options: dict[str, Any], database: str) -> None:
     client = clickhouse_connect.get_client(**options)
     try:

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,3 +76,41 @@ def test_columns_are_mapped(data_dir: Path, tmp_path: Path) -> None:
 def test_every_kind_has_its_command(kind: str) -> None:
     code, output = run(kind, "--help")
     assert (code, "--map" in output) == (0, True)
+
+
+def on_a_terminal(*arguments: str) -> tuple[int, str]:
+    """Exit code and what a person sees: both streams are a terminal, where the bar moves."""
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "import", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=secondary,
+        stderr=secondary,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(secondary)
+    shown = b""
+    with suppress(OSError):  # a pseudo-terminal ends with EIO
+        while block := os.read(primary, 65_536):
+            shown += block
+    os.close(primary)
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_an_error_leaves_no_bar_that_never_gets_full_and_tells_what_was_done(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text(HEADER + ROW)
+    (tmp_path / "bad.csv").write_text("GCLID\nx\n")
+    code, shown = on_a_terminal("conversions", str(tmp_path / "orders.csv"), str(tmp_path / "bad.csv"))
+    # What stays: after the bars were last wiped from their lines.
+    left = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[shown.rindex("\x1b[2K") :])
+    assert code == 1
+    assert "orders.csv ━" in left
+    assert re.search("bad.csv +(\x1b\\[90m)?━", shown)
+    assert "bad.csv" not in left
+    assert "1 rows written" in left
+    assert left.splitlines()[-1].startswith("error: unknown_field: column(s) GCLID: did you mean --map GCLID=gclid?")
+
+
+def test_without_a_terminal_there_is_no_bar_and_nothing_but_the_error(data_dir: Path, tmp_path: Path) -> None:
+    code, output = run("conversions", str(tmp_path / "nothing.csv"))
+    assert (code, output) == (1, "")

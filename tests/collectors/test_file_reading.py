@@ -232,3 +232,37 @@ def test_a_text_that_no_line_may_hold_is_refused_wherever_it_stands(run: Any, pl
     result, records = run("conversions", content)
     assert [bad.reason for bad in result.bad_lines] == ["bad_value"]
     assert len(records) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            "GCLID,Order ID,when",
+            "column(s) GCLID, Order ID, when: did you mean --map GCLID=gclid --map 'Order ID=order_id'? leave one out with --map when=;",
+        ),
+        (
+            "conversion_id,when",
+            "column(s) when: rename one with --map when=OURS, leave one out with --map when=; known are",
+        ),
+        # `gclid` is taken: the other spelling cannot be meant for it.
+        ("gclid,GCLID_2", "column(s) GCLID_2: did you mean --map GCLID_2=dclid?"),
+        ("o-1,59.90,2026-09-01T10:00:00Z", "the first line must name the columns, and this one does not"),
+        ("1,2,3", "the first line must name the columns, and this one does not"),
+    ],
+)
+def test_a_column_that_is_not_known_is_answered_with_the_option_that_reads_it(run: Any, header: str, said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        run("conversions", f"{header}\n")
+    assert refused.value.reason == "unknown_field"
+    assert refused.value.detail.startswith(said)
+
+
+def test_a_constant_for_a_field_that_is_not_known_names_the_nearest(run: Any) -> None:
+    with pytest.raises(Invalid, match=r"--set clint=…: there is no field clint; did you mean client\?"):
+        run("conversions", "conversion_id\no-1\n", constants={"clint": "acme"})
+
+
+def test_a_file_without_a_header_is_refused(run: Any) -> None:
+    with pytest.raises(Invalid, match=r"malformed: rows\.csv has no header"):
+        run("conversions", "")

@@ -16,7 +16,7 @@ from core.control.engine import open_control
 from core.journal.writer import JournalWriter
 from core.settings import JournalConfig, StoreConfig
 from core.shipper import Shipper
-from core.store.client import Store, open_store
+from core.store.client import Store, open_store, protocol_connector
 from core.store.read_server import build_read_app, same_key
 from tests.core.lines import click
 
@@ -81,6 +81,15 @@ def test_the_real_clickhouse_client_reads_over_loopback(served: Served, filled: 
     assert client.query_df("SELECT count() AS n FROM click")["n"][0] == 3
     assert filled.database in client.command("SELECT currentDatabase()")
     client.close()
+
+
+def test_our_own_reader_sends_no_setting_that_the_protocol_locks(
+    served: Served, filled: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = Store(protocol_connector(f"http://127.0.0.1:{served.port}/{filled.database}", password=""), database="x")
+    assert reader.rows("SELECT slug, o FROM click ORDER BY o LIMIT 1") == [{"slug": "spring", "o": 0}]
+    reader.close()
+    assert [record.getMessage() for record in caplog.records if "setting" in record.getMessage()] == []
 
 
 def test_get_post_ping_and_formats(http: httpx.Client) -> None:
