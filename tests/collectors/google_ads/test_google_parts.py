@@ -18,7 +18,7 @@ from collectors.google_ads.changes import grouped, kind_of, summary
 from collectors.google_ads.clicks import GoogleClicksSource
 from collectors.google_ads.collector import remainders
 from collectors.registry import build_sources
-from collectors.windows import Window
+from collectors.windows import Position, Window, plan
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, parse_rfc3339
 from core.identity import derive
 from core.records import Deploy, PlatformClick, Spend, Tally
@@ -214,6 +214,15 @@ def test_a_back_fill_asks_for_every_day_once_and_for_none_that_google_no_longer_
     days = [day for window in windows for day in source.days(window, now=NOW)]
     assert len(days) == len(set(days)) == 90
     assert (days[0], days[-1]) == (date(2026, 8, 23), date(2026, 11, 20))
+
+
+def test_as_installed_the_first_read_asks_for_each_of_90_days_by_itself(google: GoogleSandbox, opened: Open) -> None:
+    source: GoogleClicksSource = opened("google_clicks")
+    for day in range(95):
+        google.reports.clicks.append(SingleClick(gclid=f"Cj0-{day}", campaign="11", ts=NOW - day * DAY_MS, keyword=str(day)))  # fmt: skip
+    found = [click for window in plan(Position(), source.config, now=NOW) for click in read(source, window)]
+    assert sorted(int(click.keyword) for click in found) == list(range(90))
+    assert source._account.wire.operations_of_the_day() == 90
 
 
 def test_the_day_that_is_not_over_and_the_one_before_are_read_each_time(opened: Open) -> None:
