@@ -130,7 +130,7 @@ def run_step(step: Step) -> dict[str, object]:
 
 def _anywhere(output: str) -> str:
     """Without the machine's folders and the sign-in links of systems that are gone."""
-    plain = output.replace(str(ROOT), ".").replace(tempfile.gettempdir(), "$TMPDIR")
+    plain = output.replace(str(ROOT), ".").replace(tempfile.gettempdir(), "$TMPDIR").replace(sys.base_prefix, "$PYTHON")
     return re.sub(r"token=[\w-]+", "token=…", plain)
 
 
