@@ -26,6 +26,7 @@ from core.records import Reading, Record, Watermark
 from core.retry import RetryPolicy
 from core.vendors.config import AccountConfig
 from tests.collectors.sandboxes.cases import CASES, Case
+from tests.collectors.sandboxes.parrot import port_of, secrets_in
 from tests.collectors.toy.config import ToyConfig
 
 #: The source that the tests add (tests/collectors/toy).
@@ -182,11 +183,10 @@ class World:
 def endless_listener(endpoint: str, *, says: bytes) -> Iterator[None]:
     """Something on a sandbox's port that accepts connections, says this, and then one byte more and one more, without an end. With
     nothing to say it never says a word."""
-    port = int(endpoint.rpartition(":")[2].partition("/")[0])
     over = threading.Event()
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", port_of(endpoint)))
         listener.listen(16)
         if says:
             threading.Thread(target=_drip, args=(listener, says, over), daemon=True).start()
@@ -209,13 +209,10 @@ def _drip(listener: socket.socket, says: bytes, over: threading.Event) -> None:
 
 
 def secrets_of(case: Case) -> set[str]:
-    """Whatever stands in the files that the settings name and could be a secret."""
+    """What is secret in the files that the settings name."""
     texts = [msgspec.json.encode(case.settings()), *(account.model_dump_json().encode() for account in case.accounts())]
     named = {word for text in texts for word in text.decode().split('"') if word.startswith(str(case.directory))}
-    contents = [Path(name).read_text("utf-8", "replace") for name in named if Path(name).is_file()]
-    return {
-        word for content in contents for word in content.replace('"', " ").replace("\\n", " ").split() if len(word) > 24
-    }
+    return secrets_in(Path(name) for name in named if Path(name).is_file())
 
 
 def eventually(what: Callable[[], bool], *, within_s: float = 15.0) -> None:

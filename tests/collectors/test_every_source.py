@@ -268,6 +268,7 @@ def test_garbage_is_no_data(world: World) -> None:
 
 def test_wrong_credentials_stop_the_source_until_they_are_mended_in_their_file(world: World, capfd: Any) -> None:
     known = secrets_of(world.case)
+    assert known
     world.case.lock_out()
     world.run()
     assert world.state == "stopped"
