@@ -9,7 +9,7 @@ from collectors.shape_watch import FINDINGS
 
 PUSH_ITEMS = Counter(
     "clicktrace_push_items_total",
-    "Items sent to the push endpoints, by what became of them.",
+    "Items sent to the push endpoints, by what became of them; a body that cannot be read counts as one.",
     ["collection", "outcome"],
 )
 HOOK_CALLS = Counter(
@@ -80,9 +80,24 @@ class SourceGauges:
     def __init__(self, source: str, *, interval_s: float) -> None:
         self._source = source
         self._first_attempt = 0
-        SOURCE_OVERDUE.labels(source).set(max(SILENT_S, MISSED_INTERVALS * interval_s))
+        self._overdue_s = max(SILENT_S, MISSED_INTERVALS * interval_s)
+        self._hidden = False
+
+    def hide(self) -> None:
+        """Another process reads the source now: what this one saw last would stand for ever, and alert."""
+        self._hidden, self._first_attempt = True, 0
+        for gauge in (SOURCE_WATERMARK, SOURCE_STOPPED, SOURCE_LAST_SUCCESS, SOURCE_OVERDUE, SOURCE_QUOTA):
+            gauge.remove(self._source)
+        for word in FINDINGS:
+            SOURCE_FINDING.remove(self._source, word)
+
+    def reveal(self) -> None:
+        self._hidden = False
 
     def show(self, status: SourceStatus) -> None:
+        if self._hidden:
+            return
+        SOURCE_OVERDUE.labels(self._source).set(self._overdue_s)
         self._first_attempt = self._first_attempt or status.last_attempt
         SOURCE_WATERMARK.labels(self._source).set(status.complete_through / 1000)
         SOURCE_STOPPED.labels(self._source).set(status.state == "stopped")

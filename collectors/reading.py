@@ -99,6 +99,11 @@ class Reader:
         self._memory = self._restored(f"shape:{self.name}", Memory())
         self._marked = windows.complete_through(self._position, self.config)
         self._last_success = self._position.read_at
+        self._gauges.reveal()
+
+    def stand_back(self) -> None:
+        """Another process reads from now on."""
+        self._gauges.hide()
 
     def greet(self, now: int) -> None:
         """Tell of a source that was never read: its first back-fill may take long."""

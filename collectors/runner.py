@@ -102,6 +102,9 @@ class Runner:
         leads = self._leads()
         if leads and not self._leading:
             self._take_over(now)
+        if self._leading and not leads:
+            for reader in self._readers.values():
+                reader.stand_back()
         self._leading = leads
         return leads
 

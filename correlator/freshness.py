@@ -126,7 +126,8 @@ def read_sources(store: Store, question: Question) -> list[SourceFreshness]:
     marks = queries.read(store, queries.text("source_from_watermark"), question.params())
     told = {row["source"]: row for row in queries.read(store, queries.text("source_from_reading"), question.params())}
     never = {name: _unmarked(row) for name, row in told.items()} | {row["source"]: row for row in marks}
-    found = [_with_reading(source_state(never[name], at=question.at), told.get(name)) for name in sorted(never)]
+    at = question.at
+    found = [_with_reading(source_state(never[name], at=at), told.get(name), at=at) for name in sorted(never)]
     return [source for source in found if source.reading != REMOVED]
 
 
@@ -136,9 +137,10 @@ def _unmarked(row: dict[str, Any]) -> dict[str, Any]:
     return {**known, "complete_through": 0, "read_at": row["told_at"], "usual_gap_ms": 0}
 
 
-def _with_reading(source: SourceFreshness, row: dict[str, Any] | None) -> SourceFreshness:
+def _with_reading(source: SourceFreshness, row: dict[str, Any] | None, *, at: int) -> SourceFreshness:
     if row is None:
         return source
+    following = int(row["next_attempt"])
     limit = float(row["quota_limit"])
     quota = Quota(
         used=float(row["quota_used"]),
@@ -150,8 +152,9 @@ def _with_reading(source: SourceFreshness, row: dict[str, Any] | None) -> Source
         source,
         reading=str(row["reading"]),
         detail=str(row["detail"]),
-        # Of a source that is well, the next attempt is its interval away and not worth telling.
-        next_attempt_ms=int(row["next_attempt"]) if row["reading"] in WAITING else 0,
+        # Of a source that is well, the next attempt is its interval away and not worth telling. Readers tell of a change and once an
+        # hour: an attempt that ended as the one before is not told, so a moment that is over says nothing of the next.
+        next_attempt_ms=following if row["reading"] in WAITING and following > at else 0,
         quota=quota if limit else None,
         findings=tuple(
             Oddity(finding=str(word), detail=str(detail))

@@ -75,17 +75,33 @@ class Desk:
         self._senders = {sender.key: sender for sender in config.senders}
         self._clock = clock
 
-    def sender(self, call: Call) -> tuple[Principal, SenderConfig]:
-        """Who sends, and what holds for it.
+    def principal(self, call: Call) -> Principal:
+        """Who sends; from here on a refusal is counted under its name.
 
         Raises:
             Unauthorized: `missing_key`, `wrong_key`.
+        """
+        key = call.in_address or call.bearer
+        if not key:
+            raise Unauthorized("missing_key", "no key: in the path, as the parameter key, or as Authorization: Bearer")
+        principal = self._check_key(key)
+        if principal is None:
+            raise Unauthorized("wrong_key", "this key is unknown or revoked; list keys: clicktrace keys list")
+        return principal
+
+    def sender(self, call: Call, principal: Principal) -> SenderConfig:
+        """What holds for the sender, if its key may be used so and from there.
+
+        Raises:
             Forbidden: `wrong_scope`, `forbidden_address`.
         """
-        principal = self._principal(call)
+        if call.in_address and principal.scopes != _IN_ADDRESS:
+            raise Forbidden("wrong_scope", "a key in an address may have the scope postback only; revoke this one")
+        if not principal.scopes & _SCOPES:
+            raise Forbidden("wrong_scope", "this key lacks the scope postback")
         sender = self._senders.get(principal.name) or SenderConfig(key=principal.name)
         require_network(call.address, sender.networks)
-        return principal, sender
+        return sender
 
     def take(self, call: Call, principal: Principal, sender: SenderConfig) -> Answer:
         """One step in the life of a conversion.
@@ -113,19 +129,6 @@ class Desk:
         )
         conversion = taken.life.conversion if taken.life else postback.conversion
         return Answer(result=taken.outcome, id=conversion.conversion_id)
-
-    def _principal(self, call: Call) -> Principal:
-        key = call.in_address or call.bearer
-        if not key:
-            raise Unauthorized("missing_key", "no key: in the path, as the parameter key, or as Authorization: Bearer")
-        principal = self._check_key(key)
-        if principal is None:
-            raise Unauthorized("wrong_key", "this key is unknown or revoked; list keys: clicktrace keys list")
-        if call.in_address and principal.scopes != _IN_ADDRESS:
-            raise Forbidden("wrong_scope", "a key in an address may have the scope postback only; revoke this one")
-        if not principal.scopes & _SCOPES:
-            raise Forbidden("wrong_scope", "this key lacks the scope postback")
-        return principal
 
 
 def client_of(named: str, principal: Principal) -> str:
@@ -170,8 +173,9 @@ def build_router(
             address = door.admit(request)
             body = await door.body(request, max_bytes=config.max_body_bytes)
             call = call_of(request, body, address=address, key=request.path_params.get("key", ""))
-            principal, sender = await run_in_threadpool(desk.sender, call)
+            principal = await run_in_threadpool(desk.principal, call)
             label = principal.name
+            sender = desk.sender(call, principal)
             answer = await run_in_threadpool(desk.take, call, principal, sender)
         except ClicktraceError as error:
             POSTBACKS.labels(label, error.reason if isinstance(error, Refusal) else "failed").inc()

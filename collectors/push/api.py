@@ -157,8 +157,13 @@ def _add(router: APIRouter, collection: str, *, ingest: Ingest, authorize: Autho
     authorized: Callable[..., Principal] = authorize("ingest")
 
     async def push(request: Request, principal: Any = Depends(authorized)) -> Response:
-        body = await read_body(request, max_bytes=max_bytes)
-        results = await run_in_threadpool(ingest.take, collection, body, principal)
+        try:
+            body = await read_body(request, max_bytes=max_bytes)
+            results = await run_in_threadpool(ingest.take, collection, body, principal)
+        except Refusal as refusal:
+            # Of a body that cannot be read nobody knows how many items it has: it counts as one.
+            PUSH_ITEMS.labels(collection, refusal.reason).inc()
+            raise
         return Response(msgspec.json.encode({"results": results}), status_code=207, media_type="application/json")
 
     router.add_api_route(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from collectors.push.api import split
 from collectors.push.bodies import PLATFORM_IDS, SHAPES, from_json
@@ -295,6 +296,11 @@ def test_a_tenants_key_writes_for_its_own(doors: Any, journaled: Any) -> None:
     assert journaled()[2].client == "acme", "the account's owner is filled in"
 
 
+def counted(outcome: str) -> float:
+    labels = {"collection": "conversions", "outcome": outcome}
+    return REGISTRY.get_sample_value("clicktrace_push_items_total", labels) or 0
+
+
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
@@ -314,8 +320,10 @@ def test_a_tenants_key_writes_for_its_own(doors: Any, journaled: Any) -> None:
 def test_a_body_that_cannot_be_read_is_refused_whole(
     doors: Any, journaled: Any, body: bytes, status: int, reason: str
 ) -> None:
+    before = counted(reason)
     response = doors.post("/api/v1/conversions", body)
     assert (response.status_code, response.json()["reason"]) == (status, reason)
+    assert counted(reason) == before + 1, "else nobody is told of a sender whose bodies are all refused"
     assert response.headers["content-type"] == "application/problem+json"
     assert reason in REASONS
     assert journaled() == []

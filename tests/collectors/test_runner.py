@@ -65,7 +65,7 @@ def facts(journaled: Any) -> list[Any]:
 
 @pytest.fixture
 def run(journal: Any, control: Any, clock: Any) -> Any:
-    def make(*sources: ToySource) -> Runner:
+    def make(*sources: ToySource, **given: Any) -> Runner:
         return Runner(
             sources,
             journal,
@@ -73,6 +73,7 @@ def run(journal: Any, control: Any, clock: Any) -> Any:
             versions=Versions(None, clock=clock),
             policy=RetryPolicy(attempts=2, first_wait_s=0.001, longest_wait_s=0.001),
             clock=clock,
+            **given,
         )
 
     return make
@@ -342,6 +343,25 @@ def test_of_several_processes_one_reads_and_the_next_goes_on_from_there(
     second.run_once(clock.now)
     (window,) = second_source.windows
     assert window.until - window.since < 3 * 3_600_000, "not the back-fill again"
+
+
+def test_a_process_that_reads_no_longer_does_not_alert_for_what_it_saw_last(run: Any, clock: Any) -> None:
+    may_read = [True]
+    source = ToySource("handed-over", answer=Permanent("handed-over", "no access"))
+    runner = run(source, leads=lambda: may_read[0])
+
+    def stopped() -> float | None:
+        return REGISTRY.get_sample_value("clicktrace_source_stopped", {"source": "handed-over"})
+
+    runner.run_once(clock.now)
+    assert stopped() == 1
+    may_read[0] = False
+    runner.run_once(clock.now)
+    assert stopped() is None
+    may_read[0] = True
+    clock.advance(2 * HOUR_MS)
+    runner.run_once(clock.now)
+    assert stopped() == 1, "its own again"
 
 
 def test_a_source_that_was_never_read_shows_as_waiting(run: Any, journaled: Any) -> None:

@@ -106,6 +106,8 @@ def test_what_a_reader_tells_of_its_source_stands_beside_its_watermark(world: An
         "unit": "operations in 24 h",
         "resets_at": "2026-09-21T23:00:00.000Z",
     }
+    world.settle("12:00")
+    assert world.get("/freshness")["sources"][1]["next_attempt"] is None, "that moment is over"
     then = world.get("/freshness", as_of="09:20")["sources"][1]
     assert (then["reading"], then["quota"], then["findings"]) == ("complete", None, [])
 

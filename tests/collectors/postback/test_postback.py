@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from sqlalchemy import Engine, func, select
 
@@ -270,6 +271,19 @@ def test_a_key_that_can_do_more_is_refused_in_an_address_and_taken_in_the_header
     assert said(client.get("/api/v1/postback", params={"click_id": CLICK}, headers=bearer)) == "created"
     bearer = {"authorization": f"Bearer {reader}"}
     assert said(client.get("/api/v1/postback", params={"click_id": CLICK}, headers=bearer)) == "wrong_scope"
+
+
+def test_a_refusal_is_counted_under_the_name_of_the_key_once_that_is_known(tracker: Opened) -> None:
+    internet = tracker().internet
+    strong = internet.keys.add("too-strong", scopes=["postback", "ingest"])
+
+    def counted(sender: str, outcome: str) -> float:
+        return REGISTRY.get_sample_value("clicktrace_postbacks_total", {"sender": sender, "outcome": outcome}) or 0
+
+    before = counted("too-strong", "wrong_scope"), counted("unknown", "wrong_key")
+    internet.client().get(f"/api/v1/postback/{strong}", params={"click_id": CLICK})
+    internet.client().get("/api/v1/postback/nobody", params={"click_id": CLICK})
+    assert (counted("too-strong", "wrong_scope"), counted("unknown", "wrong_key")) == (before[0] + 1, before[1] + 1)
 
 
 def test_a_postback_key_opens_no_other_door() -> None:
