@@ -53,7 +53,7 @@ class DestinationConfig(Section):
         "CRM ID 0.85, e-mail 0.7, phone 0.65.",
     )
     send_contacts: bool = Field(
-        False, description="Also send the hashed e-mail and phone, where a conversion has them."
+        False, description="Also send the hashed e-mail and (Google) phone, where a conversion has them."
     )
     wait_s: int = Field(
         600, ge=0, description="Sent this long after it became known, so that a correction comes first."

@@ -42,9 +42,9 @@ def test_an_event_carries_what_the_documentation_asks_for(to_google, data_manage
 
 
 def test_hashed_contacts_go_out_only_when_that_is_wanted(to_google, data_manager) -> None:
-    to_google(send_contacts=True).send([event()], deadline_s=5)
+    to_google(send_contacts=True).send([event(phone_sha256="f" * 64)], deadline_s=5)
     (sent,) = data_manager.requests[-1].json["events"]
-    assert sent["userData"] == {"userIdentifiers": [{"emailAddress": "e" * 64}]}
+    assert sent["userData"] == {"userIdentifiers": [{"emailAddress": "e" * 64}, {"phoneNumber": "f" * 64}]}
 
 
 def test_consent_that_nobody_gave_is_not_claimed(to_google, data_manager) -> None:

@@ -58,6 +58,15 @@ def test_events_of_another_source_need_no_browser(to_meta, meta, clock) -> None:
     assert sent["user_data"] == {"fbc": f"fb.1.{CLICK_TS}.{FBCLID}", "em": ["e" * 64]}
 
 
+@pytest.mark.parametrize("email", ["e" * 64, ""])
+def test_a_telephone_number_is_not_sent_because_meta_hashes_it_without_the_plus(to_meta, meta, email: str) -> None:
+    to_meta(send_contacts=True).send([purchase(email_sha256=email, phone_sha256="f" * 64)], deadline_s=5)
+    (sent,) = meta.requests[-1].json["data"]
+    assert sent["user_data"].get("em") == ([email] if email else None)
+    assert "ph" not in sent["user_data"]
+    assert "f" * 64 not in meta.requests[-1].body.decode()
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [

@@ -97,9 +97,9 @@ class MetaConversions:
         user: dict[str, Any] = {"fbc": browser_click_id(event)}
         if agent := user_agent(event):
             user["client_user_agent"] = agent
-        if self.config.send_contacts:
-            hashed = {"em": found.email_sha256, "ph": found.phone_sha256}
-            user |= {name: [value] for name, value in hashed.items() if value}
+        # `ph` is the hash of the digits alone, ours that of E.164 with its "+" (Google's form): Meta could never match it.
+        if self.config.send_contacts and found.email_sha256:
+            user["em"] = [found.email_sha256]
         body: dict[str, Any] = {
             "event_name": event.mapping.target,
             "event_time": event.ts // 1000,
