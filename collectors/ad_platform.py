@@ -1,6 +1,9 @@
-"""What the ad platforms' sources share: rows of `core.vendors.base` become spend and campaign records."""
+"""What the ad platforms' sources share: rows of `core.vendors.base` become spend and campaign records, and further parts of an account
+are sources of their own."""
 
 from __future__ import annotations
+
+from typing import Generic, TypeVar
 
 from collectors import fact_ids
 from collectors.base import Fetched
@@ -10,6 +13,33 @@ from core.identity import split_qualified
 from core.records import Campaign, Record, Spend
 from core.vendors.base import AdPlatform, CampaignState, SpendRow
 from core.vendors.config import AccountConfig
+
+Account = TypeVar("Account", bound=AdPlatform)
+Config = TypeVar("Config", bound=SourceConfig)
+
+
+class AdPlatformPart(Generic[Account, Config]):
+    """One part of one account besides its spend, read on its own schedule, with its own watermark.
+
+    `kind` is the source word of its records; the watermark's is `<kind>:<account>`. A part that is refused (click_view on a manager
+    account, say) stops alone, and spend goes on.
+    """
+
+    kind = ""
+
+    def __init__(self, account: Account, *, account_config: AccountConfig, config: Config) -> None:
+        self.name = f"{self.kind}:{account.account}"
+        self.config: SourceConfig = config
+        self._own = config
+        self._account = account
+        self._account_config = account_config
+
+    def describe(self, *, now: int, deadline_s: float) -> Fetched:
+        """Nothing that holds now: campaign states are read with spend."""
+        return Fetched(records=[])
+
+    def close(self) -> None:
+        self._account.close()
 
 
 class AdPlatformSource:

@@ -39,6 +39,7 @@ AD_PLATFORM_PARTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("changes", "collectors.google_ads.changes:GoogleChangesSource"),
         ("clicks", "collectors.google_ads.clicks:GoogleClicksSource"),
     ),
+    "meta": (("conversions", "collectors.meta_ads.conversions:MetaConversionsSource"),),
 }
 
 

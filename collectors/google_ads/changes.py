@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from collectors import fact_ids
+from collectors.ad_platform import AdPlatformPart
 from collectors.base import Fetched
 from collectors.bearer_api import Deadline
 from collectors.google_ads.config import GoogleChangesConfig
-from collectors.google_ads.part import GoogleAdsPart
 from collectors.windows import Window
 from core.clock import MINUTE_MS
 from core.money import to_decimal
 from core.records import Change as Kind
 from core.records import Deploy, Record
+from core.vendors.google_ads import GoogleAdsAccount
 from core.vendors.google_ads_reports import CHANGES_REACH_MS, Change, changes
 
 #: Resource type of the change history -> what people call it. A type that is not listed is told by its own name.
@@ -47,7 +48,7 @@ MOST_FIELDS: Final = 12
 Key = tuple[str, Kind, int]
 
 
-class GoogleChangesSource(GoogleAdsPart[GoogleChangesConfig]):
+class GoogleChangesSource(AdPlatformPart[GoogleAdsAccount, GoogleChangesConfig]):
     kind = "google_changes"
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from collectors import fact_ids
+from collectors.ad_platform import AdPlatformPart
 from collectors.base import Fetched
 from collectors.bearer_api import Deadline
 from collectors.google_ads.config import GoogleClicksConfig
-from collectors.google_ads.part import GoogleAdsPart
 from collectors.windows import Window
 from core.identity import derive, usable
 from core.records import PlatformClick
+from core.vendors.google_ads import GoogleAdsAccount
 from core.vendors.google_ads_reports import CLICKS_REACH_DAYS, ClickRow, clicks
 from core.zones import day_bucket, local_day
 
 
-class GoogleClicksSource(GoogleAdsPart[GoogleClicksConfig]):
+class GoogleClicksSource(AdPlatformPart[GoogleAdsAccount, GoogleClicksConfig]):
     kind = "google_clicks"
 
     def fetch(self, window: Window, *, now: int, deadline_s: float) -> Fetched:

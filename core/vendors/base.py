@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Literal, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -66,7 +67,8 @@ class SpendRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversionCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Conversions of one action in one day of the account, by the day they happened (not by that of their click)."""
+    """Conversions of one action in one day of the account, by the day they happened (not by that of their click), where the platform
+    knows it."""
 
     campaign: str
     bucket_ms: int
@@ -82,6 +84,8 @@ class AdPlatform(Protocol):
 
     platform: str
     account: str
+    #: Whose days and hours the account's reports are in.
+    zone: ZoneInfo
 
     def campaigns(self, *, deadline_s: float) -> list[CampaignState]:
         """All campaigns of the account that are not removed."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from app.demo.ad_account import Behaviour, CampaignSetup, Clicks
 from app.demo.google_sandbox import GoogleSandbox, process_ca
+from app.demo.meta_reports import CountedAction, MetaReports
 from app.demo.meta_sandbox import MetaSandbox
-from core.records import Record, Spend
+from core.records import Record, Spend, Tally
 from core.vendors.config import AccountConfig
 from tests.collectors.sandboxes.cases import Case
 
@@ -85,8 +86,44 @@ class GoogleAdsCase(AdAccountCase):
 
 class MetaAdsCase(AdAccountCase):
     section = "meta_ads"
+    reads = "meta_ads:"
     wrong_credentials = "EAABwrong"
+
+    def settings(self) -> dict[str, Any]:
+        """Spend alone."""
+        return {"conversions": {"enabled": False}}
 
     def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
         super().__init__(directory, clock)
         self.sandbox = MetaSandbox(directory, campaigns=campaigns(), behaviour=late_and_restating(), clock=clock)
+
+
+class MetaConversionsCase(MetaAdsCase):
+    """The account's actions; spend is read by another source, which the suite leaves alone. Each number is a campaign."""
+
+    reads = "meta_conversions:"
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def configured(self, schedule: dict[str, Any]) -> dict[str, Any]:
+        return {"conversions": schedule}
+
+    @property
+    def reports(self) -> MetaReports:
+        assert isinstance(self.sandbox, MetaSandbox)
+        return self.sandbox.reports
+
+    def add(self, number: int, *, ts: int) -> None:
+        self.reports.actions.append(CountedAction(campaign=str(number), ts=ts, value=1.5))
+
+    def seen(self, records: Sequence[Record]) -> list[int]:
+        return [int(record.campaign.rpartition(":")[2]) for record in records if isinstance(record, Tally)]
+
+    def restate(self, number: int) -> None:
+        for each in self.reports.actions:
+            each.value += 10.0 * (each.campaign == str(number))
+
+    def credit_elsewhere(self, number: int) -> None:
+        for each in self.reports.actions:
+            each.campaign = "99" if each.campaign == str(number) else each.campaign

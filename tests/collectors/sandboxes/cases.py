@@ -98,6 +98,7 @@ CASES: Final[dict[str, str]] = {
     "google_ads.changes": "tests.collectors.sandboxes.google_parts:GoogleChangesCase",
     "google_ads.clicks": "tests.collectors.sandboxes.google_parts:GoogleClicksCase",
     "meta_ads": "tests.collectors.sandboxes.ad_accounts:MetaAdsCase",
+    "meta_ads.conversions": "tests.collectors.sandboxes.ad_accounts:MetaConversionsCase",
     "github": "tests.collectors.sandboxes.github:GithubCase",
     "stripe": "tests.collectors.sandboxes.stripe:StripeCase",
     "hubspot": "tests.collectors.sandboxes.hubspot:HubspotCase",

@@ -61,6 +61,10 @@ class GoogleConversionsCase(GooglePartCase):
         for each in self.reports.conversions:
             each.value += 10.0 * (each.action == f"action {number}")
 
+    def credit_elsewhere(self, number: int) -> None:
+        for each in self.reports.conversions:
+            each.campaign = "12" if each.action == f"action {number}" else each.campaign
+
 
 class GoogleChangesCase(GooglePartCase):
     part = "changes"
