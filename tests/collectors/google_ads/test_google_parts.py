@@ -99,6 +99,12 @@ def test_an_account_is_read_for_clicks_only_when_that_is_asked_for() -> None:
     assert names({"enabled": False}) == set()
 
 
+def test_no_more_is_asked_for_than_the_scope_that_reads_campaigns(google: GoogleSandbox, opened: Open) -> None:
+    for kind in ("google_ads", "google_conversions", "google_changes", "google_clicks"):
+        read(opened(kind), Window(since=NOW - HOUR_MS, until=NOW))
+    assert google.issuer.scopes == {"https://www.googleapis.com/auth/adwords"}
+
+
 # --- conversions ------------------------------------------------------------------------------------------------------------------
 
 
