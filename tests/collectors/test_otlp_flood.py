@@ -200,3 +200,15 @@ def test_the_bench_sends_new_traffic_with_every_copy(mix: Mix) -> None:
     assert not first & second
     assert sum(one.kind == 2 for one in decoded[0]) == batch.requests
     assert ExportTraceServiceRequest.FromString(copies[0]) != ExportTraceServiceRequest.FromString(copies[1])
+
+
+@pytest.mark.parametrize(("after_s", "kept_then"), [(58, {1, 2}), (61, {2})])
+def test_a_span_waits_a_minute_for_a_sibling_that_names_its_click_and_no_longer(
+    receiver: Receiver, journaled: Any, after_s: int, kept_then: set[int]
+) -> None:
+    take(receiver, span(1))
+    for second in range(1, after_s):
+        receiver.flush(NOW + second * 1000)
+    take(receiver, span(1, number=2, url__query="gclid=abc"), now=NOW + after_s * 1000)
+    receiver.flush(NOW + after_s * 1000 + 1000)
+    assert {int(record.span_id, 16) for record in journaled() if isinstance(record, Span)} == kept_then
