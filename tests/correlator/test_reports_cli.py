@@ -95,6 +95,9 @@ def test_freshness_names_every_source_and_its_state(sold: Any) -> None:
     assert "journal" in shown
     assert "on time" in shown
     assert "conversion" in shown
+    # State, watermark, how far that is behind, and the lag that the vendor documents.
+    assert "google_ads:1 on time 2026-09-21 09:00:00 3.0 h 3.0 h" in shown
+    assert "google_conversions:1 on time 2026-09-20 19:00:00 17.0 h 15.0 h" in shown
     assert "spend 2026-09-21 09:00:00 google_ads:1" in shown
     assert "tallies 2026-09-20 19:00:00 google_conversions:1" in shown
     assert "rest on clicks, conversions and spend: complete through 2026-09-21 09:00:00" in shown
