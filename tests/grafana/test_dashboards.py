@@ -14,6 +14,7 @@ import yaml
 from core.clock import HOUR_MS, now_ms
 from core.records import Reading, Watermark
 from core.store.client import Store
+from core.store.read_only import check_statement
 from grafana.build import GENERATED, rendered
 from grafana.dashboards import campaigns, system_health
 
@@ -51,7 +52,12 @@ def test_built_files_are_fresh() -> None:
 
 @pytest.mark.parametrize(("title", "sql"), store_queries(), ids=[t for t, _ in store_queries()])
 def test_every_store_query_runs(store: Store, title: str, sql: str) -> None:
-    assert store.query(without_macros(sql)).num_columns > 0
+    asked = without_macros(sql)
+    assert store.query(asked).num_columns > 0
+    # The read-only port refuses what is no plain reading.
+    functions = {str(row["name"]).lower() for row in store.rows("SELECT name FROM system.table_functions")}
+    (canonical,) = store.rows("SELECT formatQuerySingleLine({asked:String}) AS text", {"asked": asked})
+    check_statement(str(canonical["text"]), table_functions=functions)
 
 
 def metric_queries() -> list[str]:
@@ -140,3 +146,14 @@ def test_provisioned_data_sources_are_the_ones_the_panels_use() -> None:
     used = {p["datasource"]["uid"] for board in boards() for p in panels(board) if "datasource" in p}
     assert used
     assert all(f"uid: {uid}" in provisioned for uid in used)
+
+
+def test_grafana_is_given_a_key_for_the_store() -> None:
+    """The read-only port answers nobody without one (core/store/read_server.py)."""
+    provisioned = yaml.safe_load((ROOT / "grafana/provisioning/datasources/clicktrace.yaml").read_text("utf-8"))
+    (store,) = [one for one in provisioned["datasources"] if one["uid"] == "clicktrace-store"]
+    given = yaml.safe_load((ROOT / "grafana/compose.yaml").read_text("utf-8"))["services"]["grafana"]["environment"]
+    asked = re.findall(r"\$\{(\w+)\}", json.dumps(provisioned))
+    assert store["secureJsonData"]["password"] == "${CLICKTRACE_STORE_KEY}"
+    assert store["jsonData"]["username"]
+    assert set(asked) <= given.keys()
