@@ -77,7 +77,7 @@ class Behaviour(msgspec.Struct, kw_only=True):
     hangs: int = 0
     #: Cut this many of the next answers in the middle.
     garbage: int = 0
-    #: In every answer about spend or conversions, so many rows are not as documented.
+    #: In every answer about spend (Meta: and conversions), so many rows are not as documented.
     malformed_rows: int = 0
     page_size: int = 1_000
     #: Meta: how often an insights job is asked about before it is through, and how many of the next ones fail or are skipped.

@@ -28,6 +28,7 @@ class MetaConversionsConfig(SourceConfig):
             "offsite_conversion.fb_pixel_purchase": "order",
             "lead": "lead",
         },
+        min_length=1,
         description="Conversion type of ours for an action type; others are not read. Action types overlap, so of several for one"
         " type the first that Meta tells of a campaign's day counts, never their sum.",
     )

@@ -55,7 +55,7 @@ def installation(case: Case, tmp_path: Path) -> Settings:
 
 def tried(case: Case, settings: Settings) -> Finding:
     """What doctor says of the case's own source; of an account's spend and campaigns, the account's check says it."""
-    if case.section in ("google_ads", "meta_ads") and case.reads in ("", "google_ads:"):
+    if case.reads in ("google_ads:", "meta_ads:"):
         (found,) = doctor._accounts(settings, None)
         return found
     return only([one for one in sources(settings, None) if one.check.startswith(f"source {settings_of(case).reads}")])

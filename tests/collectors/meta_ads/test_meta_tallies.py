@@ -125,6 +125,11 @@ def test_a_complete_answer_says_of_which_days_nothing_is_missing(meta: MetaSandb
     assert (len(fetched.records), fetched.invalid, fetched.whole) == (1, 1, None)
 
 
+def test_a_table_of_no_actions_is_refused_because_nothing_would_be_counted() -> None:
+    with pytest.raises(ValueError, match=r"conversions\.types"):
+        CollectorsConfig.model_validate({"meta_ads": {"conversions": {"types": {}}}})
+
+
 def test_conversions_are_read_again_for_28_days() -> None:
     config = CollectorsConfig().meta_ads.conversions
     assert config.restatement_s == 28 * 86_400
