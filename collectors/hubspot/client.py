@@ -35,9 +35,10 @@ ObjectType = Literal["contacts", "deals"]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Answer of a search or a batch read."""
+    """Answer of a search or a batch read; `paging` stands in a search's that has more pages."""
 
     results: list[msgspec.Raw]
+    paging: dict[str, Any] | None = None
 
 
 class _From(msgspec.Struct, frozen=True):
@@ -111,10 +112,11 @@ class HubspotClient:
         last = "0"
         while True:
             groups = [_span(name, since, until, beyond=last) for name in (CREATED, MODIFIED[kind])]
-            raws = self._search(kind, groups, properties=properties, limit=SEARCH_PAGE, deadline=deadline)
-            page = rows_of(raws, HubspotObject)
+            found = self._search(kind, groups, properties=properties, limit=SEARCH_PAGE, deadline=deadline)
+            page = rows_of(found.results, HubspotObject)
             rows.add(page)
-            if len(raws) < SEARCH_PAGE:
+            # A page may be shorter than what was asked for and not be the last.
+            if len(found.results) < SEARCH_PAGE and not found.paging:
                 return rows
             last = self._beyond(page, last, kind)
 
@@ -157,7 +159,7 @@ class HubspotClient:
         properties: Sequence[str],
         limit: int,
         deadline: Deadline,
-    ) -> list[msgspec.Raw]:
+    ) -> Found:
         self._pace.wait()
         body = {
             "filterGroups": [{"filters": filters} for filters in groups],
@@ -165,7 +167,7 @@ class HubspotClient:
             "properties": list(properties),
             "limit": limit,
         }
-        return self._post(f"crm/v3/objects/{kind}/search", body, deadline=deadline).results
+        return self._post(f"crm/v3/objects/{kind}/search", body, deadline=deadline)
 
     def _post(self, path: str, body: Any, *, deadline: Deadline) -> Found:
         found, headers = self._api.call("POST", path, Found, json=body, deadline=deadline)
@@ -173,7 +175,7 @@ class HubspotClient:
         return found
 
     def _beyond(self, page: Rows[HubspotObject], last: str, kind: ObjectType) -> str:
-        """The highest ID of a full page; without a higher one the next page would be the same again."""
+        """The highest ID of a page that is not the last; without a higher one the next page would be the same again."""
         highest = max((item.id for item in page.items if item.id.isdigit()), key=int, default="0")
         if int(highest) <= int(last):
             raise Permanent(self._source, f"{kind}: a page of the search has no higher ID than the page before")

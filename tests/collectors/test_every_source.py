@@ -20,6 +20,7 @@ from collectors import registry
 from collectors.versions import RECENT_MS
 from core import retry
 from core.clock import HOUR_MS
+from core.http_client import HttpClient
 from core.records import Record
 from core.settings import JournalConfig, StoreConfig
 from core.shipper import Shipper
@@ -264,6 +265,32 @@ def test_garbage_is_no_data(world: World) -> None:
     world.run(after_s=3600)
     assert world.state == "complete"
     assert world.seen() == [7]
+
+
+@pytest.mark.parametrize("world", [name for name in OF_VENDORS if not name.startswith("google_ads")], indirect=True)
+def test_a_vendor_that_goes_away_between_any_two_calls_costs_no_row_and_no_watermark(
+    world: World, ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More calls are answered each time, until all of a read's are. (Google Ads answers a read by one stream.)"""
+    for number in (7, 9, 11):
+        world.add(number, ago_h=number)
+    world.case.behaviour.page_size = 1
+    request, cut = HttpClient.request, 0
+    while world.state != "complete":
+        answered = iter(range(1 + cut))
+
+        def and_then_away(client: HttpClient, *what: Any, left: Iterator[int] = answered, **how: Any) -> Any:
+            world.case.behaviour.outage = next(left, None) is None
+            return request(client, *what, **how)
+
+        monkeypatch.setattr(HttpClient, "request", and_then_away)
+        assert world.marks() == []
+        world.run(after_s=900)
+        ship()
+        cut += 1 + cut // 3
+        assert cut < 200, world.status.detail
+    assert cut > 1
+    assert sorted(world.seen()) == [7, 9, 11]
 
 
 def test_wrong_credentials_stop_the_source_until_they_are_mended_in_their_file(world: World, capfd: Any) -> None:

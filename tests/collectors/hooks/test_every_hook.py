@@ -92,9 +92,8 @@ def deliver(sender: Any, journal: Any, control: Engine, clock: Any) -> Callable[
 
     def call(body: bytes, headers: dict[str, str]) -> str:
         section, found = sender
-        internet: Internet = open_internet(
-            journal, control, clock=clock, **{section: {"connections": [found.connection]}}
-        )
+        sections: dict[str, Any] = {section: {"connections": [found.connection]}}
+        internet: Internet = open_internet(journal, control, clock=clock, **sections)
         said = internet.call("hook", body, **headers).json()
         assert "result" in said or said["reason"] in REASONS
         return str(said.get("result") or said["reason"])
