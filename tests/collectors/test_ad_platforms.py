@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from app.demo.ad_account import IMPRESSIONS_PER_CLICK
 from core.clock import HOUR_MS
 from core.records import Campaign, Record, Spend
 from tests.collectors.every_source import Parts, World
@@ -44,6 +45,7 @@ def test_spend_is_a_fact_of_its_campaign_hour_and_device(world: World) -> None:
     (spend,) = [record for record in world.facts() if isinstance(record, Spend)]
     account = account_of(world)
     assert (spend.campaign, spend.clicks, spend.cost_micros) == (account.qualified("11"), 100, 50_000_000)
+    assert spend.impressions == 100 * IMPRESSIONS_PER_CLICK
     hour = (world.clock.now - 5 * HOUR_MS) // HOUR_MS * HOUR_MS
     assert spend.fact_id == f"spend:{spend.campaign}:{hour}:3600:{spend.device}:::"
     assert world.status.source == f"{spend.source}:{account.account}"

@@ -25,7 +25,6 @@ DOCUMENTED = {
     "google_ads.clicks": (3 * HOUR_S, 0, 89),
     "meta_ads": (HOUR_S, 28, 30),
     "meta_ads.conversions": (HOUR_S, 28, 30),
-    "meta_ads.conversions": (HOUR_S, 28, 30),
     "ga4": (12 * HOUR_S, 7, 30),
     "hubspot": (300, 0, 90),
     "stripe": (60, 30, 90),
