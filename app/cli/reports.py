@@ -174,7 +174,7 @@ def _print_sources(sources: list[dict[str, Any]]) -> None:
         for s in sources
     ]
     columns = ["source", "state", "complete through", "behind", "documented lag", "reader", "quota used"]
-    print_table(columns, rows, empty="")
+    print_table(columns, rows, empty="", whole=("source",))
     for s in sources:
         again = f"; tried again {_clock(s['next_attempt'])}" if s["next_attempt"] else ""
         if s["detail"]:
@@ -186,7 +186,7 @@ def _print_sources(sources: list[dict[str, Any]]) -> None:
 def _print_figures(found: dict[str, Any]) -> None:
     """How far each figure is complete, and which source it waits for."""
     rows = [(f["figure"].replace("_", " "), _clock(f["complete_through"]), f["slowest"]) for f in found["figures"]]
-    print_table(["figure", "complete through", "waits for"], rows, empty="")
+    print_table(["figure", "complete through", "waits for"], rows, empty="", whole=("waits for",))
     _say(
         "Return and cost per conversion rest on clicks, conversions and spend: "
         f"complete through {_clock(found['complete_through'])}."

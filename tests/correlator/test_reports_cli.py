@@ -103,6 +103,15 @@ def test_freshness_names_every_source_and_its_state(sold: Any) -> None:
     assert "rest on clicks, conversions and spend: complete through 2026-09-21 09:00:00" in shown
 
 
+def test_names_of_accounts_that_begin_alike_are_told_apart_in_a_narrow_terminal(sold: Any) -> None:
+    names = ["google_conversions:1234567890", "google_conversions:1234567891"]
+    for name in names:
+        sold.watermark("09:00", known="12:00", source=name, lag_s=15 * 3600)
+    sold.settle()
+    table = sold.run("freshness").partition("figure")[0]
+    assert [name for name in names if name not in table] == []
+
+
 def test_freshness_says_what_is_wrong_with_a_source(sold: Any) -> None:
     stopped = Reading(
         ts=sold.clock.now,
