@@ -150,6 +150,17 @@ def test_two_systems_that_report_the_same_order_lead_to_one_event(world: World, 
     assert sum(map(len, google.batches)) == 1
 
 
+def test_what_a_pixel_reported_with_the_same_event_id_is_not_counted_again(world: World, facebook, meta_shop) -> None:
+    destination = meta_shop()
+    event_id = f"px-{world.client}"
+    facebook.pixel("Purchase", event_id)
+    order = world.order(campaign="meta:5:6", attributes={"consent": "yes", "event_id": event_id})
+    world.round(world.runner(destination))
+    assert world.states(destination.config.name) == {order: ("sent", "")}
+    assert [one["from"] for one in facebook.counted[("Purchase", event_id)]] == ["pixel"]
+    assert (len(facebook.counted), facebook.repeated) == (1, 1)
+
+
 def test_an_answer_that_is_lost_is_made_up_for_and_counted_once(world: World, google, google_shop) -> None:
     destination = google_shop()
     runner = world.runner(destination)

@@ -44,6 +44,10 @@ class MetaConversionsSandbox(Sandbox):
         directory.mkdir(parents=True, exist_ok=True)
         self.credentials_file.write_text(self.token)
 
+    def pixel(self, event_name: str, event_id: str) -> None:
+        """The browser reports an event, as the page's pixel does."""
+        self._count({"event_name": event_name, "event_id": event_id, "from": "pixel"}, now=self.clock())
+
     def quota_answer(self, request: Request) -> Answer:
         answer = graph_error(400, 80004, "There have been too many calls to this ad-account.")
         minutes = round(self.behaviour.retry_after_s / 60)
