@@ -7,16 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine
 
 from core.control.engine import open_control
 from core.journal.writer import JournalWriter
-from core.settings import JournalConfig, StoreConfig
+from core.settings import JournalConfig
 from core.shipper import Shipper, ShipReport
-from core.store.client import Store, open_store
+from core.store.client import Store
+from tests.databases import Databases
 
 #: 2026-09-21T14:13:20Z, where the clock of every test begins.
 START_MS = 1_790_000_000_000
@@ -71,14 +71,23 @@ def engine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("engine")
 
 
+@pytest.fixture(scope="session")
+def all_databases(engine_dir: Path) -> Databases:
+    return Databases(engine_dir)
+
+
+@pytest.fixture(scope="module")
+def databases(all_databases: Databases) -> Iterator[Databases]:
+    """The engine's databases, while it is up: other modules open directories of their own."""
+    with all_databases.held():
+        yield all_databases
+
+
 @pytest.fixture
-def store(engine_dir: Path) -> Iterator[Store]:
-    """A migrated store of its own: one database in the session's engine."""
-    database = f"test_{uuid4().hex}"
-    opened = open_store(StoreConfig(), engine_dir, database=database)
-    yield opened
-    opened.command(f"DROP DATABASE {database} SYNC")
-    opened.close()
+def store(databases: Databases) -> Iterator[Store]:
+    """A migrated, empty store of its own: one database in the session's engine."""
+    with databases.one() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import pytest
 
 from core.control.engine import open_control
 from core.journal.writer import JournalWriter
-from core.settings import JournalConfig, StoreConfig
+from core.settings import JournalConfig
 from core.shipper import Shipper
-from core.store.client import open_store
 from tests.conftest import FakeClock
+from tests.databases import Databases
 from tests.uploads.sandboxes.google_data_manager import DataManagerSandbox
 from tests.uploads.sandboxes.meta_conversions import MetaConversionsSandbox
 from tests.uploads.world import World
@@ -83,19 +83,17 @@ def _shared(sandbox: DataManagerSandbox | MetaConversionsSandbox) -> dict[str, A
 
 
 @pytest.fixture(scope="module")
-def world_parts(engine_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, ...]]:
+def world_parts(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, ...]]:
     """Store, control database, journal, shipper and clock of a module."""
     folder = tmp_path_factory.mktemp("uploads")
     clock = FakeClock()
-    store = open_store(StoreConfig(), engine_dir, database=f"uploads_{uuid4().hex}")
-    control = open_control("", folder)
-    journal = JournalWriter(folder / "journal", config=JournalConfig(), clock=clock, name="test")
-    shipper = Shipper(store, control, folder / "journal", config=JournalConfig(), clock=clock)
-    yield store, control, journal, shipper, clock, folder / "journal"
-    journal.close()
-    control.dispose()
-    store.command(f"DROP DATABASE {store.database} SYNC")
-    store.close()
+    with databases.one() as store:
+        control = open_control("", folder)
+        journal = JournalWriter(folder / "journal", config=JournalConfig(), clock=clock, name="test")
+        shipper = Shipper(store, control, folder / "journal", config=JournalConfig(), clock=clock)
+        yield store, control, journal, shipper, clock, folder / "journal"
+        journal.close()
+        control.dispose()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -20,14 +19,14 @@ from core.control.checkpoints import Checkpoints
 from core.control.engine import open_control
 from core.journal.writer import JournalWriter
 from core.records import DURATION_BOUNDS_S, Campaign, Click, Conversion, Deploy, Record, Service, Span, Touch
-from core.settings import JournalConfig, StoreConfig
+from core.settings import JournalConfig
 from core.shipper import Shipper
-from core.store.client import open_store
 from correlator.config import CorrelatorConfig
 from correlator.detection.config import DetectionConfig
 from correlator.detection.engine import Detection
 from correlator.engine import Correlator
 from tests.conftest import START_MS, FakeClock, Ship
+from tests.databases import Databases
 
 STEP_MS = 10_000
 DAY_MS = 86_400_000
@@ -398,32 +397,29 @@ def world(journal: Any, ship: Any, clock: Any, store: Any, control: Any) -> Call
 
 
 @contextmanager
-def _new_ground(engine_dir: Path, data_dir: Path, *, now: int) -> Iterator[dict[str, Any]]:
+def _new_ground(databases: Databases, data_dir: Path, *, now: int) -> Iterator[dict[str, Any]]:
     """What a world stands on: a database, a journal and a control database of its own."""
-    database = f"test_{uuid4().hex}"
     clock = FakeClock(now)
-    store = open_store(StoreConfig(), engine_dir, database=database)
-    control = open_control("", data_dir)
-    journal = JournalWriter(data_dir / "journal", config=JournalConfig(), clock=clock, name="test")
-    ship = Ship(lambda: Shipper(store, control, data_dir / "journal", config=JournalConfig(), clock=clock))
-    try:
-        yield {"journal": journal, "ship": ship, "clock": clock, "store": store, "control": control}
-    finally:
-        journal.close()
-        control.dispose()
-        store.command(f"DROP DATABASE {database} SYNC")
-        store.close()
+    with databases.one() as store:
+        control = open_control("", data_dir)
+        journal = JournalWriter(data_dir / "journal", config=JournalConfig(), clock=clock, name="test")
+        ship = Ship(lambda: Shipper(store, control, data_dir / "journal", config=JournalConfig(), clock=clock))
+        try:
+            yield {"journal": journal, "ship": ship, "clock": clock, "store": store, "control": control}
+        finally:
+            journal.close()
+            control.dispose()
 
 
 @contextmanager
-def copy_of(original: World, engine_dir: Path, data_dir: Path) -> Iterator[World]:
+def copy_of(original: World, databases: Databases, data_dir: Path) -> Iterator[World]:
     """The same world once more, as it stands; what happens in one is not seen by the other.
 
     The tables' parts are hard links, journal and control database are copied, and what visitors, correlator and detection hold in
     memory is copied with every reference to the original's ground replaced by the copy's.
     """
     shutil.copytree(Path(original.control.url.database).parent, data_dir, dirs_exist_ok=True)
-    with _new_ground(engine_dir, data_dir, now=original.clock.now) as ground:
+    with _new_ground(databases, data_dir, now=original.clock.now) as ground:
         tables = original.store.rows(
             "SELECT name, database FROM system.tables WHERE database = currentDatabase() AND endsWith(engine, 'MergeTree')"
             " AND total_rows > 0 AND name != 'schema_migration'"
@@ -437,11 +433,11 @@ def copy_of(original: World, engine_dir: Path, data_dir: Path) -> Iterator[World
 
 
 @pytest.fixture(scope="module")
-def established(engine_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def established(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two weeks of history, then three minutes of ordinary traffic at 300 times its volume; made once, for copies."""
     now = START_MS - START_MS % MINUTE_MS
     folder = tmp_path_factory.mktemp("established")
-    with _new_ground(engine_dir, folder, now=now) as ground:
+    with _new_ground(databases, folder, now=now) as ground:
         made = World(**ground).past()
         made.run(3)
         assert made.incidents() == []  # the jump in volume is no incident

@@ -12,6 +12,7 @@ import pytest
 from core.incidents import IncidentPayload
 from correlator.detection.engine import exposure_differs, scan_exposure
 from tests.correlator.detection.conftest import World, copy_of
+from tests.databases import Databases
 
 pytestmark = pytest.mark.slow
 
@@ -24,9 +25,9 @@ def payloads(world: Any) -> list[IncidentPayload]:
 
 
 @pytest.fixture
-def w(established: World, engine_dir: Path, tmp_path: Path) -> Iterator[World]:
+def w(established: World, databases: Databases, tmp_path: Path) -> Iterator[World]:
     """A copy of the established shop, with its correlator and detection in full run."""
-    with copy_of(established, engine_dir, tmp_path) as copied:
+    with copy_of(established, databases, tmp_path) as copied:
         yield copied
 
 
