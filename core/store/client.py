@@ -141,7 +141,7 @@ class Store:
     def _read_store_id(self) -> str:
         rows = self.rows("SELECT store_id FROM store_identity ORDER BY store_id LIMIT 1")
         if not rows:
-            self.insert("store_identity", ["store_id"], [[uuid4().hex]])
+            self.command(f"INSERT INTO store_identity VALUES ('{uuid4().hex}')")
             return self._read_store_id()
         return str(rows[0]["store_id"])
 
