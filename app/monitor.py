@@ -26,12 +26,11 @@ from app.sign_in import build_router as build_sign_in_router
 from core.clock import DAY_MS
 from core.schedule import Periodic
 from core.store.read_server import build_read_app
+from correlator.completeness import JOURNAL
 from correlator.freshness import SourceFreshness, freshness
 from correlator.period import Question
 from redirect.metrics import RedirectCollector
 
-#: The journal's name among the sources (`correlator.freshness`): what live decisions rest on.
-JOURNAL_SOURCE = "journal"
 #: A source in one of these states is shown as late.
 LATE_STATES = {"late", "stalled", "silent"}
 
@@ -159,8 +158,8 @@ class Monitor:
 
 
 def source_age(source: SourceFreshness) -> SourceAge:
-    """A source's freshness for the console's strip."""
+    """A source's freshness for the console's strip. Live decisions rest on the journal, and wait for no platform's report."""
     state = "late" if source.state in LATE_STATES else "ok"
-    live = source.source == JOURNAL_SOURCE
+    live = source.source == JOURNAL
     name = "Clicks and orders" if live else source.source.replace("_", " ")
     return SourceAge(name=name, complete_through=source.complete_through_ms, state=state, live=live)

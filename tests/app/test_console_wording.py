@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.console import wording
@@ -7,8 +9,10 @@ from app.console.data import Watching, visible
 from app.console.incidents import quiet_sentence
 from app.console.series import Marker, Series, expected_per_minute, normalised
 from app.console.timeline import chart_options, trailing_mean
+from app.monitor import source_age
 from core.clock import MINUTE_MS
 from core.principal import Principal
+from correlator.freshness import SourceFreshness
 
 from .console_payload import ONSET, payload
 
@@ -93,3 +97,14 @@ def test_the_chart_marks_onset_and_deploys() -> None:
 def test_a_key_sees_the_incidents_of_its_clients_only(clients: list[str], sees: bool) -> None:
     principal = Principal(name="x", scopes=frozenset({"read"}), clients=frozenset(clients))
     assert visible(payload(), principal) is sees
+
+
+def test_what_the_console_watches_does_not_wait_for_a_platforms_report() -> None:
+    told: dict[str, Any] = {"state": "on_time", "lag_s": 1.0, "documented_lag_s": 1, "read_at_ms": ONSET}
+    behind = {"journal": 0, "google_ads:1": 180, "google_conversions:1": 900, "stripe:shop": 20}
+    ages = [
+        source_age(SourceFreshness(source=name, complete_through_ms=ONSET - late * MINUTE_MS, **told))
+        for name, late in behind.items()
+    ]
+    assert [(age.name, age.complete_through) for age in ages if age.live] == [("Clicks and orders", ONSET)]
+    assert {age.state for age in ages} == {"ok"}, "a documented lag is not late"
