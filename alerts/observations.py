@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from alerts.live_spend import CLICKS, PRICES, Price, spend_of
 from alerts.rules.facts import Facts
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.incidents import IncidentPayload
@@ -99,44 +100,6 @@ WHERE NOT claimed AND known_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 GROUP BY origin
 """
 
-# A campaign without a cost per click of its own gets the mean of the others in its currency, so that it is not free.
-# In {reporting} at today's rate; without such a rate, in the currency the cost per click is known in.
-_LIVE_SPEND = """
-WITH
-    known AS
-    (
-        SELECT
-            campaign,
-            if(cpc_basis = 'stated' AND stated_in != '', stated_in, toString(currency)) AS told_in,
-            if(factor > 0, {reporting:String}, told_in) AS paid_in,
-            if(factor > 0, cpc_micros * factor, toFloat64(cpc_micros)) AS cpc
-        FROM campaign_current
-        LEFT JOIN campaign_stated_as_of(as_of=9000000000000) AS stated USING (campaign)
-        LEFT JOIN
-        (
-            SELECT currency AS sold, factor
-            FROM factor_of_day(reporting={reporting:String}, as_of=9000000000000, since={now:Int64}, until={tomorrow:Int64},
-                rate_age_days={rate_age_days:Int64})
-            ORDER BY day LIMIT 1 BY sold
-        ) AS rate ON rate.sold = told_in
-    ),
-    mean AS (SELECT paid_in, avg(cpc) AS typical, count() AS campaigns FROM known WHERE cpc > 0 GROUP BY paid_in),
-    (SELECT argMax(paid_in, campaigns) FROM mean) AS usual
-SELECT
-    c.campaign AS campaign,
-    if(p.paid_in != '', p.paid_in, ifNull(usual, '')) AS currency,
-    c.clicks * {per_hour:Float64} * if(p.cpc > 0, p.cpc, mean.typical) AS micros
-FROM
-(
-    SELECT toString(campaign) AS campaign, uniqExact(click_id) AS clicks
-    FROM click
-    WHERE campaign != '' AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({now:Int64}, 'UTC')
-    GROUP BY campaign
-) AS c
-LEFT ANY JOIN known AS p ON p.campaign = c.campaign
-LEFT ANY JOIN mean ON mean.paid_in = if(p.paid_in != '', p.paid_in, ifNull(usual, ''))
-"""
-
 _REDIRECT = """
 SELECT
     intDiv(toUnixTimestamp64Milli(ts), {window:Int64}) * {window:Int64} AS start,
@@ -212,18 +175,17 @@ def _read_sources(store: Reader, *, now: int) -> dict[str, SourceState]:
     return found
 
 
-def _read_live_spend(store: Reader, *, now: int, reporting: str, rate_age_days: int) -> dict[str, tuple[float, str]]:
-    """Campaign -> (micros per hour, currency)."""
-    params = {
-        "since": now - SPEND_SPAN_MS,
-        "now": now,
-        "tomorrow": now + 1,
-        "per_hour": HOUR_MS / SPEND_SPAN_MS,
-        "reporting": reporting,
-        "rate_age_days": rate_age_days,
-    }
-    rows = store.rows(_LIVE_SPEND, params)
-    return {str(row["campaign"]): (_number(row["micros"]), str(row["currency"])) for row in rows}
+def _read_live_spend(store: Reader, *, now: int, reporting: str, rate_age_days: int) -> dict[str, Price]:
+    """Campaign -> spend per hour. What a click costs is asked only when there are clicks: it is the dearest question of a tick."""
+    span = {"since": now - SPEND_SPAN_MS, "until": now}
+    per_hour = HOUR_MS / SPEND_SPAN_MS
+    clicks = {str(row["campaign"]): _number(row["clicks"]) * per_hour for row in store.rows(CLICKS, span)}
+    if not clicks:
+        return {}
+    today = {"now": now, "tomorrow": now + 1, "reporting": reporting, "rate_age_days": rate_age_days}
+    rows = store.rows(PRICES, today)
+    prices = {str(row["campaign"]): Price(_number(row["cpc"]), str(row["paid_in"])) for row in rows}
+    return spend_of(clicks, prices)
 
 
 def _incident(row: dict[str, object]) -> IncidentView:
