@@ -252,19 +252,28 @@ def test_rows_in_bulk_that_cannot_be_understood_hold_the_watermark_and_are_a_fin
     assert REGISTRY.get_sample_value("clicktrace_source_finding", labels) == 0
 
 
-def test_a_column_that_is_gone_is_a_finding_also_after_a_restart(run: Any, clock: Any) -> None:
+@pytest.mark.parametrize(
+    ("rows", "word", "detail"),
+    [
+        ([{"id": n} for n in range(50)], "missing_columns", "cost"),
+        ([{"id": n, "cost": 1, "surprise": 1} for n in range(50)], "unknown_columns", "surprise"),
+        ([{"id": n, "cost": n % 2 or None} for n in range(50)], "null_rate", "cost empty in 50% of rows, usually 0%"),
+    ],
+)
+def test_columns_that_are_gone_new_or_emptier_are_a_finding_also_after_a_restart(
+    run: Any, clock: Any, rows: list[dict[str, Any]], word: str, detail: str
+) -> None:
     full = shape_of([{"id": n, "cost": 1} for n in range(50)])
-    source = ToySource("renamed", answer=Fetched(records=[], shape=full))
-    runner = run(source)
+    runner = run(ToySource("renamed", answer=Fetched(records=[], shape=full)))
     for _ in range(4):
         runner.run_once(clock.now)
         clock.advance(60_000)
-    source = ToySource("renamed", answer=Fetched(records=[], shape=shape_of([{"id": n} for n in range(50)])))
-    runner = run(source)
+    runner = run(ToySource("renamed", answer=Fetched(records=[], shape=shape_of(rows))))
     runner.run_once(clock.now)
     (status,) = runner.statuses()
     assert status.state == "complete"
-    assert [(finding.word, finding.detail) for finding in status.findings] == [("missing_columns", "cost")]
+    assert [(finding.word, finding.detail) for finding in status.findings] == [(word, detail)]
+    assert REGISTRY.get_sample_value("clicktrace_source_finding", {"source": "renamed", "finding": word}) == 1
 
 
 def test_a_back_fill_longer_than_one_deadline_goes_on_soon(run: Any, clock: Any) -> None:
@@ -426,26 +435,3 @@ def test_far_fewer_or_more_rows_than_in_the_week_before_are_a_finding(
     for each in ("volume_drop", "volume_rise"):
         labels = {"source": "hourly", "finding": each}
         assert REGISTRY.get_sample_value("clicktrace_source_finding", labels) == (each == word)
-
-
-@pytest.mark.parametrize(
-    ("rows", "word"),
-    [
-        ([{"id": n, "cost": 1, "surprise": 1} for n in range(50)], "unknown_columns"),
-        ([{"id": n, "cost": 1 if n % 2 else None} for n in range(50)], "null_rate"),
-    ],
-)
-def test_columns_that_are_new_or_emptier_are_a_finding_and_an_alert(
-    run: Any, clock: Any, rows: list[dict[str, Any]], word: str
-) -> None:
-    usual = shape_of([{"id": n, "cost": 1} for n in range(50)])
-    source = ToySource("changing", answer=Fetched(records=[], shape=usual))
-    runner = run(source)
-    for _ in range(4):
-        runner.run_once(clock.now)
-        clock.advance(60_000)
-    source.answer = Fetched(records=[], shape=shape_of(rows))
-    runner.run_once(clock.now)
-    (status,) = runner.statuses()
-    assert [finding.word for finding in status.findings] == [word]
-    assert REGISTRY.get_sample_value("clicktrace_source_finding", {"source": "changing", "finding": word}) == 1
