@@ -22,6 +22,8 @@ import httpx
 import maxminddb
 from sqlalchemy.exc import SQLAlchemyError
 
+from alerts.rules.load import load_rules
+from app import failures
 from app.doctor_doors import doors
 from app.doctor_money import rates
 from app.doctor_sources import look_up, sources
@@ -33,7 +35,7 @@ from app.up import addresses
 from app.uploading import sandbox_accounts
 from collectors.registry import AD_PLATFORMS
 from core.control.engine import open_control
-from core.errors import ClicktraceError, SourceError
+from core.errors import ClicktraceError, SettingsError, SourceError
 from core.vendors.config import AccountConfig
 from core.vendors.registry import open_account
 from correlator.traffic_report import ListState, list_states
@@ -64,8 +66,16 @@ def examine(settings: Settings) -> list[Finding]:
             try:
                 found += future.result(timeout=CHECK_TIMEOUT_S * 4)
             except Exception as error:  # noqa: BLE001 - whatever a check stumbles over is what the person wants to read
-                found.append(Finding(check=check.__name__.strip("_"), state="problem", text=repr(error)))
+                found.append(
+                    Finding(
+                        check=check.__name__.strip("_"), state="problem", text=failures.sentence(error) or _said(error)
+                    )
+                )
     return found
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ClicktraceError) else repr(error)
 
 
 def _data_directory(settings: Settings, _state: RunState | None) -> list[Finding]:
@@ -166,8 +176,8 @@ def _control(settings: Settings, _state: RunState | None) -> list[Finding]:
             pass
         engine.dispose()
     except SQLAlchemyError as error:
-        mend = "check control.url and that PostgreSQL is reachable"
-        return [Finding(check="control database", state="problem", text=str(error).splitlines()[0], mend=mend)]
+        mend = "check control.url and that PostgreSQL is reachable" if settings.control.url else ""
+        return [Finding(check="control database", state="problem", text=failures.sentence(error), mend=mend)]
     return [Finding(check="control database", state="ok", text=settings.control.url.partition("@")[2] or "SQLite")]
 
 
@@ -356,6 +366,16 @@ def _upload_destination(destination: Destination, settings: Settings) -> Finding
     return Finding(check=name, state="ok", text=reached)
 
 
+def _rules(settings: Settings, _state: RunState | None) -> list[Finding]:
+    try:
+        rules = load_rules(settings.alerts.rules_dir)
+    except SettingsError as error:
+        mend = "correct them as `clicktrace rules check` says: the monitor does not start with wrong rules"
+        return [Finding(check="rules", state="problem", text="; ".join(error.problems), mend=mend)]
+    enabled = sum(rule.enabled for rule in rules)
+    return [Finding(check="rules", state="ok", text=f"{len(rules)} can be read, {enabled} of them enabled")]
+
+
 def _alertmanager(settings: Settings, _state: RunState | None) -> list[Finding]:
     base = settings.alerts.alertmanager_url
     if not base:
@@ -403,5 +423,6 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     sources,
     _uploads,
     doors,
+    _rules,
     _alertmanager,
 )

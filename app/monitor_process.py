@@ -14,11 +14,12 @@ import structlog
 import uvloop
 
 from app import logs
+from app.failures import sentence
 from app.lifecycle import CONFIG_EXIT_CODE, inherited, receive_assignment
 from app.monitor import Monitor
 from app.serving import Servers
 from app.settings import Settings
-from core.errors import SettingsError
+from core.errors import ClicktraceError, SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,13 @@ def main() -> None:
     except SettingsError as error:
         log.error(str(error))
         sys.exit(CONFIG_EXIT_CODE)
+    except Exception as error:
+        # What stands outside of the program is told in a sentence, again at every attempt of the supervisor; a bug in full.
+        said = str(error) if isinstance(error, ClicktraceError) else sentence(error)
+        if not said:
+            raise
+        log.error("monitor cannot run", reason=said)
+        sys.exit(1)
 
 
 async def serve(settings: Settings, *, role: str, sockets: dict[str, socket.socket]) -> None:

@@ -50,8 +50,8 @@ def write_state(data_dir: Path, state: RunState, *, role: str = "up") -> None:
 def read_state(data_dir: Path, *, role: str = "up") -> RunState | None:
     """The status of the running system, or None when nothing runs (a file left by a killed supervisor counts as nothing)."""
     try:
-        state = msgspec.json.decode(state_path(data_dir, role).read_bytes(), type=RunState)
-    except (FileNotFoundError, msgspec.DecodeError):
+        state = msgspec.json.decode((data_dir / "run" / f"{role}.json").read_bytes(), type=RunState)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
     return state if _alive(state.pid) else None
 

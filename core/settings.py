@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.errors import SettingsError
 from core.near import nearest
@@ -22,6 +22,9 @@ from core.yaml_file import Where, YamlFile, read_yaml
 
 PREFIX = "CLICKTRACE_"
 FILE_SUFFIX = "_file"
+#: What the drivers that come with the product understand.
+STORE_SCHEMES = ("http://", "https://", "clickhouse://", "clickhouses://")
+CONTROL_SCHEMES = ("postgresql+psycopg://", "postgresql://", "sqlite://")
 #: Read by the command line; no settings.
 OWN_VARIABLES = frozenset({"CLICKTRACE_CONFIG", "CLICKTRACE_URL", "CLICKTRACE_KEY"})
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,16 +64,46 @@ class StoreConfig(Section):
     )
 
 
+    @field_validator("url")
+    @classmethod
+    def _of_a_server(cls, value: str) -> str:
+        return _address(value, STORE_SCHEMES, "https://user@host:8443/clicktrace")
+
+
 class ControlConfig(Section):
     """The control database: SQLite in the data directory, or PostgreSQL when `url` is set."""
 
     url: str = Field("", description="SQLAlchemy URL, e.g. postgresql+psycopg://user@host/clicktrace; empty = SQLite.")
 
 
+    @field_validator("url")
+    @classmethod
+    def _of_a_database(cls, value: str) -> str:
+        return _address(value, CONTROL_SCHEMES, "postgresql+psycopg://user@host/clicktrace")
+
+
+def _address(value: str, schemes: tuple[str, ...], example: str) -> str:
+    """The value, never shown: there may be a password in it."""
+    if value and not value.startswith(schemes):
+        raise ValueError(f"begins with none of {', '.join(schemes)}: write {example}, or leave it empty")
+    return value
+
+
 def data_path(data_dir: Path, *parts: str) -> Path:
-    """A path below the data directory, its parent made when missing."""
+    """A path below the data directory, its parent made when missing.
+
+    Raises:
+        SettingsError: it cannot be made.
+    """
     path = data_dir.joinpath(*parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        mend = "choose a folder this user may write to, in data_dir or CLICKTRACE_DATA_DIR"
+        raise SettingsError(
+            [f"data_dir: {path.parent} cannot be made: {why}; {mend}"], looked_in=["settings"]
+        ) from None
     return path
 
 

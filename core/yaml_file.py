@@ -119,11 +119,11 @@ def _places(node: yaml.Node, path: Where, seen: set[int]) -> Iterator[tuple[Wher
 def _not_yaml(error: yaml.MarkedYAMLError, name: str) -> str:
     """One sentence. PyYAML's own text quotes the line, which may hold a secret."""
     mark = error.problem_mark or error.context_mark
-    at = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     said = (error.problem or error.context or "it cannot be understood").removeprefix("but ")
     both = f"{error.context or ''} {said}"
     mend = next((words for problem, words in _MEANT.items() if problem in both), "")
-    return f"{name}{at}: not YAML: {said}{f'; {mend}' if mend else ''}"
+    return f"{name}: not YAML{at}: {said}{f'; {mend}' if mend else ''}"
 
 
 def _kind(value: object) -> str:

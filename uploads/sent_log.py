@@ -203,6 +203,7 @@ class SentLog:
     def find(
         self,
         *,
+        upload_id: str = "",
         destination: str = "",
         states: Sequence[str] = (),
         reason: str = "",
@@ -210,7 +211,7 @@ class SentLog:
         limit: int = 100,
     ) -> list[Upload]:
         """The newest first."""
-        asked = {uploads.c.destination: destination, uploads.c.reason: reason}
+        asked = {uploads.c.upload_id: upload_id, uploads.c.destination: destination, uploads.c.reason: reason}
         query = select(*_COLUMNS).where(*(column == value for column, value in asked.items() if value))
         if states:
             query = query.where(uploads.c.state.in_(states))

@@ -25,20 +25,25 @@ def rule_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.yaml") if not path.name.endswith(TEST_SUFFIX))
 
 
+def own_files(rules_dir: str = "") -> list[Path]:
+    """The shipped rule files, then those of `rules_dir`.
+
+    Raises:
+        SettingsError: it is not a folder.
+    """
+    if rules_dir and not Path(rules_dir).is_dir():
+        raise SettingsError([f"alerts.rules_dir: {rules_dir} is not a folder"], looked_in=[rules_dir])
+    return [*rule_files(DEFAULTS), *(rule_files(Path(rules_dir)) if rules_dir else [])]
+
+
 def load_rules(rules_dir: str = "") -> list[Rule]:
     """The shipped rules, each replaced by one of the same name in `rules_dir`, and the others there.
 
     Raises:
         SettingsError: with every problem of every file.
     """
-    files = rule_files(DEFAULTS)
     problems: list[str] = []
-    if rules_dir:
-        own = Path(rules_dir)
-        if not own.is_dir():
-            raise SettingsError([f"alerts.rules_dir: {rules_dir} is not a folder"], looked_in=[rules_dir])
-        files += rule_files(own)
-    rules = {rule.rule: rule for rule in read_rules(files, problems)}
+    rules = {rule.rule: rule for rule in read_rules(own_files(rules_dir), problems)}
     problems += lint_set(list(rules.values()))
     if problems:
         raise SettingsError(problems, looked_in=[str(DEFAULTS), *([rules_dir] if rules_dir else [])])

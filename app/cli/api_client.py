@@ -26,8 +26,8 @@ class ApiClient:
     """A client of one monitor; use it in a `with` statement."""
 
     def __init__(self, *, url: str = "", key: str = "") -> None:
-        self._base = (url or _running_url()).rstrip("/")
-        headers = {"Authorization": f"Bearer {key or _admin_key()}"}
+        self._base = _address(url or _running_url())
+        headers = {"Authorization": f"Bearer {_sendable(key or _admin_key())}"}
         self._client = httpx.Client(base_url=f"{self._base}/api/v1", headers=headers, timeout=TIMEOUT_S)
 
     def __enter__(self) -> Self:
@@ -66,6 +66,19 @@ class ApiClient:
         return Transient(self._base, f"{error}; is the monitor running there? (clicktrace up, --url, {URL_VARIABLE})")
 
 
+def _address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise Invalid("bad_url", f"{url}: write the monitor's address as http://host:port (--url, {URL_VARIABLE})")
+    return url.rstrip("/")
+
+
+def _sendable(key: str) -> str:
+    """Never shown: a wrong key may be a right one of something else."""
+    if not key.isascii() or not key.isprintable():
+        raise Unauthorized("wrong_key", "a key has plain letters, digits, - and _ only: was it copied whole?")
+    return key
+
+
 def _refusal(response: httpx.Response) -> Refusal:
     try:
         problem = response.json()
@@ -86,5 +99,8 @@ def _admin_key() -> str:
     path = load_settings().data_dir / "admin.key"
     try:
         return path.read_text("utf-8").strip()
-    except OSError:
-        raise Unauthorized("no_key", f"no key: use --key or {KEY_VARIABLE}; {path} cannot be read") from None
+    except OSError as error:
+        where = "start `clicktrace up` there, or name where it runs with --config or CLICKTRACE_DATA_DIR"
+        raise Unauthorized(
+            "no_key", f"{path} cannot be read: {error.strerror}; {where}, or use --key or {KEY_VARIABLE}"
+        ) from None

@@ -12,6 +12,7 @@ from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json
 from core.clock import parse_rfc3339, to_datetime, to_rfc3339
 from core.errors import Invalid
+from core.identity import is_qualified
 from core.money import MICROS
 
 app = typer.Typer(help="What changed at a campaign.", no_args_is_help=True)
@@ -31,6 +32,8 @@ def explain(
     json: Json = False,
 ) -> None:
     """The campaign's incidents: what changed, the evidence, the deploys that may have caused it, the cost, what to do."""
+    if not is_qualified(campaign):
+        raise Invalid("bad_campaign", f"{campaign}: write <platform>:<account>:<id>, e.g. google:1234567890:987")
     with ApiClient(url=url, key=key) as api:
         answer = api.call("GET", "/incidents", params={"campaign": campaign, **period(at)})
     found = [entry for entry in answer["incidents"] if concerns(entry, campaign)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.exit_codes import FAILED
+from app.cli.links_names import quoted
 from app.cli.output import Json, print_json, print_table
 
 #: A look at every destination of the link, each confirmed by a second one.
@@ -45,7 +45,7 @@ def check(
 def _ask(api: ApiClient, slug: str, *, domain: str, accept: bool, history: bool) -> dict[str, Any]:
     if not slug:
         return api.call("GET", "/destinations")
-    path = f"/links/{quote(slug, safe='~')}/checks"
+    path = f"/links/{quoted(slug)}/checks"
     params = {"domain": domain} if domain else {}
     if history:
         return api.call("GET", path, params={**params, "history": 100})

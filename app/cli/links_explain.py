@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from app.cli.api_client import ApiClient, Key, Url
+from app.cli.links_names import quoted
 from app.cli.output import Json, print_json, print_table
 
 
@@ -35,7 +35,7 @@ def explain(
     with ApiClient(url=url, key=key) as api:
         answer = api.call(
             "GET",
-            f"/links/{quote(slug, safe='~')}/explain",
+            f"/links/{quoted(slug)}/explain",
             params={name: value for name, value in said.items() if value},
         )
     if json:

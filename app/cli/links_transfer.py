@@ -121,9 +121,10 @@ class _Text:
 
     def __init__(self, path: Path, *, quiet: bool) -> None:
         self._path = path
+        terminal = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), disable=quiet,
+            console=terminal, disable=quiet or not terminal.is_terminal,
         )  # fmt: skip
 
     def __enter__(self) -> io.TextIOWrapper:
@@ -131,14 +132,21 @@ class _Text:
         try:
             file = self._bar.open(self._path, "rb", description=self._path.name)
         except OSError as error:
+            self._hide()
             self._bar.stop()
             raise Invalid("file", f"{self._path}: {error.strerror}") from None
         self._file = io.TextIOWrapper(file, "utf-8", newline="")
         return self._file
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_exc: object) -> None:
         self._file.close()
+        if failed is not None:
+            self._hide()  # how far it is read says less than the error below it
         self._bar.stop()
+
+    def _hide(self) -> None:
+        for task in self._bar.task_ids:
+            self._bar.update(task, visible=False)
 
 
 def _lines(text: io.TextIOWrapper, kind: Format, renames: dict[str, str]) -> Iterator[Line]:

@@ -17,7 +17,8 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-from app.cli.exit_codes import exit_code
+from app.cli.exit_codes import FAILED, exit_code
+from app.failures import sentence
 from core.errors import ClicktraceError
 from core.version import VERSION
 
@@ -144,8 +145,18 @@ def main() -> None:
     try:
         app()
     except ClicktraceError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        _say(str(error))
         sys.exit(exit_code(error))
+    except Exception as error:
+        said = sentence(error)
+        if not said:
+            raise  # a bug of ours: whoever reports it needs all of it
+        _say(said)
+        sys.exit(FAILED)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(f"[bold red]error:[/] {_escaped(text)}", highlight=False, soft_wrap=True)
 
 
 def _escaped(text: str) -> str:

@@ -9,11 +9,12 @@ import typer
 
 from alerts.rules.cases import CaseResult, case_file, run_cases
 from alerts.rules.lint import lint_set
-from alerts.rules.load import DEFAULTS, read_rules, rule_files
+from alerts.rules.load import own_files, read_rules, rule_files
 from alerts.rules.schema import Rule
 from app.cli.exit_codes import FAILED
 from app.cli.output import Json, print_json, print_table
 from app.settings import load_settings
+from core.errors import Invalid
 
 app = typer.Typer(help="Check and test the rules.", no_args_is_help=True)
 
@@ -62,10 +63,18 @@ def run_tests(files: Files = None, json: Json = False) -> None:
 
 
 def _rule_files(given: list[Path] | None) -> list[Path]:
-    if given:
-        return [file for path in given for file in (rule_files(path) if path.is_dir() else [path])]
-    own = load_settings().alerts.rules_dir
-    return [*rule_files(DEFAULTS), *(rule_files(Path(own)) if own else [])]
+    """The files that are meant.
+
+    Raises:
+        SettingsError: `alerts.rules_dir` is not a folder.
+        Invalid: `no_rules`: a folder that was named holds none.
+    """
+    if not given:
+        return own_files(load_settings().alerts.rules_dir)
+    for path in given:
+        if path.is_dir() and not rule_files(path):
+            raise Invalid("no_rules", f"{path}: no rule in this folder; a rule is a file <its name>.yaml")
+    return [file for path in given for file in (rule_files(path) if path.is_dir() else [path])]
 
 
 def _steps(rule: Rule) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from app import logs
 from app.settings import Settings, load_settings, require_server
+from core.settings import data_path
 
 app = typer.Typer(help="Run the product or one of its parts.")
 
@@ -50,7 +51,7 @@ def ingest() -> None:
 def _supervise(settings: Settings, *, parts: list[str], role: str) -> None:
     from app.up import Supervisor  # imported late: the refusals above need none of it
 
+    data_path(settings.data_dir, "run")  # refused before anything is set up for running
     logs.configure(level=settings.telemetry.log_level, form=settings.telemetry.log_format, process=role)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True, highlight=False)
     sys.exit(Supervisor(settings, parts=parts, role=role, say=console.print).run())

@@ -11,8 +11,9 @@ from app.cli.output import Json, print_json, print_table
 from app.settings import load_settings
 from core.clock import now_ms, to_rfc3339
 from core.control.engine import open_control
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.money import to_decimal
+from core.near import hint
 from uploads.sent_log import SentLog
 from uploads.states import STATES
 from uploads.upload import Upload
@@ -40,7 +41,7 @@ def list_uploads(
     unknown = [each for each in states if each not in STATES]
     if unknown:
         raise Invalid("unknown_state", f"{', '.join(unknown)}: states are {', '.join(STATES)}")
-    control = _control()
+    control = _control(destination)
     found = SentLog(control).find(
         destination=destination, states=states, reason=reason, conversion=conversion, limit=limit
     )
@@ -78,8 +79,11 @@ def redrive(
     json: Json = False,
 ) -> None:
     """Let dead letters be sent again by the next round of the monitor."""
-    control = _control()
-    driven = SentLog(control).redrive(destination=destination, upload_id=upload, include_unknown=unknown, now=now_ms())
+    control = _control(destination)
+    log = SentLog(control)
+    if upload and not log.find(upload_id=upload, limit=1):
+        raise NotFound("unknown_upload", f"there is no upload {upload}: clicktrace uploads list")
+    driven = log.redrive(destination=destination, upload_id=upload, include_unknown=unknown, now=now_ms())
     control.dispose()
     if json:
         print_json({"redriven": driven})
@@ -87,9 +91,22 @@ def redrive(
         typer.echo(f"{driven} dead letter(s) wait to be sent again.")
 
 
-def _control() -> Engine:
+def _control(destination: str = "") -> Engine:
+    """The control database.
+
+    Raises:
+        Invalid: `unknown_destination`: no destination is called that, and nothing was ever sent to one.
+    """
     settings = load_settings()
-    return open_control(settings.control.url, settings.data_dir)
+    control = open_control(settings.control.url, settings.data_dir)
+    if destination:
+        known = {each.name for each in settings.uploads.connections()} | {
+            each.destination for each in SentLog(control).counts()
+        }
+        if destination not in known:
+            said = hint(destination, known) or "; none is configured (uploads)"
+            raise Invalid("unknown_destination", f"there is no destination {destination}{said}")
+    return control
 
 
 def _row(upload: Upload) -> list[object]:

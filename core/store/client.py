@@ -7,6 +7,7 @@ use; never call a `Store` on an event loop. Every query has a time and a memory 
 from __future__ import annotations
 
 import io
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,13 @@ BAD_ROW_CODES = frozenset(
     {6, 25, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 467, 469, 563, 676}
 )
 _CODE = re.compile(r"Code: (\d+)")
+#: How the driver's HTTP library says that there is nobody: a sentence of five lines, its own address in it three times.
+_NOBODY = re.compile(r"Pool\(host='([^']+)', port=(\d+)\).*?\[Errno -?\d+\] ([^\")]+)", re.DOTALL)
 _AT_ROW = "(at row "
+
+
+# What the driver logs of a failure it also raises, and we translate: where the application logs nothing, Python would print it.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 
 class Store:
@@ -193,6 +200,11 @@ def translated() -> Iterator[None]:
         LookupError,
     ) as error:
         text = str(error)
+        if nobody := _NOBODY.search(text):
+            host, port, why = nobody.groups()
+            raise StoreError(
+                f"no ClickHouse server answers at {host}:{port}: {why}; is it running, and is store.url right?"
+            ) from error
         code = _CODE.search(text)
         # chDB quotes the offending row in its message, and cannot decode the message when the row is no UTF-8.
         quoted = _AT_ROW in text or "codec can't decode" in text

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import Invalid
-from redirect.links.file_lines import FIELDS, READ_ONLY, Line, decoded
+from redirect.links.file_lines import FIELDS, READ_ONLY, Line, decoded, no_field
 from redirect.links.model import LinkDefinition
 
 _DEFAULTS: Final = {field.name: field.default for field in msgspec.structs.fields(LinkDefinition)}
@@ -73,8 +73,7 @@ def _columns(header: list[str], renames: Mapping[str, str]) -> list[str]:
     columns = ["" if name in READ_ONLY else name for name in names]
     unknown = next((name for name in columns if name and name not in FIELDS), None)
     if unknown is not None:
-        hint = f"name our field with map={unknown}=ours, or leave it out with map={unknown}="
-        raise Invalid("unknown_column", f"{unknown!r} is no field of a link: {hint}")
+        raise Invalid("unknown_column", no_field(unknown))
     twice = next((name for name in columns if name and columns.count(name) > 1), None)
     if twice is not None:
         raise Invalid("unknown_column", f"two columns are called {twice!r}: leave one out with map=theirs=")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import Invalid
+from core.near import nearest
 from redirect.links.model import LinkDefinition
 
 FIELDS: Final = LinkDefinition.__struct_fields__
@@ -20,6 +21,13 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     values: dict[str, Any] = {}
     problem: Invalid | None = None
+
+
+def no_field(name: str) -> str:
+    """What to say of a column or a key that no link has."""
+    ours = nearest(name, FIELDS) or "ours"
+    mend = f"name our field with map={name}={ours} (in the command --map), or leave it out with map={name}="
+    return f"{name!r} is no field of a link: {mend}"
 
 
 def decoded(name: str, text: str) -> Any:

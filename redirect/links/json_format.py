@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import Invalid
-from redirect.links.file_lines import FIELDS, READ_ONLY, Line, decoded
+from redirect.links.file_lines import FIELDS, READ_ONLY, Line, decoded, no_field
 from redirect.links.model import LinkDefinition
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
@@ -107,6 +107,5 @@ def _line_of_object(number: int, value: Any, renames: Mapping[str, str]) -> Line
     values = {name: each for name, each in named if name and each is not None}
     unknown = next((name for name in values if name not in FIELDS and name not in READ_ONLY), None)
     if unknown is not None:
-        problem = Invalid("unknown_field", f"{unknown!r} is no field of a link: leave it out with map={unknown}=")
-        return Line(number=number, problem=problem)
+        return Line(number=number, problem=Invalid("unknown_field", no_field(unknown)))
     return Line(number=number, values={name: each for name, each in values.items() if name in FIELDS})

@@ -42,7 +42,7 @@ SAID = {
         "unsafe_automatic.yaml: when: an automatic pause needs a condition on campaign.loses_sales",
         "unsafe_automatic.yaml: when: an automatic pause needs a condition on campaign.upper_to_break_even",
     ],
-    "not_yaml": ["not_yaml.yaml line 2, column 1: not YAML: expected ',' or ']'"],
+    "not_yaml": ["not_yaml.yaml: not YAML at line 2, column 1: expected ',' or ']'"],
     "a_list": ["a_list.yaml: expected the fields of one rule, found a list"],
     "incident_fact_in_campaigns": [
         "incident_fact_in_campaigns.yaml: campaigns.fact: there is no fact 'incident.verdict' here"

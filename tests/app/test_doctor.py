@@ -169,3 +169,21 @@ def test_lists_of_data_centre_networks_are_said_to_be_missing_broken_or_read(tmp
     found = doctor._traffic_lists(configured(tmp_path, text), None)
     assert [one.state for one in found] == ["ok", "problem", "problem"]
     assert ["unreadable" in found[1].text, "missing" in found[2].text] == [True, True]
+
+
+def test_rules_that_keep_the_monitor_from_starting_are_a_problem(tmp_path: Path) -> None:
+    [fine] = doctor._rules(configured(tmp_path), None)
+    assert (fine.state, "enabled" in fine.text) == ("ok", True)
+    own = tmp_path / "rules"
+    own.mkdir()
+    (own / "a.yaml").write_text("rule: a\nowner: x\nwhen: {fact: incident.verdikt, equals: x}\nsteps: [{pause: {}}]\n")
+    [found] = doctor._rules(configured(tmp_path, f"alerts: {{rules_dir: {own}}}\n"), None)
+    assert (found.state, "did you mean incident.verdict?" in found.text) == ("problem", True)
+
+
+def test_a_control_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: Path) -> None:
+    settings = configured(tmp_path)
+    settings.data_dir.mkdir(exist_ok=True)
+    (settings.data_dir / "control.sqlite").write_text("no database" * 100)
+    [found] = doctor._control(settings, None)
+    assert (found.state, found.text.partition(";")[0]) == ("problem", "the control database: file is not a database")

@@ -22,11 +22,11 @@ def read(tmp_path: Path, text: str | bytes) -> YamlFile:
     [
         (
             f"a:\n  password: {SECRET}: x\n",
-            "a.yaml line 2, column 20: not YAML: mapping values are not allowed here; put a",
+            "a.yaml: not YAML at line 2, column 20: mapping values are not allowed here; put a",
         ),
         (
             f"a:\n\tpassword: {SECRET}\n",
-            "a.yaml line 2, column 1: not YAML: found character '\\t' that cannot start any",
+            "a.yaml: not YAML at line 2, column 1: found character '\\t' that cannot start any",
         ),
         (f"password: @{SECRET}\n", "put the value in quotes"),
         (f"password: '{SECRET}\n", "close the quotes that are open"),
@@ -38,7 +38,7 @@ def read(tmp_path: Path, text: str | bytes) -> YamlFile:
         ("just words\n", "a.yaml: expected sections, found a single value"),
         (b"a: \xff\xfe\n", "a.yaml: not YAML: save it as UTF-8 text"),
         ("a: !!python/object:os.system x\n", "could not determine a constructor"),
-        ("a: " + "[" * 3000, "a.yaml: not YAML: "),
+        ("a: " + "[" * 3000, "a.yaml: not YAML"),
     ],
 )
 def test_what_is_no_yaml_is_one_sentence_that_quotes_nothing(text: str | bytes, said: str, tmp_path: Path) -> None:

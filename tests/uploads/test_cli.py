@@ -66,10 +66,15 @@ def test_the_sent_log_can_be_read_whole_and_in_part(data_dir: Path) -> None:
     ]  # fmt: skip
     assert shown("--reason", "refused") == [("o-3", "dead", "refused")]
     assert shown("--conversion", "o-2") == [("o-2", "skipped", "consent_unknown")]
-    assert shown("--destination", "nobody") == []
     (first,) = json.loads(run("list", "--json", "--conversion", "o-1"))
     assert (first["value"], first["currency"], first["ts"]) == ("59.90", "EUR", "2026-09-21T14:12:20.000Z")
     assert "gclid" not in run("list", "--json").lower().replace("invalid_gclid", "")
+
+
+@pytest.mark.parametrize("command", ["list", "redrive"])
+def test_a_destination_that_does_not_exist_is_refused(command: str, data_dir: Path) -> None:
+    result = CliRunner().invoke(app, ["uploads", command, "--destination", "gogle-shop"])
+    assert "unknown_destination: there is no destination gogle-shop; did you mean google-shop?" in str(result.exception)
 
 
 def test_a_state_that_does_not_exist_is_refused() -> None:

@@ -73,7 +73,7 @@ def whole_file(text: str, kind: Format) -> str:
     ("text", "reason", "hint"),
     [
         ("", "empty", "names the columns"),
-        ("slug,destinatoin\na,b\n", "unknown_column", "map=destinatoin=ours"),
+        ("slug,destinatoin\na,b\n", "unknown_column", "map=destinatoin=destination"),
         ("destination\nb\n", "missing_column", "map=theirs=slug"),
         ("slug,note,note\na,b,c\n", "unknown_column", "two columns"),
     ],
