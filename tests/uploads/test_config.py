@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+import uploads
 from app.settings import Settings, load_settings
 from app.uploading import sandbox_accounts
 from core.errors import SettingsError
-from uploads.registry import build_destinations
+from uploads.registry import DESTINATIONS, build_destinations
 
 GOOGLE = {
     "name": "google-shop", "enabled": True, "account": "1", "credentials_file": "key.json",
@@ -59,7 +60,7 @@ def test_a_destination_is_off_until_it_is_switched_on(tmp_path: Path) -> None:
             both(meta_conversions={"connections": [META, META | {"name": "again"}]}),
             "order as event Purchase of data set 55",
         ),
-        (both(meta_conversions={"connections": [META | {"conversions": []}]}), "at least 1 item"),
+        (both(meta_conversions={"connections": [META | {"conversions": []}]}), "conversions: must not be empty"),
         (both(meta_conversions={"connections": [META | {"page_url": "shop.example"}]}), "begin it with https://"),
         (both(meta_conversions={"connections": [META | {"since": "yesterday"}]}), "not an RFC 3339 time"),
         (both(google_data_manager={"connections": [GOOGLE | {"account": "123-456"}]}), "account"),
@@ -74,6 +75,13 @@ def test_a_mistake_is_named(tmp_path: Path, uploads: dict[str, Any], words: str)
     with pytest.raises(SettingsError) as caught:
         configured(tmp_path, uploads)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", DESTINATIONS)
+def test_a_destination_says_what_whoever_switches_it_on_must_know(kind: str) -> None:
+    told = (Path(uploads.__file__).parent / kind / "README.md").read_text("utf-8").lower()
+    wanted = ("least privilege", "limits", "repetitions", "documentation used", "not verified")
+    assert [words for words in wanted if words not in told] == []
 
 
 def test_accounts_that_are_tests_are_known_whatever_their_form(tmp_path: Path) -> None:
