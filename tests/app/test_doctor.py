@@ -10,6 +10,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from alerts.rules.load import DEFAULTS
 from app import doctor
 from app.finding import Finding
 from app.settings import Settings, load_settings
@@ -176,9 +177,10 @@ def test_rules_that_keep_the_monitor_from_starting_are_a_problem(tmp_path: Path)
     assert (fine.state, "enabled" in fine.text) == ("ok", True)
     own = tmp_path / "rules"
     own.mkdir()
-    (own / "a.yaml").write_text("rule: a\nowner: x\nwhen: {fact: incident.verdikt, equals: x}\nsteps: [{pause: {}}]\n")
+    shipped = (DEFAULTS / "conversion_incident.yaml").read_text("utf-8")
+    (own / "conversion_incident.yaml").write_text(shipped.replace("fact: incident.", "fact: incidents.", 1), "utf-8")
     [found] = doctor._rules(configured(tmp_path, f"alerts: {{rules_dir: {own}}}\n"), None)
-    assert (found.state, "did you mean incident.verdict?" in found.text) == ("problem", True)
+    assert (found.state, "did you mean incident." in found.text) == ("problem", True)
 
 
 def test_a_control_database_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: Path) -> None:
