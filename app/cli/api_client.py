@@ -100,7 +100,11 @@ def _admin_key() -> str:
     try:
         return path.read_text("utf-8").strip()
     except OSError as error:
-        where = "start `clicktrace up` there, or name where it runs with --config or CLICKTRACE_DATA_DIR"
+        where = (
+            "run this as the user that runs `clicktrace up`"
+            if isinstance(error, PermissionError)
+            else "start `clicktrace up` there, or name where it runs with --config or CLICKTRACE_DATA_DIR"
+        )
         raise Unauthorized(
             "no_key", f"{path} cannot be read: {error.strerror}; {where}, or use --key or {KEY_VARIABLE}"
         ) from None

@@ -36,6 +36,8 @@ KNOWN_AT: Final = "known_at"
 #: Text fields of the bodies that hold an amount.
 AMOUNTS: Final = frozenset({"value", "cost", "daily_budget", "target_cpl", "margin", "cpc"})
 PARQUET_BATCH: Final = 10_000
+#: What `surrogateescape` makes of bytes that are not UTF-8.
+_BYTES: Final = re.compile("[\udc80-\udcff]")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d")
 DELIMITERS: Final = (",", ";", "\t")
 
@@ -209,6 +211,8 @@ def _csv(path: Path, columns: Columns, how: Reading) -> Iterator[tuple[Row, Shar
         header = next(reader, [])
         if not header:
             raise Invalid("malformed", f"{path.name} has no header: its first line names the columns")
+        if any(_BYTES.search(name) for name in header):
+            raise Invalid("malformed", f"{path.name}: the header is not UTF-8: save the file as CSV UTF-8")
         cells = columns.of_texts(header)
         width, share = len(header), file.share
         for line in reader:

@@ -263,6 +263,13 @@ def test_a_constant_for_a_field_that_is_not_known_names_the_nearest(run: Any) ->
         run("conversions", "conversion_id\no-1\n", constants={"clint": "acme"})
 
 
+@pytest.mark.parametrize("header", ["conversion_id,Größe\n".encode("cp1252"), bytes(range(128, 256))])
+def test_a_header_that_is_not_utf_8_is_refused_without_repeating_its_bytes(run: Any, header: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        run("conversions", header)
+    assert refused.value.detail == "rows.csv: the header is not UTF-8: save the file as CSV UTF-8"
+
+
 def test_a_file_without_a_header_is_refused(run: Any) -> None:
     with pytest.raises(Invalid, match=r"malformed: rows\.csv has no header"):
         run("conversions", "")
