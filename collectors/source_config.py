@@ -37,7 +37,11 @@ class SourceConfig(Section):
     restatement_interval_s: float = Field(
         default=6 * 3600.0, gt=0, description="Time between two re-reads that far back."
     )
-    backfill_s: int = Field(default=30 * 86_400, ge=0, description="How far back the very first read goes.")
+    backfill_s: int = Field(
+        default=90 * 86_400,
+        ge=0,
+        description="How far back the first reads go: the newest 30 days first, then the older ones.",
+    )
     window_s: int = Field(default=7 * 86_400, ge=3600, description="Longest span of event time in one request.")
     deadline_s: float = Field(default=120.0, gt=0, description="A read with all its retries ends by then.")
     call_timeout_s: float = Field(default=30.0, gt=0, description="One call ends by then.")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from collectors.source_config import SourceConfig
-from core.clock import HOUR_MS
+from core.clock import DAY_MS, HOUR_MS
+
+#: What a source that was never read brings before its first watermark; the rest of a back-fill comes after it.
+FIRST_MS: Final = 30 * DAY_MS
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +36,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 def plan(position: Position, config: SourceConfig, *, now: int) -> list[Window]:
     """The windows of one run, oldest first, none longer than `window_s`.
 
-    1. Never read: the whole back-fill.
+    1. Never read: the back-fill's newest 30 days; `older` has the rest.
     2. An unfinished restatement, or one that is due: everything the source may have restated.
     3. Else the recent span, or from where the last read ended if that is longer ago.
     """
     span = config.window_s * 1000
     if position.read_through == 0:
-        since = now - config.backfill_s * 1000
+        since = now - min(config.backfill_s * 1000, FIRST_MS)
     elif restatement_due(position, config, now=now):
         since = position.resume_from or now - config.restatement_s * 1000
     else:
@@ -51,8 +56,8 @@ def plan(position: Position, config: SourceConfig, *, now: int) -> list[Window]:
 
 
 def older(position: Position, config: SourceConfig, *, now: int) -> list[Window]:
-    """The windows that a back-fill lacks because it was made longer since, newest first: each that is read moves `filled_from` back,
-    so an interruption costs one window."""
+    """The windows that a back-fill still lacks, or lacks because it was made longer since, newest first: each that is read moves
+    `filled_from` back, so an interruption costs one window."""
     wanted = now - config.backfill_s * 1000
     wanted -= wanted % HOUR_MS
     if not position.filled_from:
