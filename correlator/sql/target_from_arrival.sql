@@ -3,25 +3,26 @@
 -- Three ways in: a new version of the conversion itself; a new click that happened at or before the conversion (plus the tolerated skew),
 -- which may be a better match than the present one; and any conversion that shares an order, CRM, e-mail or phone key with those.
 WITH
-    arrived AS
     (
-        SELECT kind, segment, o_first, o_last, ts_first
+        -- Without a new click: never.
+        SELECT if(count() = 0, toDateTime64('2299-12-31 00:00:00', 3, 'UTC'), min(ts_first) - toIntervalMillisecond({skew_ms:Int64}))
         FROM arrival
-        WHERE kind IN ('click', 'conversion') AND loaded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+        WHERE kind = 'click' AND loaded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+    ) AS clicked,
+    told AS
+    (
+        SELECT segment, o_first, o_last
+        FROM arrival
+        WHERE kind = 'conversion' AND loaded_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
     ),
-    first_click AS (SELECT count() AS blocks, min(ts_first) AS ts FROM arrived WHERE kind = 'click'),
     changed AS
     (
         SELECT conversion.fact_id AS fact_id
         FROM conversion
-        INNER JOIN (SELECT segment, o_first, o_last FROM arrived WHERE kind = 'conversion') AS block ON block.segment = conversion.segment
-        WHERE conversion.segment IN (SELECT segment FROM arrived WHERE kind = 'conversion')
-            AND conversion.o BETWEEN block.o_first AND block.o_last
+        INNER JOIN told ON told.segment = conversion.segment
+        WHERE conversion.segment IN (SELECT segment FROM told) AND conversion.o BETWEEN told.o_first AND told.o_last
         UNION DISTINCT
-        SELECT fact_id
-        FROM conversion
-        WHERE (SELECT blocks FROM first_click) > 0
-            AND ts >= (SELECT ts FROM first_click) - toIntervalMillisecond({skew_ms:Int64})
+        SELECT fact_id FROM conversion WHERE ts >= clicked
     )
 SELECT fact_id FROM changed
 UNION DISTINCT
