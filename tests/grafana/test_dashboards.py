@@ -97,7 +97,7 @@ def reading(source: str, state: Any, *, used: float = 0.0, **fields: Any) -> Rea
 @pytest.fixture
 def told(store: Store, journal: Any, ship: Any, clock: Any) -> Store:
     """Three sources: one well, one out of quota with a finding, one that left the settings."""
-    clock.now = now = now_ms()
+    clock.now = now = now_ms() - 1_000  # the engine's now() is a whole second
     odd = {"findings": ["null_rate"], "details": ["sessions empty in 60 % of rows"]}
     waiting = {"detail": "tokens are used up", "next_attempt": now + HOUR_MS, **odd}
     journal.append_many(
