@@ -63,7 +63,6 @@ class StoreConfig(Section):
         8123, ge=0, le=65535, description="Read-only ClickHouse protocol on loopback; 0 = any free port."
     )
 
-
     @field_validator("url")
     @classmethod
     def _of_a_server(cls, value: str) -> str:
@@ -74,7 +73,6 @@ class ControlConfig(Section):
     """The control database: SQLite in the data directory, or PostgreSQL when `url` is set."""
 
     url: str = Field("", description="SQLAlchemy URL, e.g. postgresql+psycopg://user@host/clicktrace; empty = SQLite.")
-
 
     @field_validator("url")
     @classmethod
