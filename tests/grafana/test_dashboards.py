@@ -89,15 +89,19 @@ def test_every_metric_asked_for_is_one_of_ours() -> None:
     assert asked - shown == set()
 
 
+#: The engine's now() is a whole second: what is younger than that lies in its future.
+SECOND_MS = 1_000
+
+
 def reading(source: str, state: Any, *, used: float = 0.0, **fields: Any) -> Reading:
     quota: dict[str, Any] = {"quota_unit": "tokens a day", "quota_used": used, "quota_limit": 200.0} if used else {}
-    return Reading(ts=now_ms(), source=source, state=state, **quota, **fields)
+    return Reading(ts=now_ms() - SECOND_MS, source=source, state=state, **quota, **fields)
 
 
 @pytest.fixture
 def told(store: Store, journal: Any, ship: Any, clock: Any) -> Store:
     """Three sources: one well, one out of quota with a finding, one that left the settings."""
-    clock.now = now = now_ms() - 1_000  # the engine's now() is a whole second
+    clock.now = now = now_ms() - SECOND_MS
     odd = {"findings": ["null_rate"], "details": ["sessions empty in 60 % of rows"]}
     waiting = {"detail": "tokens are used up", "next_attempt": now + HOUR_MS, **odd}
     journal.append_many(

@@ -18,7 +18,7 @@ from collectors.google_ads.changes import grouped, kind_of, summary
 from collectors.google_ads.clicks import GoogleClicksSource
 from collectors.google_ads.collector import remainders
 from collectors.registry import build_sources
-from collectors.windows import Position, Window, plan
+from collectors.windows import Position, Window, advance, older, plan
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, parse_rfc3339
 from core.identity import derive
 from core.records import Deploy, PlatformClick, Spend, Tally
@@ -226,7 +226,12 @@ def test_as_installed_the_first_read_asks_for_each_of_90_days_by_itself(google: 
     source: GoogleClicksSource = opened("google_clicks")
     for day in range(95):
         google.reports.clicks.append(SingleClick(gclid=f"Cj0-{day}", campaign="11", ts=NOW - day * DAY_MS, keyword=str(day)))  # fmt: skip
-    found = [click for window in plan(Position(), source.config, now=NOW) for click in read(source, window)]
+    position, found = Position(), []
+    for window in plan(position, source.config, now=NOW):
+        found += read(source, window)
+        position = advance(position, window, source.config, last=window.until == NOW, now=NOW)
+    for window in older(position, source.config, now=NOW):
+        found += read(source, window)
     assert sorted(int(click.keyword) for click in found) == list(range(90))
     assert source._account.wire.operations_of_the_day() == 90
 
