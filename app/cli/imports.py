@@ -116,8 +116,8 @@ def _import(
                 )
                 try:
                     results.append(importer.run(kind, path))
-                except BaseException:
-                    bar.update(task, visible=False)  # a bar that will never be full says less than the error below it
+                except BaseException:  # raised again: a bar that will never be full says less than the error below it
+                    bar.update(task, visible=False)
                     raise
                 bar.update(task, completed=1.0)
     except ClicktraceError:

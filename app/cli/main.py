@@ -147,7 +147,7 @@ def main() -> None:
     except ClicktraceError as error:
         _say(str(error))
         sys.exit(exit_code(error))
-    except Exception as error:
+    except Exception as error:  # the disk's and the databases' own errors come untranslated
         said = sentence(error)
         if not said:
             raise  # a bug of ours: whoever reports it needs all of it
