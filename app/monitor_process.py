@@ -35,7 +35,7 @@ def main() -> None:
     except SettingsError as error:
         log.error(str(error))
         sys.exit(CONFIG_EXIT_CODE)
-    except Exception as error:  # what stands outside of the program is told in a sentence at every attempt; a bug in full
+    except Exception as error:  # what stands outside of the program is told in a sentence, a bug in full
         said = str(error) if isinstance(error, ClicktraceError) else sentence(error)
         if not said:
             raise
