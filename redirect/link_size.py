@@ -40,7 +40,7 @@ class Sharing:
 
 
 def size_of(link: LiveLink) -> int:
-    """About the bytes of a link whose equal parts are shared. Cheap for a plain one: it is asked for each that is taken in."""
+    """About the bytes of a link whose equal parts are shared, without its plan. Cheap: it is asked whenever one comes or goes."""
     target = link.decision.target
     texts = (
         target.record,
@@ -52,7 +52,7 @@ def size_of(link: LiveLink) -> int:
         link.ad_group,
         link.creative,
     )
-    return _PLAIN_BYTES + sum(map(len, texts)) + (deep_size(link.plan) if link.plan is not None else 0)
+    return _PLAIN_BYTES + sum(map(len, texts))
 
 
 def deep_size(value: Any) -> int:

@@ -27,13 +27,13 @@ import msgspec
 
 from core.errors import ClicktraceError
 from redirect.compiled import Packing
-from redirect.link_size import Sharing, size_of
+from redirect.link_size import Sharing, deep_size, size_of
 from redirect.links.model import RESERVED_SLUGS
 from redirect.live_link import LiveLink
 
 DEFAULT_MAX_BYTES: Final = 84 * 1024 * 1024
 #: What an entry costs besides its link: the entry, its place in the round, its path, its share of a dict.
-_ENTRY_BYTES: Final = 170
+_ENTRY_BYTES: Final = 186
 _BYTES_HEAD: Final = 33
 #: Links that the packed ones are compared with.
 _EXAMPLES: Final = 8
@@ -84,6 +84,8 @@ class _Entry(msgspec.Struct, gc=False):
     link: LiveLink | bytes | None
     #: Since the entry was looked at last.
     hits: int = 0
+    #: Of the link's plan, measured once: that is dear, and another answer when it goes would let the sum drift.
+    plan_bytes: int = 0
 
 
 class LinkTable:
@@ -238,10 +240,12 @@ class LinkTable:
         self._put_in(entry, packed or self._sharing.shared(link))
 
     def _put_in(self, entry: _Entry, link: LiveLink | bytes | None) -> None:
-        before, after = _size(entry.path, entry.link), _size(entry.path, link)
-        self.bytes += after - before
-        self._prepared += (after if _packable(link) else 0) - (before if _packable(entry.link) else 0)
+        before, was_packable = _size(entry), _packable(entry.link)
         entry.link = link
+        entry.plan_bytes = deep_size(link.plan) if isinstance(link, LiveLink) and link.plan is not None else 0
+        after = _size(entry)
+        self.bytes += after - before
+        self._prepared += (after if _packable(link) else 0) - (before if was_packable else 0)
 
     def _pack(self, link: LiveLink) -> bytes | None:
         if not self._has_examples:
@@ -266,11 +270,13 @@ class LinkTable:
         self._put_in(entry, None)
 
 
-def _size(path: bytes, link: LiveLink | bytes | None) -> int:
+def _size(entry: _Entry) -> int:
     """About the bytes of an entry in memory; 0 once it is out."""
+    link = entry.link
     if link is None:
         return 0
-    return _ENTRY_BYTES + len(path) + (_BYTES_HEAD + len(link) if isinstance(link, bytes) else size_of(link))
+    head = _ENTRY_BYTES + len(entry.path) + entry.plan_bytes
+    return head + (_BYTES_HEAD + len(link) if isinstance(link, bytes) else size_of(link))
 
 
 def _packable(link: LiveLink | bytes | None) -> bool:

@@ -103,6 +103,8 @@ def _costs(verdict: Verdict, cost: Cost, campaigns: Sequence[AffectedCampaign]) 
         most = spoken(cost.wasted_per_hour_high_micros, cost.currency)
         return f"No sales are lost; if the platforms charge for these hits, they cost up to {most} an hour on {number}."
     wasted = spoken(cost.wasted_per_hour_micros, cost.currency)
+    if wasted == exposed:
+        return f"It wastes all of the {exposed} an hour spent on {number}."
     return f"It wastes about {wasted} of {exposed} an hour on {number}."
 
 
