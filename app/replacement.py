@@ -7,6 +7,8 @@ For each worker:
 3. tell the predecessor to stop: it accepts nothing more, and every answer now says ``Connection: close`` (`redirect.server.drain`);
 4. when it is gone, go on with the next worker.
 
+Asked for again while it is under way, all workers are replaced once more afterwards: what the second upgrade brought is then in use too.
+
 A successor counts under another number than its predecessor, because one process writes a file of counters: 0 becomes 64, and 64
 becomes 0 again.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -27,7 +29,7 @@ from core.clock import Clock, now_ms
 
 log = structlog.get_logger(__name__)
 
-READY_WITHIN_S: Final = 30.0
+READY_WITHIN_S: Final = 60.0
 #: As many as `redirect.workers` may be: numbers below are the workers as started, numbers above their successors.
 GENERATION: Final = 64
 
@@ -62,6 +64,7 @@ class Replacement:
         self._stop_within_s = stop_within_s
         self._make = make
         self._monotonic = monotonic
+        self._asked = False
         self._queue: deque[Child] = deque()
         self._successor: Child | None = None
         self._leaving: Child | None = None
@@ -70,12 +73,11 @@ class Replacement:
 
     @property
     def under_way(self) -> bool:
-        return bool(self._queue or self._successor or self._leaving)
+        return bool(self._asked or self._queue or self._successor or self._leaving)
 
-    def begin(self, children: Sequence[Child]) -> None:
-        """Replace these; nothing when a replacement is under way."""
-        if not self.under_way:
-            self._queue.extend(children)
+    def ask(self) -> None:
+        """Replace every redirect worker, now or when the replacement that is under way has ended."""
+        self._asked = True
 
     def step(self, children: list[Child]) -> bool:
         """Go on as far as possible; True when `children` changed."""
@@ -88,6 +90,9 @@ class Replacement:
             self._since = self._clock()
             self._successor.start()
             self._deadline = self._monotonic() + READY_WITHIN_S
+        elif self._asked:
+            self._asked = False
+            self._queue.extend(child for child in children if child.spec.assignment.role == "redirect")
         return False
 
     def others(self) -> list[Child]:

@@ -154,9 +154,7 @@ class Supervisor:
             if signal.SIGHUP in received:
                 self._forward(signal.SIGHUP)
             if signal.SIGUSR2 in received:
-                self._replacement.begin(
-                    [child for child in self._children if "redirect" in child.spec.assignment.sockets]
-                )
+                self._replacement.ask()
             if self._replacement.step(self._children):
                 self._publish()
             self._mend()
