@@ -10,6 +10,7 @@ import msgspec
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, parse_rfc3339, to_rfc3339
 from core.errors import Conflict, Forbidden, Invalid
 from core.principal import Principal
+from correlator.dimensions import CAMPAIGN, dimension
 from correlator.matching import EVERYTHING
 
 GRAINS: Final[dict[str, int]] = {"1m": MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
@@ -28,6 +29,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     grain_ms: int = 0  # 0: the whole period is one bucket
     campaign: str = ""
     clients: tuple[str, ...] = ()  # () = all
+    by: str = CAMPAIGN.name  # one of `correlator.dimensions.DIMENSIONS`
 
     @property
     def known_by(self) -> int:
@@ -74,6 +76,7 @@ def ask(
     grain: str = "",
     campaign: str = "",
     clients: tuple[str, ...] = (),
+    by: str = "",
     now: int,
     complete_through: ShippedThrough,
     default_span_ms: int = DAY_MS,
@@ -81,7 +84,7 @@ def ask(
     """A question from the texts of a request; the period is widened to whole buckets of its grain.
 
     Raises:
-        Invalid: `bad_time`, `bad_grain`, `bad_period` or `too_many_buckets`.
+        Invalid: `bad_time`, `bad_grain`, `bad_dimension`, `bad_period` or `too_many_buckets`.
         Conflict: `as_of_not_complete`, not everything journaled up to then is in the store yet.
     """
     grain_ms = _grain(grain)
@@ -97,7 +100,14 @@ def ask(
         if (end - begin) // grain_ms > MAX_BUCKETS:
             raise Invalid("too_many_buckets", f"grain: more than {MAX_BUCKETS} buckets; ask for a coarser grain")
     return Question(
-        since=begin, until=end, now=now, as_of=known_by, grain_ms=grain_ms, campaign=campaign, clients=clients
+        since=begin,
+        until=end,
+        now=now,
+        as_of=known_by,
+        grain_ms=grain_ms,
+        campaign=campaign,
+        clients=clients,
+        by=dimension(by).name,
     )
 
 
