@@ -14,6 +14,7 @@ from core.clock import DAY_MS
 from core.money import to_micros
 from core.records import Origin
 from core.settings import Section
+from correlator.reconciling_config import ReconciliationConfig
 
 LagClass = Literal["seconds", "minutes", "hours", "days", "weeks"]
 #: After this long, practically every conversion of the class has come; a rate over younger clicks would be too low.
@@ -156,11 +157,16 @@ class CorrelatorConfig(Section):
         3600.0, ge=0, description="Change markers this close to a click are shown in its journey."
     )
 
+    reconciliation: ReconciliationConfig = ReconciliationConfig()
     traffic: TrafficConfig = TrafficConfig()
 
     @property
     def clock_skew_ms(self) -> int:
         return round(self.clock_skew_s * 1000)
+
+    def band_of(self, system: str) -> float:
+        """Difference of a system from another that is accepted, as a share."""
+        return self.reconciliation.bands.get(system, self.reconciliation_band)  # type: ignore[call-overload, no-any-return]
 
     def conversion_type(self, name: str) -> ConversionType:
         return self.catalogue.get(name, self.unlisted)

@@ -19,17 +19,18 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wilson(successes: int, trials: int, *, z: float = Z95) -> Interval | None:
-    """Wilson score interval of a binomial rate; None without trials, because there is no rate then.
+    """Wilson score interval of a binomial rate; None without trials, because there is no rate then."""
+    return around(min(successes, trials) / trials if trials > 0 else None, trials, z=z)
+
+
+def around(share: float | None, trials: int, *, z: float = Z95) -> Interval | None:
+    """Wilson score interval of a share that was seen in so many trials; None where there is none.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927), 209-212.
     """
-    if trials <= 0:
+    if share is None or trials <= 0:
         return None
-    successes = min(
-        successes, trials
-    )  # a click's conversions count once, yet clocks may put one before its click's period
-    p = successes / trials
     denominator = 1 + z * z / trials
-    centre = (p + z * z / (2 * trials)) / denominator
-    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials)) / denominator
-    return Interval(rate=p, low=max(0.0, centre - half), high=min(1.0, centre + half))
+    centre = (share + z * z / (2 * trials)) / denominator
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / denominator
+    return Interval(rate=share, low=max(0.0, centre - half), high=min(1.0, centre + half))

@@ -13,11 +13,12 @@ from typing import Any
 
 import msgspec
 
+from core import metric_catalogue
 from core.store.client import Store
 from correlator import queries
 from correlator.config import ConversionType, CorrelatorConfig, days_ms
 from correlator.exchange import Exchange, exchange_for, in_one_currency, rate_params
-from correlator.intervals import Interval, wilson
+from correlator.intervals import Interval, around
 from correlator.matching import match_params, matches_of
 from correlator.period import Question
 
@@ -204,7 +205,7 @@ def _performance(key: Key, parts: _Parts, *, config: CorrelatorConfig, question:
     clicks, mature = int(traffic.get("clicks", 0)), int(traffic.get("mature_clicks", 0))
     # A bucket that reaches into the time of clicks still maturing has no rate of its own; a whole period has one over its older part.
     open_bucket = bool(question.grain_ms) and until > question.at - config.maturity_ms
-    rate = None if open_bucket else wilson(int(cohort.get("converted_mature", 0)), mature)
+    rate = None if open_bucket else conversion_rate(int(cohort.get("converted_mature", 0)), mature)
     expected = _expected(rate, clicks - mature, cohort=cohort, outcome=outcome)
     return Performance(
         campaign=campaign,
@@ -308,19 +309,30 @@ def _settled(
         conversions=confirmed,
         value_micros=_sum(own, "settled_micros"),
         returned=returned,
-        return_rate=returned / (confirmed + returned) if complete and confirmed + returned else None,
+        return_rate=_return_rate(confirmed, returned) if complete else None,
         open_windows=_sum(rows, "open_windows"),
         complete=complete,
     )
+
+
+def conversion_rate(converted: int, mature: int) -> Interval | None:
+    """The rate with its interval; None without clicks that had their chance."""
+    # A click's conversions count once, yet clocks may put one before its click's period.
+    converted = min(converted, mature)
+    return around(metric_catalogue.value("conversion_rate", converted_clicks=converted, mature_clicks=mature), mature)
+
+
+def _return_rate(confirmed: int, returned: int) -> float | None:
+    return metric_catalogue.value("return_rate", settled_conversions=confirmed, returned_conversions=returned)
 
 
 def _expected(
     rate: Interval | None, maturing: int, *, cohort: dict[str, Any], outcome: Outcome
 ) -> tuple[int | None, int | None, int | None]:
     """Value that the maturing clicks will still bring: rate x clicks, less those that converted already, x mean value so far."""
-    if rate is None or not outcome.conversions or outcome.other_currencies_micros:
+    mean = metric_catalogue.value("value_per_conversion", value=outcome.value_micros, conversions=outcome.conversions)
+    if rate is None or mean is None or outcome.other_currencies_micros:
         return None, None, None
-    mean = outcome.value_micros / outcome.conversions
     already = int(cohort.get("converted", 0)) - int(cohort.get("converted_mature", 0))
     estimate, low, high = (
         round(max(0.0, share * maturing - already) * mean) for share in (rate.rate, rate.low, rate.high)
@@ -336,16 +348,6 @@ def _restated_at(traffic: dict[str, Any], costs: list[dict[str, Any]], types: li
 def mixed(figures: Performance) -> bool:
     """True when part of the money is in a currency that no rate leads from: a return over the rest would be wrong."""
     return bool(figures.cost.other_currencies_micros or figures.outcome.other_currencies_micros)
-
-
-def ratio(amount_micros: int, by: int) -> int | None:
-    """Micros per piece, None without pieces."""
-    return round(amount_micros / by) if by else None
-
-
-def share(part: int, whole: int) -> float | None:
-    """A fraction, None without a whole; amounts in the same unit."""
-    return part / whole if whole else None
 
 
 def _window_ms(entry: ConversionType) -> int:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
+from core.metric_catalogue import amount, value
 from core.store.client import Store
 from correlator.config import CorrelatorConfig
-from correlator.performance import Performance, measure, mixed, ratio, share
+from correlator.performance import Performance, measure, mixed
 from correlator.period import Question
 
 
@@ -49,20 +50,23 @@ def row_of(figures: Performance) -> RoiRow:
 
 
 def _live(figures: Performance) -> LiveReturn:
-    spend, value = figures.cost.spend_micros, figures.outcome.value_micros
+    spend, worth = figures.cost.spend_micros, figures.outcome.value_micros
     # Nothing sold yet by clicks that still may: that is no return of -100 %.
     told = (bool(figures.outcome.conversions) or not figures.maturing_clicks) and not mixed(figures)
-    if figures.cost.other_currencies_micros:
-        spend = 0  # costs per piece over a part of the spend would be too low
-    per_type = {name: round(spend / count) for name, count in figures.outcome.by_type.items() if spend}
-    expected = None if figures.expected_micros is None else value + figures.expected_micros
+    # Costs per piece over a part of the spend would be too low, and of no spend they are not known.
+    paid = None if figures.cost.other_currencies_micros else spend or None
+    per_type = {
+        name: cost
+        for name, count in figures.outcome.by_type.items()
+        if (cost := amount("cost_per_type", spend=paid, conversions_of_type=count)) is not None
+    }
     return LiveReturn(
-        roi=share(value - spend, spend) if told else None,
-        roas=share(value, spend) if told else None,
-        roas_with_expected=None if expected is None else share(expected, spend),
-        cost_per_conversion_micros=ratio(spend, figures.outcome.conversions) if spend else None,
+        roi=value("roi", value=worth, spend=spend) if told else None,
+        roas=value("roas", value=worth, spend=spend) if told else None,
+        roas_with_expected=value("roas_with_expected", value=worth, expected_value=figures.expected_micros, spend=paid),
+        cost_per_conversion_micros=amount("cost_per_conversion", spend=paid, conversions=figures.outcome.conversions),
         cost_per_type_micros=per_type,
-        cost_per_lead_micros=per_type.get("lead"),
+        cost_per_lead_micros=amount("cost_per_lead", spend=paid, leads=figures.outcome.by_type.get("lead", 0)),
     )
 
 
@@ -71,7 +75,9 @@ def _settled(figures: Performance) -> SettledReturn:
     if not settled.complete or figures.cost.modelled_micros or mixed(figures):
         return SettledReturn(roi=None, roas=None, cost_per_conversion_micros=None)
     return SettledReturn(
-        roi=share(settled.value_micros - charged, charged),
-        roas=share(settled.value_micros, charged),
-        cost_per_conversion_micros=ratio(charged, settled.conversions) if charged else None,
+        roi=value("settled_roi", settled_value=settled.value_micros, charged=charged),
+        roas=value("settled_roas", settled_value=settled.value_micros, charged=charged),
+        cost_per_conversion_micros=amount(
+            "settled_cost_per_conversion", charged=charged or None, settled_conversions=settled.conversions
+        ),
     )

@@ -1,5 +1,5 @@
--- What other systems counted in a period, as known at {as_of}, complete buckets only. Grain: (bucket, name, origin).
--- Columns: bucket (ms), type (the tally's name), origin, count.
+-- What other systems counted in a period, as known at {as_of}, complete buckets only. Grain: (campaign, bucket, name, origin).
+-- Columns: campaign, bucket (ms), type (the tally's name), origin, count, sums (micros by currency as told).
 -- A bucket is complete when the watermark of the sources that read such tallies has passed it; of several the slowest that still is read.
 -- A bucket is spread evenly over the parts of it, as cost is. Sessions of whole days are left out: those of hours are the same ones.
 WITH
@@ -19,7 +19,10 @@ WITH
         SELECT
             name,
             origin,
+            campaign,
             count,
+            value_micros,
+            toString(currency) AS told_in,
             toUnixTimestamp64Milli(tally.ts) AS begins,
             begins + toInt64(bucket_s) * 1000 AS ends,
             {{spread}}
@@ -33,10 +36,12 @@ WITH
             AND {{visible}}
     )
 SELECT
+    toString(campaign) AS campaign,
     {since:Int64} + toInt64(part) * {grain_ms:Int64} AS bucket,
     toString(name) AS type,
     toString(origin) AS origin,
-    sum(count * (part_ends - part_begins) / (ends - begins)) AS count
+    sum(count * (part_ends - part_begins) / (ends - begins)) AS count,
+    sumMapIf(map(told_in, toInt64(intDiv(toInt128(value_micros) * (part_ends - part_begins), ends - begins))), value_micros != 0) AS sums
 FROM piece
-GROUP BY bucket, type, origin
-ORDER BY bucket, type, origin
+GROUP BY campaign, bucket, type, origin
+ORDER BY campaign, bucket, type, origin

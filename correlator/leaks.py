@@ -1,0 +1,125 @@
+"""The leak table: each step of the way, what was lost since the step before, and whether that is usual: pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from core.clock import DAY_MS
+from correlator.config import CorrelatorConfig
+from correlator.counted import ORIGINS, Counts
+from correlator.usual import State, Usual, state_of, usual_of
+
+#: Ratios learned of whole days say little of parts of one: people convert in the evening for clicks of the morning.
+JUDGED_MS: Final = DAY_MS
+
+#: What was counted on one earlier day: step -> count. Steps of conversions are called as in the table: "lead (crm)".
+Day = Mapping[str, float]
+History = Sequence[Day]
+
+
+class Leak(msgspec.Struct, frozen=True, kw_only=True):
+    """One step and what was lost (negative) or gained since the step before it (`of`); blank where there is none.
+
+    `within_band`: systems that count the same thing agree. `usual`: what earlier days say of this ratio, and `state` what follows.
+    Where a chain of systems begins, `of` is the last step of the site: a ratio to it, and no difference, because it is another thing.
+    """
+
+    step: str
+    count: int
+    of: str
+    difference: int | None
+    ratio: float | None
+    within_band: bool | None
+    usual: Usual | None
+    state: State
+
+
+class _Step(msgspec.Struct, frozen=True):
+    name: str
+    count: float
+    of: str
+    #: The system that counts, in a chain; "" = a step of the site.
+    system: str = ""
+    begins: bool = False
+
+
+def leak_table(counts: Counts, *, config: CorrelatorConfig, history: History, span_ms: int) -> list[Leak]:
+    """Every step that was counted, and those that earlier days counted and nobody now: a tag that is dead leaves no row of its own.
+
+    Args:
+        history: earlier days of the same scope; () = nothing is judged.
+        span_ms: length of the bucket.
+    """
+    steps = _steps(with_silent(counts, history, least_days=config.reconciliation.least_days))
+    known = {step.name: step.count for step in steps}
+    return [_leak(step, known.get(step.of), config=config, history=history, span_ms=span_ms) for step in steps]
+
+
+def steps_of(counts: Counts) -> dict[str, float]:
+    """Step -> count as the table calls them: what is kept of a day, to learn from."""
+    return {step.name: step.count for step in _steps(counts)}
+
+
+def with_silent(counts: Counts, history: History, *, least_days: int) -> Counts:
+    """With a zero for each step that at least so many earlier days counted."""
+    days = Counter(name for day in history for name in day)
+    chains = {step: chain_of(step) for step, number in days.items() if number >= least_days}
+    return counts.with_zeros([step for step, key in chains.items() if key is None], filter(None, chains.values()))
+
+
+def chain_of(step: str) -> tuple[str, str] | None:
+    """(type, system) of a step such as "lead (crm)"; None for a step of the site."""
+    type_, _, system = step.rstrip(")").rpartition(" (")
+    return (type_, system) if type_ else None
+
+
+def chain_step(type_: str, system: str) -> str:
+    return f"{type_} ({system})"
+
+
+def _steps(counts: Counts) -> list[_Step]:
+    found: list[_Step] = []
+    before = ""
+    for step, count in counts.funnel.items():
+        found.append(_Step(step, count, before))
+        before = step
+    for type_ in sorted({type_ for type_, _ in counts.told}):
+        found += _chain(type_, counts, after=before)
+    return found
+
+
+def _chain(type_: str, counts: Counts, *, after: str) -> Iterable[_Step]:
+    before, begins = after, True
+    for system in ORIGINS:
+        if (type_, system) in counts.told:
+            name = chain_step(type_, system)
+            yield _Step(name, counts.told[type_, system].conversions, before, system, begins)
+            before, begins = name, False
+
+
+def _leak(step: _Step, before: float | None, *, config: CorrelatorConfig, history: History, span_ms: int) -> Leak:
+    rules = config.reconciliation
+    comparable = before is not None and not step.begins
+    ratio = None if not before else step.count / before
+    days = [(day[step.of], day.get(step.name, 0.0)) for day in history if step.of in day]
+    usual = None if not before or span_ms < JUDGED_MS else usual_of(days, before, rules=rules)
+    return Leak(
+        step=step.name,
+        count=round(step.count),
+        of=step.of,
+        difference=round(step.count) - round(before) if comparable and before is not None else None,
+        ratio=ratio,
+        within_band=abs(ratio - 1) <= config.band_of(step.system) if comparable and ratio and step.system else None,
+        usual=usual,
+        state=_state(step, before, usual, config=config, span_ms=span_ms),
+    )
+
+
+def _state(step: _Step, before: float | None, usual: Usual | None, *, config: CorrelatorConfig, span_ms: int) -> State:
+    if before is None:
+        return "first"
+    return "short" if span_ms < JUDGED_MS else state_of(step.count, before, usual, rules=config.reconciliation)
