@@ -32,6 +32,8 @@ from correlator.period import Question, ShippedThrough, ask, clients_for
 from correlator.reconciliation import reconciliation
 from correlator.roi import RoiRow, roi
 from correlator.traffic_report import Quality, traffic
+from correlator.unmatched import faults, unmatched_sources
+from correlator.unmatched_words import REASONS
 
 MAX_LIMIT: Final = 1000
 #: Incidents and click journeys look back this long when no `from` is given.
@@ -141,6 +143,7 @@ def build_router(
         _add_incidents,
         _add_roi,
         _add_attribution,
+        _add_unmatched,
         _add_reconciliation,
         _add_freshness,
         _add_traffic,
@@ -298,6 +301,36 @@ def _add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
                 question,
                 complete_through=reports.complete_through(question, of=COUNTED),
                 unmatched=present(unmatched(credit)),
+                rows=present(shown),
+                next_cursor=following,
+            )
+        )
+
+
+def _add_unmatched(router: APIRouter, reports: Reports, reader: Any) -> None:
+    @router.get("/unmatched")
+    def without_click(
+        principal: Principal = reader,
+        since: _From = "",
+        until: _To = "",
+        as_of: _AsOf = "",
+        client: _Client = "",
+        cursor: _Cursor = "",
+        limit: _Limit = 100,
+    ) -> JSONResponse:
+        """Conversions that found no click, by who told them and why; `faults` are those that a wrong set-up explains."""
+        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of)
+        with metrics.REPORT_SECONDS.labels("unmatched").time():
+            found = unmatched_sources(reports.store, reports.config, question)
+        shown, following = page(
+            found, key=lambda row: "\t".join((row.origin, row.source, row.type)), cursor=cursor, limit=limit
+        )
+        return _answer(
+            reports.envelope(
+                question,
+                complete_through=reports.complete_through(question, of=COUNTED),
+                reasons={reason.word: reason.meaning for reason in REASONS},
+                faults=present(faults(found)),
                 rows=present(shown),
                 next_cursor=following,
             )

@@ -20,15 +20,17 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a step has looked in one particular store."""
+    """How far a step has looked in one particular store, by which rules."""
 
     store_id: str = ""
+    rules: str = ""
     loaded_at: int = 0
     looked_at: int = 0
 
-    def since(self, front: Front, *, store_id: str) -> int | None:
+    def since(self, front: Front, *, store_id: str, rules: str = "") -> int | None:
         """From which loading time on to look, or None when everything has been seen."""
-        if self.store_id != store_id:  # a wiped store is another store: all of it is new
+        # A wiped store is another store, and other rules may judge old rows otherwise: all of it is new.
+        if (self.store_id, self.rules) != (store_id, rules):
             return 0 if front.newest else None
         settled = self.looked_at > self.loaded_at + OVERLAP_MS
         return None if front.newest <= self.loaded_at and settled else max(0, self.loaded_at - OVERLAP_MS)
@@ -47,13 +49,13 @@ class Arrivals:
         )
         return msgspec.convert(rows[0], Front)
 
-    def since(self, step: str, front: Front) -> int | None:
+    def since(self, step: str, front: Front, *, rules: str = "") -> int | None:
         """From which loading time on `step` has to look, or None when it has seen everything."""
         kept = self._checkpoints.get(f"arrivals:{step}")
         looked = msgspec.json.decode(kept, type=Looked) if kept else Looked()
-        return looked.since(front, store_id=self._store.store_id)
+        return looked.since(front, store_id=self._store.store_id, rules=rules)
 
-    def looked(self, step: str, front: Front) -> None:
+    def looked(self, step: str, front: Front, *, rules: str = "") -> None:
         """Remember that `step` is done with everything up to `front`."""
-        state = Looked(store_id=self._store.store_id, loaded_at=front.newest, looked_at=front.read_at)
+        state = Looked(store_id=self._store.store_id, rules=rules, loaded_at=front.newest, looked_at=front.read_at)
         self._checkpoints.put(f"arrivals:{step}", msgspec.json.encode(state))

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from core.clock import DAY_MS
 from core.money import to_micros
-from core.records import Origin
+from core.records import ConversionStatus, Origin
 from core.settings import Section
 from correlator.reconciling_config import ReconciliationConfig
 
@@ -25,6 +25,7 @@ MATURITY_S: Final[dict[LagClass, int]] = {
     "days": 7 * 86_400,
     "weeks": 30 * 86_400,
 }
+_QUALIFIED: Final[tuple[ConversionStatus, ...]] = ("qualified", "confirmed")
 DuplicateKey = Literal["order_id", "crm_id", "email_sha256", "phone_sha256"]
 
 
@@ -33,6 +34,24 @@ class DuplicateRule(Section):
 
     keys: list[DuplicateKey] = Field(default_factory=list, description="Which keys name the same person or order.")
     window_hours: float = Field(24.0, ge=0, description="Longest pause between two that still are one.")
+
+
+class QualificationRule(Section):
+    """What makes a conversion of the type qualified: its status, or what the sender says in one of its attributes."""
+
+    statuses: list[ConversionStatus] = Field(
+        default_factory=lambda: list(_QUALIFIED), description="Statuses in which it counts as qualified."
+    )
+    attribute: str = Field(
+        "", description="Attribute of the conversion that says so, too; empty = only the status does."
+    )
+    values: list[str] = Field(default_factory=list, description="Values of that attribute that mean qualified.")
+
+    @model_validator(mode="after")
+    def _values_belong_to_an_attribute(self) -> QualificationRule:
+        if bool(self.attribute) != bool(self.values):
+            raise ValueError("attribute and values: give both or neither")
+        return self
 
 
 class ConversionType(Section):
@@ -53,6 +72,9 @@ class ConversionType(Section):
     lookback_days: float = Field(90.0, gt=0, description="A click older than this does not get the credit.")
     authoritative_origin: Origin = Field("backend", description="Who is believed when several origins report the same.")
     duplicates: DuplicateRule = Field(default_factory=lambda: DuplicateRule(), description="When two of them are one.")
+    qualified: QualificationRule = Field(
+        default_factory=lambda: QualificationRule(), description="What makes one qualified."
+    )
 
     @model_validator(mode="after")
     def _value_is_money(self) -> ConversionType:

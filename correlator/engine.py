@@ -42,6 +42,7 @@ class Correlator:
         self._further = further
         self._shipped_through = shipped_through
         self._worked_through = 0
+        self._ran: dict[str, int] = {}
         self._arrivals = Arrivals(store, checkpoints)
 
     def tick(self, now: int | None = None) -> dict[str, float]:
@@ -71,12 +72,21 @@ class Correlator:
 
     def _run(self, step: Step, front: Front, *, now: int) -> float:
         with _measured(step.name) as took:
-            since = self._arrivals.since(step.name, front)
-            if since is not None or step.timed:
+            rules = step.rules(self._config)
+            since = self._arrivals.since(step.name, front, rules=rules)
+            if (since is not None or step.timed) and self._is_due(step, now=now):
                 rows = step.run(self._work(front.read_at if since is None else since, now=now))
                 metrics.STEP_ROWS.labels(step.name).inc(rows)
-                self._arrivals.looked(step.name, front)
+                self._arrivals.looked(step.name, front, rules=rules)
         return took()
+
+    def _is_due(self, step: Step, *, now: int) -> bool:
+        """Whether a step that need not run at every tick has rested long enough; a start counts as a run, so that it is not slowed."""
+        last = self._ran.setdefault(step.name, now)
+        rests = 0 <= now - last < step.every_ms  # a clock that went back holds nothing up
+        if not rests:
+            self._ran[step.name] = now
+        return not rests
 
     def _work(self, since: int, *, now: int) -> Work:
         return Work(store=self._store, journal=self._journal, config=self._config, since=since, now=now)

@@ -8,9 +8,12 @@ names every conversion whose answer a newly loaded row can change.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
-from core.identity import IDENTITY_PARAMETERS
+import msgspec
+
+from core.identity import IDENTITY_PARAMETERS, MATCH_PARAMETERS
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig, days_ms
@@ -26,7 +29,10 @@ METHODS: Final[tuple[tuple[str, float], ...]] = (
     ("crm_id", 0.85),
     ("email_sha256", 0.7),
     ("phone_sha256", 0.65),
+    ("shared_platform_id", 0.5),
 )
+#: Place of `shared_platform_id` among them: keys that can stand for many people, asked when nothing else leads to a click.
+SHARED_RANK: Final = len(METHODS) - 1
 
 #: An as-of so far ahead that no version is left out: 2255, inside DateTime64(3).
 EVERYTHING: Final = 9_000_000_000_000
@@ -35,14 +41,14 @@ EVERYTHING: Final = 9_000_000_000_000
 COLUMNS: Final[tuple[str, ...]] = (
     "fact_id", "conversion_id", "known_at", "claimed", "ts", "type", "status", "origin", "value_micros", "currency", "method",
     "confidence", "click_id", "click_ts", "campaign", "ad_group", "creative", "keyword", "platform", "device", "browser", "page",
-    "variant", "client", "link_id", "duplicate_of", "restated_at", "content",
+    "variant", "client", "link_id", "duplicate_of", "restated_at", "source", "qualified", "content",
 )  # fmt: skip
 
 #: Columns of matching_fact.
 FACT_COLUMNS: Final[tuple[str, ...]] = (
     "fact_id", "is_target", "conversion_id", "changed_at", "claimed", "ts", "type", "status", "origin", "value_micros", "currency",
     "click_id", "platform_ids", "visitor_id", "order_id", "crm_id", "email_sha256", "phone_sha256", "client", "page", "user_agent",
-    "restated_at",
+    "restated_at", "source", "qualified",
 )  # fmt: skip
 
 
@@ -50,12 +56,20 @@ def catalogue_params(config: CorrelatorConfig) -> dict[str, object]:
     """What matching needs of the catalogue, as parallel arrays, the form in which SQL reads it with `transform`."""
     entries = sorted(config.catalogue.items())
     rules = [entry.duplicates for _, entry in entries]
+    qualified = [entry.qualified for _, entry in entries]
+    unlisted = config.unlisted.qualified
     return {
         "types": [name for name, _ in entries],
         "lookbacks_ms": [days_ms(entry.lookback_days) for _, entry in entries],
         "lookback_ms": days_ms(config.unlisted.lookback_days),
         "duplicate_windows_ms": [days_ms(rule.window_hours / 24) for rule in rules],
         "duplicate_keys": [",".join(rule.keys) for rule in rules],
+        "qualified_statuses": ["\n".join(rule.statuses) for rule in qualified],
+        "qualified_status": "\n".join(unlisted.statuses),
+        "qualified_attributes": [rule.attribute for rule in qualified],
+        "qualified_attribute": unlisted.attribute,
+        "qualified_values": ["\n".join(rule.values) for rule in qualified],
+        "qualified_value": "\n".join(unlisted.values),
     }
 
 
@@ -66,6 +80,8 @@ def match_params(config: CorrelatorConfig, *, as_of: int) -> dict[str, object]:
         "as_of": as_of,
         "skew_ms": config.clock_skew_ms,
         "identity_parameters": list(IDENTITY_PARAMETERS),
+        "shared_parameters": list(MATCH_PARAMETERS),
+        "shared_rank": SHARED_RANK,
         "methods": [method for method, _ in METHODS],
         "confidences": [confidence for _, confidence in METHODS],
     }
@@ -87,7 +103,7 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
         queries.refill(
             store, "matching_fact", FACT_COLUMNS, queries.compose("fact_from_conversion", {"targets": kept}), params
         )
-        direct = queries.compose("direct_from_fact", {"facts": "SELECT * FROM matching_fact"})
+        direct = directs("SELECT * FROM matching_fact")
         queries.refill(store, "matching_direct", ("fact_id", "best"), direct, params)
         slots = {"facts": "SELECT * FROM matching_fact", "directs": "SELECT * FROM matching_direct"}
         changed = queries.compose("changed_from_match", {"matches": queries.compose("match_from_fact", slots)})
@@ -95,9 +111,23 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
     return targets
 
 
+def rules(config: CorrelatorConfig) -> str:
+    """A fingerprint of the settings that decide matches: when it changes, all of them are computed again."""
+    decided = {**match_params(config, as_of=EVERYTHING), "methods": METHODS}
+    return sha256(msgspec.json.encode(decided, order="deterministic")).hexdigest()[:16]
+
+
 def matches_of(targets: str) -> str:
     """One query that matches the conversions of the query `targets` anew, as known at {as_of}, and writes nothing."""
     facts = queries.compose("fact_from_conversion", {"targets": targets})
-    return queries.compose(
-        "match_from_fact", {"facts": facts, "directs": queries.compose("direct_from_fact", {"facts": facts})}
-    )
+    return queries.compose("match_from_fact", {"facts": facts, "directs": directs(facts)})
+
+
+def reached(facts: str) -> str:
+    """The query for every click that the own keys of the facts in the query `facts` lead to."""
+    return queries.compose("reached_from_fact", {"keys": queries.compose("direct_key_from_fact", {"facts": facts})})
+
+
+def directs(facts: str) -> str:
+    """The query for the best click that each fact's own keys lead to."""
+    return queries.compose("direct_from_fact", {"reached": reached(facts)})

@@ -36,3 +36,13 @@ FLAGGED_CONVERSIONS_RATIO = Gauge(
     "Share of the last judged hour's conversions that a word of traffic quality flags; `any` = at least one word.",
     ["flag"],
 )
+DAY_CONVERSIONS = Gauge(
+    "clicktrace_day_conversions",
+    "Conversions of the last 24 hours by who told them; neither rejected nor duplicate.",
+    ["origin", "source"],
+)
+DAY_UNMATCHED = Gauge(
+    "clicktrace_day_unmatched_conversions",
+    "Those of them that found no click, by why (`clicktrace unmatched` explains the words).",
+    ["origin", "source", "reason"],
+)

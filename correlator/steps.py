@@ -15,8 +15,9 @@ from core.records import Record
 from core.store.client import Store
 from correlator.config import CorrelatorConfig
 from correlator.enrichment import collect_repeated_clicks, look_up_networks, parse_user_agents
-from correlator.matching import match_new
+from correlator.matching import match_new, rules
 from correlator.traffic_tick import judge_and_show
+from correlator.unmatched import SHOWN_EVERY_MS, count_and_show
 
 
 class Journal(Protocol):
@@ -36,7 +37,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """`timed`: time alone makes it work due, so it runs even when nothing arrived."""
+    """`timed`: time alone makes it work due, so it runs even when nothing arrived.
+
+    `every_ms`: at most once in this time. `output` is "" for what only shows.
+    `rules`: a fingerprint of the settings that its result depends on; when it changes, everything is new again.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -44,6 +49,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     grain: str
     run: Callable[[Work], int]
     timed: bool = False
+    every_ms: int = 0
+    rules: Callable[[CorrelatorConfig], str] = lambda config: ""
 
 
 STEPS: tuple[Step, ...] = (
@@ -75,6 +82,7 @@ STEPS: tuple[Step, ...] = (
         output="conversion_match",
         grain="conversion (fact_id)",
         run=lambda work: match_new(work.store, config=work.config, since=work.since, now=work.now),
+        rules=rules,
     ),
 )
 
@@ -87,5 +95,14 @@ LATER_STEPS: tuple[Step, ...] = (
         grain="hit",
         run=lambda work: judge_and_show(work.store, config=work.config.traffic, now=work.now),
         timed=True,
+    ),
+    Step(
+        name="unmatched",
+        inputs=("conversion", "click", "conversion_match"),
+        output="",
+        grain="none",
+        run=lambda work: count_and_show(work.store, config=work.config, now=work.now),
+        timed=True,
+        every_ms=SHOWN_EVERY_MS,
     ),
 )

@@ -59,7 +59,7 @@ def judge_new(store: Store, *, config: TrafficConfig, now: int) -> int:
 
 def _mark_matched(store: Store, params: dict[str, object]) -> None:
     """A conversion whose match this tick changed may lie in a window that nothing else arrived for."""
-    changed = "SELECT 1 FROM conversion_match WHERE matched_at = fromUnixTimestamp64Milli({now:Int64}, 'UTC') LIMIT 1"
+    changed = "SELECT 1 FROM conversion_match WHERE matched_at >= fromUnixTimestamp64Milli({now:Int64}, 'UTC') LIMIT 1"
     if store.rows(changed, {"now": params["now"]}):
         sql = queries.text("traffic_matched_window")
         queries.insert(store, "traffic_window", ("kind", "window", "counted_at"), sql, params)

@@ -68,6 +68,9 @@ COMMANDS: dict[str, Command] = {
     "freshness": Command(
         module="app.cli.reports", pick="freshness", sentence="How complete every source is.", panel=LOOK
     ),
+    "unmatched": Command(
+        module="app.cli.unmatched", pick="unmatched", sentence="Conversions that found no click, and why.", panel=LOOK
+    ),
     "traffic": Command(
         module="app.cli.traffic", pick="traffic", sentence="Bots and fraud: what is flagged, and why.", panel=LOOK
     ),

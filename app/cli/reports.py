@@ -72,7 +72,7 @@ def roi(
         "settled ROAS",
     ]
     print_table(columns, [_roi_row(row) for row in found["rows"]], empty="Nothing happened in this period.")
-    _print_footer(found)
+    print_footer(found)
 
 
 @app.command()
@@ -100,7 +100,7 @@ def attribution(
         _say(
             f"{unmatched['unmatched']:g} of {unmatched['conversions']:g} found no click ({_percent(unmatched['share'])})."
         )
-    _print_footer(found)
+    print_footer(found)
 
 
 @app.command()
@@ -137,7 +137,7 @@ def reconcile(
         print_table(["step", "count", "difference", "of the step before", ""], leaks, empty="")
     if not found["tables"]:
         _say("Nothing happened in this period.")
-    _print_footer(found)
+    print_footer(found)
 
 
 @app.command()
@@ -255,7 +255,7 @@ def _credit_row(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_footer(found: dict[str, Any]) -> None:
+def print_footer(found: dict[str, Any]) -> None:
     complete = found["complete_through"]
     parts = ", ".join(f"{name} {_clock(moment)}" for name, moment in complete.items() if name != "all")
     known = f" Known by {_clock(found['as_of'])}." if found["as_of"] else ""

@@ -15,7 +15,8 @@ WITH
             ARRAY JOIN [('order_id', order_id), ('crm_id', crm_id), ('email_sha256', email_sha256), ('phone_sha256', phone_sha256)] AS pair
             WHERE fact_id IN target AND pair.2 != ''
         )
-    )
+    ),
+    transform(toString(type), {types:Array(String)}, {qualified_attributes:Array(String)}, {qualified_attribute:String}) AS told_by
 SELECT
     fact_id,
     fact_id IN target AS is_target,
@@ -39,6 +40,13 @@ SELECT
     client,
     page,
     user_agent,
-    restated_at
+    restated_at,
+    source,
+    -- The catalogue's rule: by status, or by what the sender says in an attribute, and never what was refused or came back.
+    status NOT IN ('rejected', 'duplicate', 'returned', 'refunded')
+        AND (has(splitByChar('\n', transform(toString(type), {types:Array(String)}, {qualified_statuses:Array(String)}, {qualified_status:String})), toString(status))
+            OR (told_by != '' AND has(
+                splitByChar('\n', transform(toString(type), {types:Array(String)}, {qualified_values:Array(String)}, {qualified_value:String})),
+                attributes[told_by]))) AS qualified
 FROM conversion_as_of(as_of={as_of:Int64})
 WHERE fact_id IN related

@@ -1,6 +1,7 @@
 -- Every target conversion with the click it belongs to. Grain: conversion (fact_id). Columns: those of conversion_match without matched_at.
 -- The first method that fits wins: click ID; click ID derived from a platform ID; last click of the visitor (all three: direct_from_fact);
--- last click seen with the same order or CRM ID, then with the same hashed e-mail or phone. These keys mean something inside one client only.
+-- last click seen with the same order or CRM ID, then with the same hashed e-mail or phone; last click with a platform key that many people
+-- may share (direct_from_fact again). Order, CRM, e-mail and phone keys mean something inside one client only.
 WITH
     fact AS ({{facts}}),
     direct AS ({{directs}}),
@@ -27,13 +28,15 @@ WITH
             (
                 SELECT fact_id, client, name, key, method_rank, lookback_ms, toUnixTimestamp64Milli(ts) + {skew_ms:Int64} AS limit_ms
                 FROM keyed
-                WHERE fact_id NOT IN (SELECT fact_id FROM direct)
+                WHERE fact_id NOT IN (SELECT fact_id FROM direct WHERE best.1 < {shared_rank:UInt8})
             ) AS a
             ASOF INNER JOIN
             (
                 SELECT client, name, key, toUnixTimestamp64Milli(direct.best.3.1) AS click_ms, argMin(direct.best, direct.best.2) AS best
                 FROM keyed
                 INNER JOIN direct ON direct.fact_id = keyed.fact_id
+                -- What many people share is too weak to lead others anywhere.
+                WHERE direct.best.1 < {shared_rank:UInt8}
                 GROUP BY client, name, key, click_ms
             ) AS b ON a.client = b.client AND a.name = b.name AND a.key = b.key AND a.limit_ms >= b.click_ms
         )
@@ -74,8 +77,9 @@ WITH
     (
         SELECT
             *,
-            multiIf(direct_best.1 > 0, direct_best.1, linked_found.1 > 0, linked_found.1, 0) AS method_rank,
-            if(direct_best.1 > 0, direct_best, linked_found.2) AS best
+            linked_found.1 > 0 AND (direct_best.1 = 0 OR direct_best.1 = {shared_rank:UInt8}) AS by_link,
+            if(by_link, linked_found.1, direct_best.1) AS method_rank,
+            if(by_link, linked_found.2, direct_best) AS best
         FROM fact
         LEFT JOIN (SELECT fact_id, best AS direct_best FROM direct) AS direct_match USING (fact_id)
         LEFT JOIN (SELECT fact_id, found AS linked_found FROM linked) AS linked_match USING (fact_id)
@@ -110,9 +114,11 @@ SELECT
     best.3.12 AS link_id,
     duplicate_of,
     restated_at,
+    source,
+    qualified AND duplicate_of = '' AS qualified,
     cityHash64(
         fact_id, conversion_id, known_at, claimed, ts, type, status, origin, value_micros, currency, method, click_id, click_ts, campaign,
-        ad_group, creative, keyword, platform, device, browser, page, variant, client, link_id, duplicate_of, restated_at) AS content
+        ad_group, creative, keyword, platform, device, browser, page, variant, client, link_id, duplicate_of, restated_at, source, qualified) AS content
 FROM matched
 LEFT ANY JOIN (SELECT user_agent, device, browser FROM user_agent_dim FINAL) AS agent
     ON agent.user_agent = if(matched.best.3.8 != '', matched.best.3.8, toString(matched.user_agent))

@@ -4,8 +4,8 @@ SELECT 'conversion' AS kind, window, now64(3, 'UTC') AS counted_at
 FROM
 (
     SELECT toDateTime(intDiv(toUnixTimestamp(ts), {window_s:Int64}) * {window_s:Int64}, 'UTC') AS window
-    FROM conversion_match WHERE matched_at = fromUnixTimestamp64Milli({now:Int64}, 'UTC')
+    FROM conversion_match WHERE matched_at >= fromUnixTimestamp64Milli({now:Int64}, 'UTC')
     UNION DISTINCT
     SELECT window FROM conversion_flag
-    WHERE fact_id IN (SELECT fact_id FROM conversion_match WHERE matched_at = fromUnixTimestamp64Milli({now:Int64}, 'UTC'))
+    WHERE fact_id IN (SELECT fact_id FROM conversion_match WHERE matched_at >= fromUnixTimestamp64Milli({now:Int64}, 'UTC'))
 )
