@@ -14,6 +14,7 @@ from core.clock import DAY_MS
 from core.money import to_micros
 from core.records import ConversionStatus, Origin
 from core.settings import Section
+from correlator.configured_cost import ConfiguredCost
 from correlator.reconciling_config import ReconciliationConfig
 
 LagClass = Literal["seconds", "minutes", "hours", "days", "weeks"]
@@ -71,6 +72,10 @@ class ConversionType(Section):
     return_window_days: float = Field(14.0, ge=0, description="Until it closes, the return rate is blank.")
     lookback_days: float = Field(90.0, gt=0, description="A click older than this does not get the credit.")
     authoritative_origin: Origin = Field("backend", description="Who is believed when several origins report the same.")
+    makes_customer: bool = Field(
+        False,
+        description="Whoever makes one is a customer: the first of a person is a new customer's (cost per new customer).",
+    )
     duplicates: DuplicateRule = Field(default_factory=lambda: DuplicateRule(), description="When two of them are one.")
     qualified: QualificationRule = Field(
         default_factory=lambda: QualificationRule(), description="What makes one qualified."
@@ -91,6 +96,7 @@ def _default_catalogue() -> dict[str, ConversionType]:
     return {
         "order": ConversionType(
             value_source="reported",
+            makes_customer=True,
             steers_live=True,
             lag_class="seconds",
             return_window_days=14,
@@ -108,6 +114,7 @@ def _default_catalogue() -> dict[str, ConversionType]:
         # Till, telephone, contract: told by file, days later, by nobody else.
         "sale": ConversionType(
             value_source="reported",
+            makes_customer=True,
             lag_class="days",
             authoritative_origin="offline",
             duplicates=DuplicateRule(keys=["order_id"], window_hours=87_600),
@@ -167,6 +174,14 @@ class CorrelatorConfig(Section):
     unlisted: ConversionType = Field(
         default_factory=ConversionType, description="What holds for types that the catalogue does not list."
     )
+    costs: tuple[ConfiguredCost, ...] = Field(
+        (), description="What the business pays besides the platforms: it counts in business ROI, never in channel ROI."
+    )
+    country_database: str = Field(
+        "",
+        description="A .mmdb file for figures by country (MaxMind, DB-IP, IPinfo), usually that of `redirect.country_database`. Replace it by"
+        " renaming.",
+    )
     clock_skew_s: float = Field(300.0, ge=0, description="A click may lie this long after its conversion.")
     late_after_s: float = Field(
         default=900.0, gt=0, description="A fact learned later than this after it happened restates its period."
@@ -201,6 +216,10 @@ class CorrelatorConfig(Section):
     def maturity_ms(self) -> int:
         """Age (ms) from which a click counts as having had its chance to convert, by the slowest type that steers live."""
         return 1000 * max((MATURITY_S[self.catalogue[name].lag_class] for name in self.steering_types()), default=0)
+
+    def customer_types(self) -> list[str]:
+        """Types whose first of a person makes a new customer, sorted."""
+        return sorted(name for name, entry in self.catalogue.items() if entry.makes_customer)
 
     def steering_types(self) -> list[str]:
         """Types that may drive live decisions, sorted."""

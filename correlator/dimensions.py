@@ -33,6 +33,17 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True):
     hit_lookup: str = ""
     match_lookup: str = ""
 
+    def read_from(self, rows: str) -> tuple[str, str]:
+        """The expression of the value in rows called `hit`, `match` or `spend`, and the lookup that it needs."""
+        column, lookup = {
+            "hit": (self.hit, self.hit_lookup),
+            "match": (self.match, self.match_lookup),
+            "spend": (self.spend, ""),
+        }[rows]
+        if not column:
+            return "''", ""
+        return column if lookup else f"{rows}.{column}", lookup
+
 
 def _own(name: str, title: str, *, spend: str = "") -> Dimension:
     """A dimension that hit and match carry themselves."""
@@ -40,6 +51,7 @@ def _own(name: str, title: str, *, spend: str = "") -> Dimension:
 
 
 CAMPAIGN: Final = _own("campaign", "campaign", spend="campaign")
+PAGE: Final = _own("page", "landing page")
 CLIENT: Final = _own("client", "client", spend="campaign")
 #: In the order in which people are offered them.
 DIMENSIONS: Final[dict[str, Dimension]] = {
@@ -57,7 +69,7 @@ DIMENSIONS: Final[dict[str, Dimension]] = {
             spend="device",
             hit_lookup="device_of_hit",
         ),
-        _own("page", "landing page"),
+        PAGE,
         Dimension(
             name="country",
             title="country",

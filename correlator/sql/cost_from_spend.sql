@@ -1,5 +1,6 @@
--- What the platforms charged in a period, as known at {as_of}, complete buckets only. Grain: (campaign, bucket, currency).
--- Columns: campaign, bucket (ms), currency, cost_micros, platform_clicks, impressions, platform_conversions, restated_at (ms, 0 = never).
+-- What the platforms charged in a period, as known at {as_of}, complete buckets only. Grain: (campaign, value, bucket, currency).
+-- `value` is what the platform tells it for in the dimension that is asked for (correlator/dimensions.py), '' = it does not; by campaign it is
+-- the campaign. Columns: campaign, value, bucket (ms), currency, cost_micros, platform_clicks, impressions, platform_conversions, restated_at (ms, 0 = never).
 -- In {reporting} at the rate of the day (UTC) that the bucket's middle lies in; without such a rate, in the platform's own currency.
 -- A platform's bucket is spread evenly over the parts of it: cumulative amounts are rounded down, so the parts sum to the bucket exactly.
 WITH
@@ -7,6 +8,7 @@ WITH
     (
         SELECT
             spend.campaign AS campaign,
+            toString({{value}}) AS value,
             if(factor > 0, {reporting:String}, toString(spend.currency)) AS paid_in,
             if(factor > 0, toInt64(round(cost_micros * factor)), cost_micros) AS paid_micros,
             clicks, impressions, platform_conversions, restated_at,
@@ -25,6 +27,7 @@ WITH
     )
 SELECT
     toString(campaign) AS campaign,
+    value,
     {since:Int64} + toInt64(part) * {grain_ms:Int64} AS bucket,
     paid_in AS currency,
     toInt64(sum(intDiv(toInt128(paid_micros) * (part_ends - begins), ends - begins)
@@ -35,4 +38,4 @@ SELECT
     max(toUnixTimestamp64Milli(restated_at)) AS restated_at
 FROM piece
 WHERE {{visible_campaign}}
-GROUP BY campaign, bucket, currency
+GROUP BY campaign, value, bucket, currency

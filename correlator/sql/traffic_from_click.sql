@@ -1,12 +1,15 @@
--- Hits and clicks of a period, as known at {as_of}. Grain: (campaign, bucket); buckets of {grain_ms} begin at {since}.
--- Columns: campaign, bucket (ms), platform, client, hits, clicks, lost_hits, bot_clicks, mature_clicks, unreported_clicks, late_known_at (ms, 0 =
+-- Hits and clicks of a period, as known at {as_of}. Grain: (campaign, value, bucket); buckets of {grain_ms} begin at {since}.
+-- `value` is the hit's in the dimension that is asked for (correlator/dimensions.py); by campaign it is the campaign.
+-- Columns: campaign, value, bucket (ms), platform, client, hits, clicks, lost_hits, bot_clicks, mature_clicks, unreported_clicks, late_known_at (ms, 0 =
 -- nothing came late).
 -- A click is the first hit of its click ID. Bots are counted apart (as in the view hit). mature_clicks are older than {mature_before}, unreported_clicks later
 -- than what the platform has told the cost of. A click that came without a campaign is its whose the platform says it is (platform_click).
 WITH
     named AS
     (
-        SELECT click_id, argMax((toString(campaign), toString(platform)), (known_at, toString(segment), o)) AS said
+        SELECT
+            click_id,
+            argMax((toString(campaign), toString(platform), toString(ad_group), toString(creative)), (known_at, toString(segment), o)) AS said
         FROM platform_click
         WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND click_id IN
         (
@@ -19,13 +22,18 @@ WITH
     -- Only clicks without a campaign are looked up: they lie together in the table, and are few.
     named_click AS
     (
-        SELECT campaign, platform, client, click_id, ts, known_at, segment, o, http_status, bot_signals, user_agent
+        SELECT
+            campaign, ad_group, creative, keyword, page, variant, platform, client, click_id, ts, known_at, segment, o, http_status, bot_signals,
+            user_agent, network
         FROM click
         WHERE campaign != ''
         UNION ALL
         SELECT
-            toLowCardinality(named.said.1) AS campaign, if(named.said.2 = '', platform, toLowCardinality(named.said.2)) AS platform, client, click_id, ts,
-            known_at, segment, o, http_status, bot_signals, user_agent
+            toLowCardinality(named.said.1) AS campaign,
+            if(named.said.3 = '', ad_group, toLowCardinality(named.said.3)) AS ad_group,
+            if(named.said.4 = '', creative, toLowCardinality(named.said.4)) AS creative,
+            keyword, page, variant, if(named.said.2 = '', platform, toLowCardinality(named.said.2)) AS platform, client, click_id, ts, known_at,
+            segment, o, http_status, bot_signals, user_agent, network
         FROM (SELECT * FROM click WHERE campaign = '') AS unnamed
         ANY LEFT JOIN named ON named.click_id = unnamed.click_id
     ),
@@ -40,6 +48,7 @@ WITH
     (
         SELECT
             campaign,
+            toString({{value}}) AS value,
             platform,
             client,
             ts,
@@ -48,13 +57,15 @@ WITH
             (click_id NOT IN (SELECT click_id FROM repeated_click)
                 OR (click_id, (ts, known_at, toString(segment), o)) IN (SELECT click_id, place FROM first_hit)) AS starts,
             notEmpty(arrayFilter(signal -> signal != 'no_accept', bot_signals)) OR user_agent IN (SELECT user_agent FROM user_agent_dim WHERE bot) AS bot
-        FROM named_click
+        FROM named_click AS hit
+        {{lookup}}
         WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
             AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
             AND {{visible}}
     )
 SELECT
     toString(hit_in_period.campaign) AS campaign,
+    value,
     {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
     toString(any(platform)) AS platform,
     toString(any(client)) AS client,
@@ -67,4 +78,4 @@ SELECT
     maxIf(toUnixTimestamp64Milli(known_at), known_at > ts + toIntervalMillisecond({late_ms:Int64})) AS late_known_at
 FROM hit_in_period
 LEFT JOIN ({{reported}}) AS reported ON reported.campaign = hit_in_period.campaign
-GROUP BY campaign, bucket
+GROUP BY campaign, value, bucket

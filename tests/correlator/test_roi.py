@@ -137,7 +137,7 @@ def test_spend_is_modelled_from_live_clicks_until_the_platform_tells_it(world: A
     cost = row(world)["cost"]
     assert cost == {
         "currency": "USD", "spend": "60.00", "reported": "40.00", "modelled": "20.00", "basis": "both", "cost_per_click": "2.00",
-        "reported_through": "2026-09-21T09:00:00.000Z", "other_currencies": {},
+        "reported_through": "2026-09-21T09:00:00.000Z", "told": True, "other_currencies": {},
     }  # fmt: skip
     # A row for an hour that the platform has not finished changes nothing yet.
     world.spend("09:00", 4, known="09:40", clicks=2)

@@ -1,0 +1,215 @@
+"""Who bears what the business pays besides the platforms: configured costs, shared day by day, exact to the micro.
+
+A cost accrues over the period up to now (`ConfiguredCost.accrued`). Each day's part is shared between the values it belongs to by their whole
+day's spend, clicks, conversions or value, over all campaigns, so that a question about one campaign shows the same share as one about all. A part
+that nobody has a weight for stands under `NOT_TOLD`. A cost per conversion lies where the conversions are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from core.clock import DAY_MS
+from core.store.client import Store
+from correlator.apportion import apportion
+from correlator.cells import Cell, Cells, Place, read_cells, total
+from correlator.config import CorrelatorConfig
+from correlator.configured_cost import ConfiguredCost, Weight
+from correlator.dimensions import CAMPAIGN, CLIENT, NOT_TOLD, PAGE
+from correlator.exchange import Exchange, read_exchange
+from correlator.period import Question
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a configured cost and who bears it."""
+
+    place: Place
+    category: str
+    currency: str
+    micros: int
+
+
+class Borne(msgspec.Struct, frozen=True, kw_only=True):
+    """What one row bears, in its own currency; what no rate leads there stands beside, by currency."""
+
+    costs_micros: int
+    by_category_micros: dict[str, int]
+    other_currencies_micros: dict[str, int]
+
+
+def charges(store: Store, config: CorrelatorConfig, question: Question, *, found: Cells) -> list[Charge]:
+    """All configured costs of the period, for a question about whole days or about the whole period at once; `found` are its cells."""
+    costs = [piece for cost in config.costs for piece in cost.pieces]
+    if not costs or question.grain_ms not in (0, DAY_MS):
+        return []
+    sharing = _Sharing(store, config, question, found)
+    return [charge for cost in costs for charge in sharing.of(cost) if charge.micros]
+
+
+def borne(parts: Iterable[Charge], *, currency: str) -> Borne:
+    """The charges of one row, summed."""
+    own: dict[str, int] = defaultdict(int)
+    others: dict[str, int] = defaultdict(int)
+    for part in parts:
+        if part.currency == currency:
+            own[part.category] += part.micros
+        else:
+            others[part.currency] += part.micros
+    return Borne(
+        costs_micros=sum(own.values()),
+        by_category_micros=dict(sorted(own.items())),
+        other_currencies_micros=dict(sorted(others.items())),
+    )
+
+
+class _Sharing:
+    """The days of a question with what costs are shared by, read when the first cost needs it."""
+
+    def __init__(self, store: Store, config: CorrelatorConfig, question: Question, found: Cells) -> None:
+        self._store, self._config, self._question, self._found = store, config, question, found
+        self._exchange: Exchange | None = None
+        self._days: dict[str, Cells] = {}
+        self._periods = {(question.by, question.since, question.until): found}
+
+    def of(self, cost: ConfiguredCost) -> Iterator[Charge]:
+        amount, currency = self._told(cost)
+        if cost.per == "conversion":
+            yield from self._by_conversion(cost, amount, currency)
+            return
+        for since, until in days(self._question.since, min(self._question.until, self._question.at)):
+            accrued = cost.accrued(since, until)
+            if accrued:
+                yield from self._of_day(cost, since, accrued * amount // (cost.amount_micros or 1), currency)
+
+    def _of_day(self, cost: ConfiguredCost, since: int, micros: int, currency: str) -> Iterator[Charge]:
+        shares = self._shares(cost, since - since % DAY_MS, currency)
+        places = sorted(shares)
+        bucket = self._bucket(since)
+        parts = apportion(micros, [shares[place] for place in places])
+        for (value, campaign), part in zip(places, parts, strict=True):
+            if self._seen(campaign):
+                yield _charge(cost, (value, bucket, campaign), currency, part)
+        if not sum(parts) and self._is_asked_for(cost):
+            yield _charge(cost, (NOT_TOLD, bucket, ""), currency, micros)
+
+    def _shares(self, cost: ConfiguredCost, day: int, currency: str) -> dict[tuple[str, str], int]:
+        """The day's weights by (value, campaign)."""
+        if (cells := self._whole_days(cost)) is None:
+            return {}
+        weigh = _weighing(cost.weight, currency)
+        shares: dict[tuple[str, str], int] = defaultdict(int)
+        for (value, bucket, campaign), cell in cells.cells.items():
+            if bucket == day and self._bears(cost, value, campaign) and (weight := weigh(cell)) > 0:
+                shares[self._value(cost, value, campaign), campaign] += weight
+        return dict(shares)
+
+    def _by_conversion(self, cost: ConfiguredCost, amount: int, currency: str) -> Iterator[Charge]:
+        if (cells := self._period(cost)) is None:
+            return
+        for (value, bucket, campaign), cell in cells.cells.items():
+            counted = total((row for row in cell.types if not cost.types or row["type"] in cost.types), "conversions")
+            if counted and self._bears(cost, value, campaign):
+                place = (self._value(cost, value, campaign), self._bucket(bucket), campaign)
+                yield _charge(cost, place, currency, counted * amount)
+
+    def _whole_days(self, cost: ConfiguredCost) -> Cells | None:
+        by = self._read_by(cost)
+        if by and by not in self._days:
+            asked = self._question
+            whole = msgspec.structs.replace(
+                asked,
+                since=asked.since - asked.since % DAY_MS,
+                until=-(-asked.until // DAY_MS) * DAY_MS,
+                grain_ms=DAY_MS,
+                campaign="",
+                clients=(),
+                by=by,
+            )
+            self._days[by] = read_cells(self._store, self._config, whole)
+        return self._days.get(by)
+
+    def _period(self, cost: ConfiguredCost) -> Cells | None:
+        """The part of the period that a cost is for; None = nothing of it, or no way to tell its pages."""
+        since, until = cost.within(self._question.since, self._question.until)
+        key = (self._read_by(cost), since, until)
+        if not key[0] or since >= until:
+            return None
+        if key not in self._periods:
+            question = msgspec.structs.replace(self._question, by=key[0], since=since, until=until)
+            self._periods[key] = read_cells(self._store, self._config, question)
+        return self._periods[key]
+
+    def _read_by(self, cost: ConfiguredCost) -> str:
+        """What the weights must be told by to know both the page and the value asked for; "" = they cannot."""
+        by = self._question.by
+        if not cost.pages:
+            return by
+        return PAGE.name if by in (PAGE.name, CAMPAIGN.name, CLIENT.name) else ""
+
+    def _bears(self, cost: ConfiguredCost, value: str, campaign: str) -> bool:
+        on_page = not cost.pages or value in cost.pages
+        return on_page and cost.concerns(campaign=campaign, client=self._client(campaign))
+
+    def _value(self, cost: ConfiguredCost, value: str, campaign: str) -> str:
+        """The value of the dimension asked for, where the weights were read by page."""
+        if not cost.pages or self._question.by == PAGE.name:
+            return value
+        return campaign if self._question.by == CAMPAIGN.name else self._client(campaign)
+
+    def _client(self, campaign: str) -> str:
+        for cells in (self._found, *self._days.values()):
+            if campaign in cells.campaigns:
+                return str(cells.campaigns[campaign]["client"])
+        return ""
+
+    def _seen(self, campaign: str) -> bool:
+        asked = self._question
+        return asked.campaign in ("", campaign) and (not asked.clients or self._client(campaign) in asked.clients)
+
+    def _is_asked_for(self, cost: ConfiguredCost) -> bool:
+        """Whether a cost without any weight belongs to the answer."""
+        asked = self._question
+        if asked.campaign:
+            return cost.campaigns == (asked.campaign,)
+        return not asked.clients or (bool(cost.clients) and set(cost.clients) <= set(asked.clients))
+
+    def _bucket(self, moment: int) -> int:
+        asked = self._question
+        return asked.since + (moment - asked.since) // asked.bucket_ms * asked.bucket_ms
+
+    def _told(self, cost: ConfiguredCost) -> tuple[int, str]:
+        """Amount and currency: the reporting currency where a rate leads there."""
+        currency = cost.currency or self._config.default_currency
+        reporting = self._config.reporting_currency
+        if not reporting or currency == reporting:
+            return cost.amount_micros, currency
+        if self._exchange is None:
+            day = min(self._question.at, self._question.until - 1)
+            self._exchange = read_exchange(self._store, self._config, at=day, as_of=self._question.known_by)
+        converted = self._exchange.convert(cost.amount_micros, sold=currency, bought=reporting)
+        return (cost.amount_micros, currency) if converted is None else (converted, reporting)
+
+
+def days(since: int, until: int) -> Iterator[tuple[int, int]]:
+    """[since, until) (ms) cut at midnight UTC."""
+    while since < until:
+        ends = min(since - since % DAY_MS + DAY_MS, until)
+        yield since, ends
+        since = ends
+
+
+def _weighing(weight: Weight, currency: str) -> Callable[[Cell], int]:
+    by: dict[Weight, Callable[[Cell], int]] = {
+        "spend": lambda cell: cell.spent().get(currency, 0),
+        "clicks": lambda cell: cell.clicks,
+        "conversions": lambda cell: total(cell.types, "conversions"),
+        "value": lambda cell: total((row for row in cell.types if row["currency"] == currency), "worth_micros"),
+    }
+    return by[weight]
+
+
+def _charge(cost: ConfiguredCost, place: Place, currency: str, micros: int) -> Charge:
+    return Charge(place=place, category=cost.category, currency=currency, micros=micros)
