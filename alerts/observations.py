@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
@@ -12,6 +13,7 @@ from alerts.live_spend import CLICKS, PRICES, Price, spend_of
 from alerts.rules.facts import Facts
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.incidents import IncidentPayload
+from core.metric_queries import aggregated
 
 #: An incident that nobody told us about for this long is not looked at again unless we hold something for it.
 INCIDENT_HORIZON_MS = 30 * DAY_MS
@@ -100,14 +102,18 @@ WHERE NOT claimed AND known_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 GROUP BY origin
 """
 
+#: Fact -> the metric of the catalogue that it is.
+REDIRECT_METRICS = {
+    "p50_s": "redirect_latency_median",
+    "p95_s": "redirect_latency_p95",
+    "p99_s": "redirect_latency",
+    "lost_share": "lost_share",
+}
 _REDIRECT = """
 SELECT
     intDiv(toUnixTimestamp64Milli(ts), {window:Int64}) * {window:Int64} AS start,
     count() AS hits,
-    quantile(0.5)(duration_us) / 1e6 AS p50_s,
-    quantile(0.95)(duration_us) / 1e6 AS p95_s,
-    quantile(0.99)(duration_us) / 1e6 AS p99_s,
-    countIf(http_status >= 400) / count() AS lost_share
+    {{metrics}}
 FROM click
 WHERE NOT claimed AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
 GROUP BY start
@@ -159,12 +165,19 @@ def read_redirect(
             complete=start + window_ms <= complete_through,
             facts={
                 "redirect.hits": float(_number(row["hits"])),
-                **{f"redirect.{name}": _number(row[name]) for name in ("p50_s", "p95_s", "p99_s", "lost_share")},
+                **{f"redirect.{name}": _number(row[name]) for name in REDIRECT_METRICS},
             },
         )
-        for row in store.rows(_REDIRECT, params)
+        for row in store.rows(_redirect_query(), params)
         for start in [int(_number(row["start"]))]
     ]
+
+
+@cache
+def _redirect_query() -> str:
+    """The catalogue is read on first use, not when this module is."""
+    metrics = [f"{aggregated(metric)} AS {name}" for name, metric in REDIRECT_METRICS.items()]
+    return _REDIRECT.replace("{{metrics}}", ",\n    ".join(metrics))
 
 
 def _read_sources(store: Reader, *, now: int) -> dict[str, SourceState]:

@@ -1,7 +1,7 @@
 """Every figure that people steer by, defined once: `metric_catalogue.yaml`, and its formula worked out wherever it is shown.
 
 A **quantity** is what is counted, with the table and the aggregate that count it; a **metric** is arithmetic over quantities. Reports work it
-out with `value` and `amount`, queries with `sql` and `query`, Prometheus with `promql`: all from the one line in the catalogue.
+out with `value` and `amount`, queries of the store and of Prometheus with `core.metric_queries`: all from the one line in the catalogue.
 
     Refusals (`Invalid`):  unknown_metric, unknown_quantity, missing_quantity, bad_formula, not_in_store, not_in_prometheus
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -43,16 +43,34 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     where: str = ""
     time: str = "ts"
 
+    @property
+    def expression(self) -> str:
+        """The aggregate over all rows of the table: ``sum(x)`` of some of them is ``sumIf(x, …)``."""
+        if not self.where:
+            return self.aggregate
+        name, _, arguments = self.aggregate.removesuffix(")").partition("(")
+        return f"{name}If({arguments}{', ' if arguments else ''}{self.where})"
+
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Prometheus metric that counts a quantity: a counter with its labels, or a histogram."""
+    """The Prometheus metric that counts a quantity. A histogram is read by quantiles; `labels` selects, as between PromQL's braces."""
 
     metric: str
-    kind: Literal["counter", "histogram"]
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: str = ""
+
+    def over(self, span: str) -> str:
+        """What was counted in the span, all series together; of a gauge, what it says now."""
+        chosen = f"{{{self.labels}}}" if self.labels else ""
+        if self.kind == "histogram":
+            return f"sum by (le) (rate({self.metric}_bucket{chosen}[{span}]))"
+        return (
+            f"sum(increase({self.metric}{chosen}[{span}]))" if self.kind == "counter" else f"sum({self.metric}{chosen})"
+        )
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is counted. A quantity of single measurements (`single`) is read by quantiles only; its aggregate is one row's value."""
+    """What is counted. A quantity of single measurements (`single`) is read by quantiles only; its aggregate is the value of one row."""
 
     title: str
     unit: Unit
@@ -135,8 +153,8 @@ def value(name: str, /, **known: Known) -> float | None:
     Raises:
         Invalid: `unknown_metric`, `unknown_quantity`, `missing_quantity`.
     """
-    parsed = _parsed(catalogue().metric(name).formula)
-    _same_names(name, formula.names(parsed), known)
+    parsed = formula_of(name)
+    same_names(name, formula.names(parsed), known)
     return formula.evaluate(parsed, known)
 
 
@@ -146,20 +164,17 @@ def amount(name: str, /, **known: Known) -> int | None:
     return None if found is None else round(found)
 
 
-def sql(name: str, /, **columns: str) -> str:
-    """A metric as an expression over columns of a query, each called as its quantity unless `columns` says otherwise; NULL without a base.
-
-    Raises:
-        Invalid: `unknown_metric`, `unknown_quantity`.
+def formula_of(name: str) -> Formula:
+    """Raises:
+    Invalid: `unknown_metric`.
     """
-    parsed = _parsed(catalogue().metric(name).formula)
-    made_of = formula.names(parsed)
-    given = {one: one for one in made_of} | columns
-    _same_names(name, made_of, given)
-    return formula.to_sql(parsed, given)
+    return _parsed(catalogue().metric(name).formula)
 
 
-def _same_names(name: str, made_of: list[str], given: Mapping[str, object]) -> None:
+def same_names(name: str, made_of: list[str], given: Mapping[str, object]) -> None:
+    """Raises:
+    Invalid: `unknown_quantity`, `missing_quantity`.
+    """
     for one in given:
         if one not in made_of:
             raise Invalid("unknown_quantity", f"{name} is made of {', '.join(made_of)}, not of {one!r}")
@@ -188,9 +203,3 @@ def _formula_problems(name: str, metric: Metric, found: Catalogue) -> list[str]:
     except Invalid as error:
         return [f"{name}: {error.detail}"]
     return [] if measured == _DIMENSIONS[metric.unit] else [f"{name}: its formula is not measured in {metric.unit}"]
-
-
-def as_builtins(one: Quantity | Metric) -> dict[str, Any]:
-    """For JSON."""
-    found: dict[str, Any] = msgspec.to_builtins(one)
-    return found

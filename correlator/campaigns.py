@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from core.metric_catalogue import value
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
@@ -52,13 +53,13 @@ def campaigns(store: Store, question: Question, *, config: CorrelatorConfig | No
 
 
 def break_even_rate(facts: CampaignFacts) -> float | None:
-    """Conversions per click at which a click pays for itself: as stated, else cost per click / margin per conversion."""
+    """Conversions per click at which a click pays for itself: as stated, else by the metric catalogue."""
     if facts.break_even_rate > 0:
         return facts.break_even_rate
-    comparable = facts.stated_currency == facts.currency or facts.cost_per_click_basis == "stated"
-    if comparable and facts.margin_micros > 0 and facts.cost_per_click_micros > 0:
-        return facts.cost_per_click_micros / facts.margin_micros
-    return None
+    if facts.stated_currency != facts.currency and facts.cost_per_click_basis != "stated":
+        return None
+    price = facts.cost_per_click_micros if facts.cost_per_click_micros > 0 else None
+    return value("break_even_rate", click_price=price, margin_per_conversion=max(facts.margin_micros, 0))
 
 
 def _facts(row: dict[str, Any], exchange: Exchange) -> CampaignFacts:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.metric_catalogue import value
 from core.store.client import Store
 from correlator import datacenters, queries
 from correlator.config import TrafficConfig
@@ -126,7 +127,7 @@ def _quality(key: tuple[str, int], hits: dict[str, Any], sold: dict[str, Any], q
         flagged_clicks=flagged,
         unflagged_clicks=clicks - flagged,
         clicks_by_flag=_counts(hits.get("clicks_by_flag")),
-        flagged_share=flagged / clicks if clicks else None,
+        flagged_share=value("flagged_share", flagged_clicks=flagged, clicks=clicks),
         conversions=conversions,
         flagged_conversions=doubted,
         unflagged_conversions=conversions - doubted,

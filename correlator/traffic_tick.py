@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from core.clock import HOUR_MS
+from core.metric_catalogue import value
 from core.store.client import Store
 from correlator import metrics
 from correlator.config import TrafficConfig
@@ -39,6 +40,8 @@ def show(rows: Iterable[Quality]) -> None:
         hits.update({**row.hits_by_flag, ANY: row.flagged_hits})
         sales.update({**row.conversions_by_flag, ANY: row.flagged_conversions})
     for word in (*HIT_WORDS, ANY):
-        metrics.FLAGGED_RATIO.labels(word).set(hits[word] / total if total else 0.0)
+        share = value("flagged_hits_share", flagged_hits=hits[word], hits=total)
+        metrics.FLAGGED_RATIO.labels(word).set(share or 0.0)
     for word in (*CONVERSION_WORDS, ANY):
-        metrics.FLAGGED_CONVERSIONS_RATIO.labels(word).set(sales[word] / sold if sold else 0.0)
+        share = value("flagged_conversions_share", flagged_conversions=sales[word], recorded_conversions=sold)
+        metrics.FLAGGED_CONVERSIONS_RATIO.labels(word).set(share or 0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from alerts.economics import pause_balance, upper_rate
 from core.incidents import AffectedCampaign, IncidentPayload
+from core.metric_catalogue import value
 from core.money import MICROS
 
 FactValue = bool | float | str | None
@@ -84,8 +85,10 @@ def incident_facts(payload: IncidentPayload, *, state: str, now: int) -> Facts:
         "incident.expected": payload.expected,
         "incident.observed": float(payload.observed),
         "incident.lost_share": payload.lost_share,
-        "incident.rate_to_baseline": _ratio(payload.rate, payload.baseline_rate),
-        "incident.rate_high_to_baseline": _ratio(payload.rate_high, payload.baseline_rate),
+        "incident.rate_to_baseline": value("rate_to_baseline", rate=payload.rate, baseline_rate=payload.baseline_rate),
+        "incident.rate_high_to_baseline": value(
+            "rate_to_baseline", rate=payload.rate_high, baseline_rate=payload.baseline_rate
+        ),
         "incident.wasted_per_hour": payload.cost.wasted_per_hour_micros / MICROS,
         "incident.exposed_per_hour": payload.cost.exposed_per_hour_micros / MICROS,
         "incident.age_s": (now - payload.onset) / 1000,
@@ -111,11 +114,11 @@ def campaign_facts(campaign: AffectedCampaign, payload: IncidentPayload) -> Fact
         "campaign.pause_gain_per_hour": (balance.saved_micros - balance.given_up_micros) / MICROS if balance else None,
         "campaign.wasted_per_hour": campaign.wasted_per_hour_micros / MICROS,
         "campaign.break_even_rate": campaign.break_even_rate or None,
-        "campaign.upper_to_baseline": _ratio(upper, campaign.baseline_rate),
-        "campaign.upper_to_break_even": _ratio(upper, campaign.break_even_rate),
-        "campaign.lower_to_break_even": _ratio(campaign.rate_low, campaign.break_even_rate),
+        "campaign.upper_to_baseline": value("rate_to_baseline", rate=upper, baseline_rate=campaign.baseline_rate),
+        "campaign.upper_to_break_even": value(
+            "rate_to_break_even", rate=upper, break_even_rate=campaign.break_even_rate
+        ),
+        "campaign.lower_to_break_even": value(
+            "rate_to_break_even", rate=campaign.rate_low, break_even_rate=campaign.break_even_rate
+        ),
     }
-
-
-def _ratio(value: float | None, base: float | None) -> float | None:
-    return value / base if value is not None and base else None

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.incidents import AffectedCampaign, Verdict
+from core.metric_catalogue import value
 from correlator.detection.confidence import ratio_limits
 from correlator.explanation.cost import cell_costs, scaled, spend
 from correlator.explanation.window import Window
@@ -144,13 +145,14 @@ def _campaign(
 
 
 def _break_even(window: Window, name: str) -> float | None:
-    """The stated break-even rate, else cost per click / margin per conversion; None when the margin is unknown."""
+    """The stated break-even rate, else by the metric catalogue; None when the margin is unknown."""
     facts = window.campaigns.get(name)
     if facts is None:
         return None
     if facts.break_even_rate > 0:
         return facts.break_even_rate
-    return facts.cpc_micros / facts.margin_micros if facts.margin_micros > 0 and facts.cpc_micros > 0 else None
+    price = facts.cpc_micros if facts.cpc_micros > 0 else None
+    return value("break_even_rate", click_price=price, margin_per_conversion=max(facts.margin_micros, 0))
 
 
 def losing_cells(window: Window, inside: Mask, campaigns: Sequence[AffectedCampaign], *, verdict: Verdict) -> Mask:

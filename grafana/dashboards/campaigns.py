@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.metric_queries import promql, query
 from grafana.panels import board, metric_over_time, row, store_figure, store_over_time, store_table
 
 UID = "clicktrace-campaigns"
 
-CLICKS_PER_MINUTE = """
-    SELECT toStartOfMinute(ts) AS time, platform, uniqExact(click_id) AS clicks
-    FROM hit WHERE $__timeFilter(ts) AND NOT bot AND NOT lost GROUP BY time, platform ORDER BY time"""
-ORDERS_PER_MINUTE = """
-    SELECT toStartOfMinute(ts) AS time, if(method = 'none', 'no click found', platform) AS platform, count() AS conversions
-    FROM conversion_match FINAL WHERE $__timeFilter(ts) GROUP BY time, platform ORDER BY time"""
-RATE_BY_DEVICE = """
-    SELECT time, device, conversions / nullIf(clicks, 0) AS rate FROM
-    (SELECT toStartOfInterval(ts, INTERVAL 5 MINUTE) AS time, device, uniqExact(click_id) AS clicks
-     FROM hit WHERE $__timeFilter(ts) AND NOT bot GROUP BY time, device) AS c
-    LEFT JOIN
-    (SELECT toStartOfInterval(click_ts, INTERVAL 5 MINUTE) AS time, device, count() AS conversions
-     FROM conversion_match FINAL WHERE method != 'none' AND $__timeFilter(click_ts) GROUP BY time, device) AS m
-    USING (time, device)
+SHOWN = "$__timeFilter({time})"
+TODAY = "{time} >= toStartOfDay(now())"
+MINUTE = {"time": "toStartOfMinute({time})"}
+
+CLICKS_PER_MINUTE = query("clicks", during=SHOWN, by={**MINUTE, "platform": "platform"})
+CONVERSIONS_PER_MINUTE = query(
+    "recorded_conversions", during=SHOWN, by={**MINUTE, "platform": "if(method = 'none', 'no click found', platform)"}
+)
+RATE_BY_DEVICE = f"""
+    SELECT time, device, conversion_rate_so_far AS rate FROM
+    ({query("conversion_rate_so_far", during=SHOWN, by={"time": "toStartOfInterval({time}, INTERVAL 5 MINUTE)", "device": "device"})})
     WHERE time < now() - INTERVAL 5 MINUTE ORDER BY time"""
 LOST_CLICKS = """
     SELECT toStartOfMinute(ts) AS time, concat(toString(http_status), ' ', reason) AS answer, count() AS hits
     FROM hit WHERE $__timeFilter(ts) AND lost GROUP BY time, answer ORDER BY time"""
-ROUTE_ERRORS = """
-    SELECT ts AS time, concat(service, ' ', route) AS route, sum(errors) / sum(requests) AS share
-    FROM service WHERE $__timeFilter(ts) GROUP BY time, route HAVING sum(requests) > 0 ORDER BY time"""
+ROUTE_ERRORS = query("page_error_rate", during=SHOWN, by={"time": "{time}", "route": "concat(service, ' ', route)"})
 FORM_ERRORS = """
     SELECT toStartOfMinute(ts) AS time, page, count() AS errors
     FROM touch WHERE name IN ('form_error', 'js_error') AND $__timeFilter(ts) GROUP BY time, page ORDER BY time"""
@@ -43,12 +39,10 @@ FRESHNESS = """
      FROM watermark AS w GROUP BY source)
     WHERE source NOT IN (SELECT source FROM reading GROUP BY source HAVING argMax(state, known_at) = 'removed')
     ORDER BY source"""
-SPEND_TODAY = """
-    SELECT currency, sum(cost_micros) / 1e6 AS spend FROM spend_current WHERE ts >= toStartOfDay(now()) GROUP BY currency ORDER BY currency"""
-CLICKS_TODAY = "SELECT uniqExact(click_id) AS clicks FROM hit WHERE ts >= toStartOfDay(now()) AND NOT bot"
-ORDERS_TODAY = "SELECT count() AS conversions FROM conversion_match FINAL WHERE ts >= toStartOfDay(now())"
-UNMATCHED_TODAY = """
-    SELECT countIf(method = 'none') / count() AS share FROM conversion_match FINAL WHERE ts >= toStartOfDay(now())"""
+SPEND_TODAY = query("reported_spend", during=TODAY, by={"currency": "currency"})
+CLICKS_TODAY = query("clicks", during=TODAY)
+CONVERSIONS_TODAY = query("recorded_conversions", during=TODAY)
+UNMATCHED_TODAY = query("unmatched_share", during=TODAY)
 
 
 def build() -> Any:
@@ -66,8 +60,8 @@ def _now() -> list[Any]:
         store_table(
             "Open incidents", "What is wrong now, and what it wastes an hour. Empty is good.", OPEN_INCIDENTS, width=24
         ),
-        store_figure("Clicks today", "Distinct click IDs without bots, today (UTC).", CLICKS_TODAY),
-        store_figure("Conversions today", "Newest version of every conversion, matched or not.", ORDERS_TODAY),
+        store_figure("Clicks today", "First hits of their click ID without bots, today (UTC).", CLICKS_TODAY),
+        store_figure("Conversions today", "As any system told them, matched or not, today (UTC).", CONVERSIONS_TODAY),
         store_figure(
             "Without a click",
             "Share of today's conversions no click was found for.",
@@ -94,8 +88,8 @@ def _now() -> list[Any]:
 def _conversions() -> list[Any]:
     return [
         row("Clicks and conversions"),
-        store_over_time("Clicks a minute", "By platform, without bots and lost hits.", CLICKS_PER_MINUTE),
-        store_over_time("Conversions a minute", "By the platform of the matched click.", ORDERS_PER_MINUTE),
+        store_over_time("Clicks a minute", "By platform, without bots.", CLICKS_PER_MINUTE),
+        store_over_time("Conversions a minute", "As any system told them, by the platform of the matched click.", CONVERSIONS_PER_MINUTE),
         store_over_time(
             "Conversion rate by device",
             "Conversions of the clicks of each 5 minutes. The newest points still rise: young clicks have not converted yet.",
@@ -113,8 +107,8 @@ def _causes() -> list[Any]:
         metric_over_time(
             "Redirect latency", "Time from request to answer inside the worker.",
             [
-                ("histogram_quantile(0.5, sum by (le) (rate(clicktrace_redirect_duration_seconds_bucket[5m])))", "p50"),
-                ("histogram_quantile(0.99, sum by (le) (rate(clicktrace_redirect_duration_seconds_bucket[5m])))", "p99"),
+                (promql("redirect_latency_median"), "p50"),
+                (promql("redirect_latency"), "p99"),
             ], unit="s",
         ),
     ]  # fmt: skip
