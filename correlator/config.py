@@ -68,6 +68,9 @@ class ConversionType(Section):
         1.0, ge=0, le=1, description="How much of the value is believed before it is settled (shown beside it)."
     )
     lag_class: LagClass = Field("minutes", description="How long after the click it usually comes.")
+    estimated_after_hours: float = Field(
+        1.0, ge=0, description="Age from which its value counts as an estimate; before, it is captured and no more."
+    )
     steers_live: bool = Field(False, description="May drive live decisions; others only the weekly ones.")
     return_window_days: float = Field(14.0, ge=0, description="Until it closes, the return rate is blank.")
     lookback_days: float = Field(90.0, gt=0, description="A click older than this does not get the credit.")

@@ -69,7 +69,7 @@ class KindFreshness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClickDelay(msgspec.Struct, frozen=True, kw_only=True):
-    """Journal to store, seconds, over the last five minutes; None while no clicks came."""
+    """Journal to store, seconds, over the last five minutes; None while no clicks came, and as of a past moment, which nobody measured."""
 
     p50_s: float | None
     p95_s: float | None
@@ -100,7 +100,7 @@ def freshness(store: Store, question: Question, *, shipped: int) -> Freshness:
         journal_through_ms=through,
         complete_through_ms=joined(complete).complete_through_ms,
         figures=complete,
-        click_delay=_click_delay(store),
+        click_delay=_click_delay(store) if question.as_of is None else ClickDelay(p50_s=None, p95_s=None),
         sources=sources,
         kinds=[_kind(row, at=at) for row in rows],
     )

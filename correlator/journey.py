@@ -10,11 +10,12 @@ import msgspec
 from core.clock import HOUR_MS, MINUTE_MS
 from core.errors import Invalid, NotFound
 from core.identity import is_click_id
+from core.metric_catalogue import amount
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
-from correlator.matching import match_params
-from correlator.performance import matches, measure
+from correlator.life import LifeStep, Worth, lives, worth
+from correlator.performance import measure, read_report, report_params
 from correlator.period import Question
 
 #: A later hit of the same click ID from the same network within this time is the same person loading again; else the ID is reused.
@@ -88,8 +89,11 @@ class JourneyConversion(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     confidence: float
     duplicate_of: str
+    qualified: bool
     #: Why it may be no person's (correlator/traffic_words.py).
     flags: list[str]
+    worth: Worth
+    life: list[LifeStep]
 
 
 class SpendShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +148,7 @@ def journey(store: Store, config: CorrelatorConfig, click_id: str, question: Que
     """
     if not is_click_id(click_id):
         raise Invalid("bad_click_id", "click_id: 32 lower-case hex digits")
-    params = {"click_id": click_id, "as_of": question.known_by}
+    params = {"click_id": click_id, "as_of": question.known_by, "judged": int(question.as_of is None)}
     hits = queries.read(store, queries.text("hit_from_click"), params)
     first = hits[0] if hits else {}
     facts = _campaign_facts(store, str(first.get("campaign", "")), question)
@@ -216,9 +220,13 @@ def _campaign_facts(store: Store, campaign: str, question: Question) -> dict[str
 def _conversions(
     store: Store, config: CorrelatorConfig, click_id: str, *, since: int, question: Question
 ) -> list[JourneyConversion]:
-    asked = msgspec.structs.replace(question, since=since)
-    sql = queries.compose("conversion_of_click", {"matches": matches(asked)})
-    params = {**match_params(config, as_of=asked.known_by), **asked.params(), "click_id": click_id}
+    # As clocks differ, a conversion may lie a little before its click, or ahead of us. Who may see the click may see what belongs to it.
+    skew = config.clock_skew_ms
+    asked = msgspec.structs.replace(question, since=since - skew, until=question.until + skew, clients=())
+    params = {**report_params(config, asked), "click_id": click_id, "judged": int(asked.as_of is None)}
+    rows = read_report(store, "conversion_of_click", params, question=asked)
+    facts = {"fact_ids": [row["fact_id"] for row in rows], "as_of": asked.known_by}
+    states = lives(queries.read(store, queries.text("state_of_conversion"), facts) if rows else [])
     return [
         JourneyConversion(
             at_ms=int(row["ts"]),
@@ -233,9 +241,12 @@ def _conversions(
             method=row["method"],
             confidence=round(float(row["confidence"]), 4),
             duplicate_of=row["duplicate_of"],
+            qualified=bool(row["qualified"]),
             flags=[str(word) for word in row["flags"]],
+            worth=worth(row, at=asked.at, entry=config.conversion_type(row["type"])),
+            life=states[row["fact_id"]],
         )
-        for row in queries.read(store, sql, params)
+        for row in rows
     ]
 
 
@@ -249,7 +260,7 @@ def _spend(store: Store, config: CorrelatorConfig, *, campaign: str, at: int, qu
         return None
     cost, clicks = found[0].cost, found[0].clicks
     return SpendShare(
-        cost_micros=round(cost.spend_micros / clicks),
+        cost_micros=amount("cost_per_click", spend=cost.spend_micros, clicks=clicks) or 0,
         currency=cost.currency,
         basis=cost.basis,
         hour_spend_micros=cost.spend_micros,

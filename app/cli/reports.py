@@ -1,4 +1,4 @@
-"""`clicktrace trace | roi | attribution | reconcile | freshness`: the result tables of a running monitor, for people or as JSON."""
+"""`clicktrace trace | roi | reconcile | freshness`: the result tables of a running monitor, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -76,34 +76,6 @@ def roi(
 
 
 @app.command()
-def attribution(
-    since: Since = "",
-    until: Until = "",
-    as_of: AsOf = "",
-    campaign: Campaign = "",
-    client: Client = "",
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Which campaigns the conversions belong to, and how surely."""
-    query = _query(since=since, until=until, as_of=as_of, campaign=campaign, client=client)
-    with ApiClient(url=url, key=key) as api:
-        found = read_all(api, "/attribution", "rows", query)
-    if json:
-        print_json(found)
-        return
-    columns = ["model", "campaign", "type", "conversions", "value", "matched by", "confidence"]
-    print_table(columns, [_credit_row(row) for row in found["rows"]], empty="No conversions in this period.")
-    unmatched = found["unmatched"]
-    if unmatched["share"]:
-        _say(
-            f"{unmatched['unmatched']:g} of {unmatched['conversions']:g} found no click ({_percent(unmatched['share'])})."
-        )
-    print_footer(found)
-
-
-@app.command()
 def reconcile(
     since: Since = "",
     until: Until = "",
@@ -129,7 +101,7 @@ def reconcile(
                 leak["step"],
                 leak["count"],
                 _signed(leak["difference"]),
-                _percent(leak["ratio"]),
+                percent(leak["ratio"]),
                 _band(leak["within_band"]),
             )
             for leak in table["leaks"]
@@ -242,19 +214,6 @@ def _roi_row(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _credit_row(row: dict[str, Any]) -> tuple[str, ...]:
-    methods = ", ".join(f"{name} {count:g}" for name, count in row["by_method"].items())
-    return (
-        row["model"].replace("_", " "),
-        escape(row["campaign"] or "(unattributed)"),
-        escape(row["type"]),
-        f"{row['conversions']:g}",
-        _money(row["value"], row["currency"]),
-        methods,
-        _percent(row["confidence"]),
-    )
-
-
 def print_footer(found: dict[str, Any]) -> None:
     complete = found["complete_through"]
     parts = ", ".join(f"{name} {_clock(moment)}" for name, moment in complete.items() if name != "all")
@@ -289,7 +248,8 @@ def _journey_events(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield touch["at"], touch["name"], touch["page"]
     for conversion in found["conversions"]:
         value = _money(conversion["value"], conversion["currency"])
-        sure = f"matched by {conversion['method']}, confidence {_percent(conversion['confidence'])}"
+        sure = f"matched by {conversion['method']}, confidence {percent(conversion['confidence'])}"
+        sure += f"; {_stage(conversion['worth'])}"
         if conversion["flags"]:
             sure += f"; flagged {', '.join(conversion['flags'])}"
         yield (
@@ -299,6 +259,16 @@ def _journey_events(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         )
     for deploy in found["deploys"]:
         yield deploy["at"], deploy["change"], f"{deploy['service']} {deploy['version']} {deploy['author']}".strip()
+
+
+def _stage(worth: dict[str, Any]) -> str:
+    """How far the value can be believed; what the window has not closed over is not told as a figure."""
+    closes = worth["window_closes"][:10]
+    if worth["stage"] == "settled":
+        return f"settled {_money(worth['settled'], worth['currency'])}"
+    if worth["stage"] == "estimated":
+        return f"estimated {_money(worth['estimated'], worth['currency'])}, settles {closes}"
+    return "captured, settles " + closes if worth["stage"] == "captured" else "counts nowhere"
 
 
 def _hit_text(hit: dict[str, Any]) -> str:
@@ -334,7 +304,8 @@ def _money(amount: str | None, currency: str) -> str:
     return "" if amount is None else f"{float(amount):,.2f} {currency}".rstrip()
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share as people read it, empty when there is none."""
     return "" if share is None else f"{share * 100:.1f} %"
 
 

@@ -1,4 +1,5 @@
--- Every hit that carries a click ID, as known at {as_of}, with the words that its behaviour earned it. Grain: hit.
+-- Every hit that carries a click ID, as known at {as_of}, with the words that its behaviour earned it, unless {judged} is 0: words are given
+-- by what came since, and given anew, so none belongs to a moment of the past. Grain: hit.
 -- Columns: as selected, times in ms, IDs as lower-case hex.
 SELECT
     toUnixTimestamp64Milli(ts) AS ts, toUnixTimestamp64Milli(known_at) AS known_at, lower(hex(hit_id)) AS hit_id,
@@ -15,7 +16,7 @@ LEFT ANY JOIN
 (
     SELECT segment, o, flags
     FROM hit_flag FINAL
-    WHERE judged_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+    WHERE {judged:UInt8}
         AND (segment, o) IN (SELECT segment, o FROM click WHERE click_id = unhex({click_id:String}))
 ) AS judged ON judged.segment = click.segment AND judged.o = click.o
 WHERE click_id = unhex({click_id:String}) AND click.known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')

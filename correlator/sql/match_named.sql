@@ -16,6 +16,7 @@ ANY LEFT JOIN
         argMax((toString(campaign), toString(ad_group), toString(creative), toString(platform)), (known_at, toString(segment), o)) AS said
     FROM platform_click
     WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
-        AND click_id IN (SELECT click_id FROM conversion_match WHERE campaign = '' AND method != 'none')
+        -- Not those of conversion_match: what is matched now says nothing of what was matched at {as_of}.
+        AND click_id IN (SELECT click_id FROM click WHERE campaign = '')
     GROUP BY click_id
 ) AS named ON named.click_id = match.click_id
