@@ -23,6 +23,7 @@ from correlator.attribution import attribution, unmatched
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
 from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, figures
 from correlator.config import CorrelatorConfig
+from correlator.dimensions import DIMENSIONS
 from correlator.figures import page, present
 from correlator.freshness import freshness, journal_source, read_sources, without_details
 from correlator.incident_list import IncidentView, incident, incidents
@@ -45,6 +46,7 @@ _AsOf = Annotated[str, Query(description="Answer with what was known at this mom
 _Grain = Annotated[str, Query(description="1m, 15m, 1h or 1d; empty = the whole period.")]
 _Campaign = Annotated[str, Query(description="Qualified ID: platform:account:id.")]
 _Client = Annotated[str, Query(description="Tenant.")]
+_By = Annotated[str, Query(description=f"{', '.join(DIMENSIONS)}; default campaign.")]
 _Cursor = Annotated[str, Query(description="`next_cursor` of the page before.")]
 _Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
@@ -185,7 +187,7 @@ def _add_campaigns(router: APIRouter, reports: Reports, reader: Any) -> None:
             principal, client=client, since=since, until=until, as_of=as_of, grain=grain or "15m", campaign=campaign
         )
         with metrics.REPORT_SECONDS.labels("timeline").time():
-            rows = roi(reports.store, reports.config, question)
+            rows = roi(reports.store, reports.config, question, whole=False)
             if not rows and campaign not in {facts.campaign for facts in campaigns(reports.store, question)}:
                 raise NotFound("unknown_campaign", f"there is no campaign {campaign}")
         complete = reports.complete_through(question, [row.figures for row in rows])
@@ -252,12 +254,16 @@ def _add_roi(router: APIRouter, reports: Reports, reader: Any) -> None:
         grain: _Grain = "",
         campaign: _Campaign = "",
         client: _Client = "",
+        by: _By = "",
         cursor: _Cursor = "",
         limit: _Limit = 100,
     ) -> JSONResponse:
-        """Live and settled return by campaign. Campaign "" holds conversions and clicks that belong to none."""
+        """Live and settled return by campaign, or by another dimension. "" holds conversions and clicks that name none.
+
+        Spend that a platform does not tell by the dimension is the row "(not told)".
+        """
         question = reports.ask(
-            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
+            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign, by=by
         )
         with metrics.REPORT_SECONDS.labels("roi").time():
             rows = roi(reports.store, reports.config, question)
@@ -267,6 +273,7 @@ def _add_roi(router: APIRouter, reports: Reports, reader: Any) -> None:
             reports.envelope(
                 question,
                 grain=grain or None,
+                by=question.by,
                 complete_through=complete,
                 rows=[_return_row(row) for row in shown],
                 next_cursor=following,
@@ -420,7 +427,10 @@ def _return_row(row: RoiRow) -> dict[str, Any]:
     """A performance row with the returns beside the figures they come from."""
     shown: dict[str, Any] = present(row.figures)
     settled = {**shown["settled"], **present(row.settled)}
-    return {**shown, "live": present(row.live), "settled": settled}
+    layers = {name: present(getattr(row, name)) for name in ("live", "break_even", "business", "apportioned")}
+    # The value stands under the dimension's name, as everywhere.
+    value = shown.pop("value")
+    return {**shown, row.figures.by: value, **layers, "settled": settled}
 
 
 def _incident(view: IncidentView) -> dict[str, Any]:
@@ -438,7 +448,7 @@ def _incident(view: IncidentView) -> dict[str, Any]:
 
 
 def _bucket_key(row: RoiRow) -> str:
-    return f"{row.figures.campaign}\t{row.figures.since_ms:015d}"
+    return f"{row.figures.value}\t{row.figures.since_ms:015d}"
 
 
 def _quality_key(row: Quality) -> str:

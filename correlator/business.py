@@ -43,7 +43,7 @@ class Borne(msgspec.Struct, frozen=True, kw_only=True):
 def charges(store: Store, config: CorrelatorConfig, question: Question, *, found: Cells) -> list[Charge]:
     """All configured costs of the period, for a question about whole days or about the whole period at once; `found` are its cells."""
     costs = [piece for cost in config.costs for piece in cost.pieces]
-    if not costs or question.grain_ms not in (0, DAY_MS):
+    if not costs or not question.whole_days:
         return []
     sharing = _Sharing(store, config, question, found)
     return [charge for cost in costs for charge in sharing.of(cost) if charge.micros]

@@ -42,6 +42,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return self.now if self.as_of is None else self.as_of
 
     @property
+    def whole_days(self) -> bool:
+        """Whether the answer has no buckets shorter than a day."""
+        return self.grain_ms in (0, DAY_MS)
+
+    @property
     def bucket_ms(self) -> int:
         return self.grain_ms or max(1, self.until - self.since)
 
