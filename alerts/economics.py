@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core.incidents import AffectedCampaign, IncidentPayload
+from core.metric_catalogue import value
 
 
 class PauseBalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +24,13 @@ def pause_balance(campaign: AffectedCampaign, incident: IncidentPayload) -> Paus
     """
     if not campaign.break_even_rate:
         return None
-    rate = campaign.rate
-    if incident.baseline_rate > 0 and campaign.baseline_rate > 0:
-        rate = campaign.baseline_rate * incident.rate / incident.baseline_rate
+    kept = value("rate_to_baseline", rate=incident.rate, baseline_rate=incident.baseline_rate)
+    rate = campaign.rate if kept is None or campaign.baseline_rate <= 0 else campaign.baseline_rate * kept
     inside = campaign.exposed_per_hour_micros
     share = min(max(campaign.scope_share, 0.0), 1.0)
     outside = inside * (1 - share) / share if share > 0 else 0.0
-    saved = inside * (1 - rate / campaign.break_even_rate)
-    given_up = max(outside * (campaign.baseline_rate / campaign.break_even_rate - 1), 0.0)
+    saved = inside * (1 - _to_break_even(rate, campaign))
+    given_up = max(outside * (_to_break_even(campaign.baseline_rate, campaign) - 1), 0.0)
     return PauseBalance(saved_micros=round(saved), given_up_micros=round(given_up))
 
 
@@ -45,6 +45,11 @@ def upper_rate(campaign: AffectedCampaign, payload: IncidentPayload) -> float | 
     limits = []
     if campaign.clicks > 0:
         limits.append(campaign.rate_high)
-    if payload.baseline_rate > 0 and campaign.baseline_rate > 0:
-        limits.append(campaign.baseline_rate * payload.rate_high / payload.baseline_rate)
+    kept = value("rate_to_baseline", rate=payload.rate_high, baseline_rate=payload.baseline_rate)
+    if kept is not None and campaign.baseline_rate > 0:
+        limits.append(campaign.baseline_rate * kept)
     return min(limits) if limits else None
+
+
+def _to_break_even(rate: float, campaign: AffectedCampaign) -> float:
+    return value("rate_to_break_even", rate=rate, break_even_rate=campaign.break_even_rate) or 0.0

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: every setting and every metric. `--check` fails when one is stale.
+"""Writes the reference pages that are made from code: every setting, every Prometheus metric, the metric catalogue. `--check` fails when one is stale.
 
 python -m app.reference [--check]
 """
@@ -18,12 +18,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.settings import Settings
+from core.metric_description import Described, DescribedQuantity, described, limit
 from core.settings import PREFIX
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 METRICS = ROOT / "docs" / "metrics.md"
+CATALOGUE = ROOT / "docs" / "metric-catalogue.md"
 METRIC_MODULES = (
     "core/metrics.py",
     "redirect/metrics.py",
@@ -42,6 +44,18 @@ METRICS_HEADER = """# Metrics
 `GET /metrics` of `monitor`, in Prometheus' text format, or OpenMetrics when asked for (then the redirect's latency carries trace IDs as
 exemplars). Base units; counters end in `_total`; histograms have `_bucket`, `_sum`, `_count`. Labels come from closed lists: no click,
 incident, campaign or action ID is ever a label. Alerts about Clicktrace itself stand in `grafana/prometheus/rules.yaml`.
+"""
+
+CATALOGUE_HEADER = """# The metric catalogue
+
+<!-- Made from core/metric_catalogue.yaml by `make generate`; edit that. -->
+
+Every figure that people steer by, with its one formula. Reports, API (`GET /api/v1/metrics`), `clicktrace metrics`, dashboards and rules work it
+out from here, and a test looks for a second way. Without a base there is no figure: blank in a table, NULL in SQL, no sample in PromQL. Money is
+in one currency (integer micros inside); live and settled figures are metrics of their own and never mixed. What our own health is measured by
+stands in [metrics](metrics.md).
+
+A new metric is an entry in the file, an existing quantity or a new one with the table that counts it, and `make generate`.
 """
 
 HEADER = """# Configuration
@@ -142,8 +156,39 @@ def metrics_page() -> str:
     return "\n".join(parts)
 
 
+def catalogue_page() -> str:
+    found = described()
+    table = [f"| [{m.title}](#{m.name}) | {m.tier} | {m.owner} | {limit(m.threshold)} |" for m in found]
+    quantities = {one.name: one for metric in found for one in metric.quantities}
+    parts = [
+        CATALOGUE_HEADER,
+        "| metric | tier | owner | out of order |\n| --- | --- | --- | --- |\n" + "\n".join(table) + "\n",
+        *(metric_entry(metric) for metric in found),
+        "## What they are made of\n\n| quantity | unit | what is counted | live from | in reports |\n| --- | --- | --- | --- | --- |\n"
+        + "\n".join(quantity_row(quantities[name]) for name in sorted(quantities))
+        + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def metric_entry(metric: Described) -> str:
+    told = ", ".join(metric.told)
+    runbook = f" Runbook: [{metric.runbook}](../runbooks/{metric.runbook}.md)." if metric.runbook else ""
+    asked = f"\nIn Prometheus: `{metric.promql}`\n" if metric.promql else ""
+    return (
+        f"### {metric.name}\n\n{metric.title}: `{metric.formula}` ({metric.unit}). {metric.meaning}\n\n"
+        f"Rests on {', '.join(metric.sources)}. Told: {told}. {metric.response}{runbook}\n{asked}"
+    )
+
+
+def quantity_row(quantity: DescribedQuantity) -> str:
+    counted = f"`{quantity.counted_by}`".replace("|", "/") if quantity.counted_by else ""
+    report = f"`{quantity.report}`" if quantity.report else ""
+    return f"| `{quantity.name}` | {quantity.unit} | {quantity.title}. {quantity.filters} | {counted} | {report} |"
+
+
 def pages() -> dict[Path, str]:
-    return {CONFIGURATION: configuration_page(), METRICS: metrics_page()}
+    return {CONFIGURATION: configuration_page(), METRICS: metrics_page(), CATALOGUE: catalogue_page()}
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from correlator.figures import page, present
 from correlator.freshness import freshness, journal_source, read_sources, without_details
 from correlator.incident_list import IncidentView, incident, incidents
 from correlator.journey import journey
+from correlator.metric_api import add_metrics
 from correlator.performance import Performance
 from correlator.period import Question, ShippedThrough, ask, clients_for
 from correlator.reconciliation import reconciliation
@@ -151,6 +152,7 @@ def build_router(
         _add_traffic,
     ):
         add(router, reports, reader)
+    add_metrics(router, reader)
     return router
 
 

@@ -74,6 +74,9 @@ COMMANDS: dict[str, Command] = {
     "traffic": Command(
         module="app.cli.traffic", pick="traffic", sentence="Bots and fraud: what is flagged, and why.", panel=LOOK
     ),
+    "metrics": Command(
+        module="app.cli.metrics", sentence="The metric catalogue: what every figure means, and its formula.", panel=LOOK
+    ),
     "links": Command(module="app.cli.links", sentence="The short links that campaigns use.", panel=ACT),
     "rules": Command(module="app.cli.rules", sentence="Check and test the rules.", panel=ACT),
     "actions": Command(module="app.cli.actions", sentence="Pauses and other actions: list, approve, undo.", panel=ACT),
