@@ -26,7 +26,7 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.config import DetectionConfig
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
-from correlator.explanation.evidence import hits_a_second
+from correlator.explanation.evidence import hits_a_second, lost_shares
 from correlator.explanation.explain import Alarm, Case, Located, build_payload, locate, relocate, route_changes
 from correlator.explanation.recovery import (
     Watched,
@@ -181,8 +181,7 @@ class IncidentBook:
         run_.changes = worst_of(run_.changes, route_changes(window, facts.model, p.onset))[:5]
         run_.kept = p.observed / p.expected if p.expected > 0 else 1.0
         lost, hits = window.lost[inside].sum(0), window.hits[inside].sum(0)
-        run_.lost_usual = float(lost[:first].sum() / max(hits[:first].sum(), 1))
-        run_.lost_failing = float(lost[first:].sum() / max(hits[first:].sum(), 1))
+        run_.lost_usual, run_.lost_failing = lost_shares(lost, hits, first)
         usual, failing = hits_a_second(window, inside, first)
         run_.hits_usual, run_.hits_failing = usual, max(run_.hits_failing, failing)
 

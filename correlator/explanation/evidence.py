@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from core.incidents import Evidence, Verdict
+from core.metric_catalogue import value
 from correlator.explanation.service_health import Change, Proof, proof_log_ratio, rise_log_ratio
 from correlator.explanation.verdict import CAP
 from correlator.explanation.window import Window
@@ -95,13 +96,21 @@ def _routes(s: Situation) -> list[Evidence]:
     return found
 
 
+def lost_shares(lost: Array, hits: Array, first: int) -> tuple[float, float]:
+    """The share of hits that got no redirect, before the bucket `first` and from there on; 0 without hits."""
+    return _lost_share(lost[:first], hits[:first]), _lost_share(lost[first:], hits[first:])
+
+
+def _lost_share(lost: Array, hits: Array) -> float:
+    return value("lost_share", lost_hits=float(lost.sum()), hits=float(hits.sum())) or 0.0
+
+
 def _lost_hits(s: Situation) -> list[Evidence]:
     """Hits on known links that got no redirect."""
     w, first = s.window, s.first
     lost, hits = w.lost[s.inside].sum(0), w.hits[s.inside].sum(0)
     after, trials = lost[first:].sum(), hits[first:].sum()
-    before = lost[:first].sum() / max(hits[:first].sum(), 1.0)
-    share = after / max(trials, 1.0)
+    before, share = lost_shares(lost, hits, first)
     nats = rise_log_ratio(lost[:first].sum(), hits[:first].sum(), after, trials) / 2
     if share - before < LEAST_RISE:
         healthy = -4.0 if trials >= ENOUGH else 0.0
