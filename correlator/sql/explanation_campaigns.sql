@@ -16,3 +16,4 @@ SELECT
     stated_in
 FROM campaign_current
 LEFT JOIN campaign_stated_as_of(as_of=9000000000000) AS stated USING (campaign)
+ORDER BY campaign
