@@ -19,7 +19,7 @@ from core.identity import is_qualified, split_qualified
 from core.principal import Authorize, Principal
 from core.store.client import Store
 from correlator import metrics
-from correlator.attribution import attribution, unmatched
+from correlator.attribution_api import add_attribution
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
 from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, figures
 from correlator.config import CorrelatorConfig
@@ -145,7 +145,7 @@ def build_router(
         _add_clicks,
         _add_incidents,
         _add_roi,
-        _add_attribution,
+        add_attribution,
         _add_unmatched,
         _add_reconciliation,
         _add_freshness,
@@ -278,39 +278,6 @@ def _add_roi(router: APIRouter, reports: Reports, reader: Any) -> None:
                 by=question.by,
                 complete_through=complete,
                 rows=[_return_row(row) for row in shown],
-                next_cursor=following,
-            )
-        )
-
-
-def _add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
-    @router.get("/attribution")
-    def credits_by_model(
-        principal: Principal = reader,
-        since: _From = "",
-        until: _To = "",
-        as_of: _AsOf = "",
-        campaign: _Campaign = "",
-        client: _Client = "",
-        cursor: _Cursor = "",
-        limit: _Limit = 100,
-    ) -> JSONResponse:
-        """Which campaigns the conversions belong to, model by model; in each the credits sum to the conversions."""
-        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign)
-        with metrics.REPORT_SECONDS.labels("attribution").time():
-            credit = attribution(reports.store, reports.config, question)
-        shown, following = page(
-            credit,
-            key=lambda entry: "\t".join((entry.model, entry.campaign, entry.type, entry.currency)),
-            cursor=cursor,
-            limit=limit,
-        )
-        return _answer(
-            reports.envelope(
-                question,
-                complete_through=reports.complete_through(question, of=COUNTED),
-                unmatched=present(unmatched(credit)),
-                rows=present(shown),
                 next_cursor=following,
             )
         )

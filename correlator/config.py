@@ -14,6 +14,7 @@ from core.clock import DAY_MS
 from core.money import to_micros
 from core.records import ConversionStatus, Origin
 from core.settings import Section
+from correlator.attribution_config import AttributionConfig
 from correlator.configured_cost import ConfiguredCost
 from correlator.reconciling_config import ReconciliationConfig
 
@@ -197,6 +198,7 @@ class CorrelatorConfig(Section):
         3600.0, ge=0, description="Change markers this close to a click are shown in its journey."
     )
 
+    attribution: AttributionConfig = AttributionConfig()
     reconciliation: ReconciliationConfig = ReconciliationConfig()
     traffic: TrafficConfig = TrafficConfig()
 

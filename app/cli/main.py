@@ -60,7 +60,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "roi": Command(module="app.cli.reports", pick="roi", sentence="Live and settled return on spend.", panel=LOOK),
     "attribution": Command(
-        module="app.cli.reports", pick="attribution", sentence="Which campaigns the conversions belong to.", panel=LOOK
+        module="app.cli.attribution",
+        pick="attribution",
+        sentence="Which campaigns the conversions belong to, model by model.",
+        panel=LOOK,
     ),
     "reconcile": Command(
         module="app.cli.reports", pick="reconcile", sentence="Where the systems' counts differ.", panel=LOOK

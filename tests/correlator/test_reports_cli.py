@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
+from app.cli.attribution import app as attribution_app
 from app.cli.main import load_command
 from app.cli.reports import app
 from app.cli.traffic import app as traffic_app
@@ -42,6 +43,7 @@ def served(world: Any) -> Iterator[Any]:
 
     world.run = run
     world.run_traffic = partial(run, of=traffic_app)
+    world.run_attribution = partial(run, of=attribution_app)
     yield world
     server.should_exit = True
     thread.join(10)
@@ -76,9 +78,28 @@ def test_roi_shows_rate_with_interval_spend_and_completeness(sold: Any) -> None:
 
 
 def test_attribution_says_by_what_and_how_many_found_no_click(sold: Any) -> None:
-    shown = sold.run("attribution", *TODAY)
+    shown = sold.run_attribution(*TODAY)
     assert "click_id 1" in shown
     assert "1 of 2 found no click (50.0 %)" in shown
+
+
+def test_attribution_shows_the_models_side_by_side_by_what_is_asked(sold: Any) -> None:
+    earlier = sold.click("08:00", visitor_id="0a" * 16, campaign="google:1:first", page="shop.example/first")
+    later = sold.click("10:00", visitor_id="0a" * 16, campaign="google:1:last")
+    assert earlier != later
+    sold.conversion("10:10", click_id=later, value_micros=30_000_000, currency="USD")
+    sold.settle("12:00")
+    lines = " ".join(sold.run_attribution(*TODAY, "--campaign", "google:1:first").split())
+    assert (
+        "campaign type last click first click linear time decay position based assisted matched by confidence" in lines
+    )
+    assert "google:1:first order 0 1 0.5 0.5 0.5 1 click_id 1 100.0 %" in lines
+    assert "0.00 USD 30.00 USD 15.00 USD" in lines
+    one = " ".join(sold.run_attribution(*TODAY, "--by", "page", "--model", "first_click").split())
+    assert "page type first click assisted" in one
+    assert "shop.example/first order 1 1" in one
+    rows = json.loads(sold.run_attribution(*TODAY, "--model", "linear", "--json"))["rows"]
+    assert {(row["model"], row["campaign"], row["credit"]) for row in rows} >= {("linear", "google:1:last", "0.50")}
 
 
 def test_reconcile_prints_the_leak_table(sold: Any) -> None:
@@ -173,7 +194,7 @@ def test_the_state_of_a_list_is_a_sentence(state: dict[str, Any], sentence: str)
 def test_what_did_not_happen_is_said(served: Any) -> None:
     served.settle("12:00")
     assert "Nothing happened in this period." in served.run("roi", *TODAY)
-    assert "No conversions in this period." in served.run("attribution", *TODAY)
+    assert "No conversions in this period." in served.run_attribution(*TODAY)
     assert "Nothing happened in this period." in served.run("reconcile", *TODAY)
 
 

@@ -1,0 +1,120 @@
+"""Which clicks a person made on the way to each conversion: composed queries, for one day at a time.
+
+A path is the clicks of the conversion's person at or before the matched click, which ends it, inside the type's look-back
+(`sql/path_from_match.sql`). The person is found anew for each question (`sql/person_from_fact.sql`), so an as-of answer rests on what was known
+then, and nothing has to be kept up to date between two questions.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from core.clock import DAY_MS
+from core.store.client import Store
+from correlator import queries
+from correlator.config import CorrelatorConfig, days_ms
+from correlator.dimensions import dimension
+from correlator.matching import matches_of
+from correlator.period import Question
+from correlator.report_queries import matches, report_params
+
+KEY_COLUMNS: Final = ("question", "fact_id", "space", "key")
+
+
+class Walked(msgspec.Struct, frozen=True, kw_only=True):
+    """The query for the paths, and what it binds."""
+
+    paths: str
+    params: dict[str, object]
+
+
+def days(question: Question) -> Iterator[Question]:
+    """The question day by day (UTC), so that its memory does not grow with its period; over all campaigns, which share paths."""
+    begin = question.since
+    while begin < question.until:
+        end = min(question.until, begin - begin % DAY_MS + DAY_MS)
+        yield msgspec.structs.replace(question, since=begin, until=end, campaign="", grain_ms=0)
+        begin = end
+
+
+def path_params(config: CorrelatorConfig, day: Question) -> dict[str, object]:
+    """What the queries of `paths` bind. Clicks are looked for as far back as the longest look-back reaches."""
+    types = (*config.catalogue.values(), config.unlisted)
+    return {
+        **report_params(config, day),
+        "paths_since": day.since - max(days_ms(entry.lookback_days) for entry in types),
+        "paths_until": day.until + config.clock_skew_ms,
+        "person_keys": config.attribution.person_keys,
+        "person_clicks": config.attribution.person_clicks,
+    }
+
+
+@contextmanager
+def walked(store: Store, config: CorrelatorConfig, day: Question) -> Iterator[Walked]:
+    """The paths of a day's conversions, to be read inside the block.
+
+    1. Find whose clicks they are, in a table, because the engine repeats a named subquery at every mention.
+    2. Add the visitors whom those clicks name.
+    3. Let the caller read; then drop what was noted.
+    """
+    number = secrets.randbits(63)
+    params = {**path_params(config, day), "question": number}
+    try:
+        queries.insert(store, "path_key", KEY_COLUMNS, _persons(), params)
+        queries.insert(store, "path_key", KEY_COLUMNS, queries.text("visitor_of_path_key"), params)
+        yield Walked(paths=paths(day, reporting=config.reporting_currency), params=params)
+    finally:
+        store.command(f"ALTER TABLE path_key DROP PARTITION {number}")
+
+
+def paths(day: Question, *, reporting: str) -> str:
+    """The query for the paths of the conversions whose persons stand in path_key; `reporting`: the currency their worth is told in."""
+    owners = queries.text("owner_of_campaign")
+    found = _matches(day)
+    value, lookup = _told(day.by, "match", {"matches": found})
+    return queries.compose(
+        "path_from_match",
+        {
+            "worth": _worth(found, reporting=reporting),
+            "clicks": _clicks(day.by, owners=owners),
+            "owners": owners,
+            "match_value": "client" if day.by == "client" else value,
+            "match_lookup": lookup,
+        },
+    )
+
+
+def _persons() -> str:
+    facts = queries.compose("fact_from_conversion", {"targets": queries.text("fact_in_period")})
+    keys = queries.compose("direct_key_from_fact", {"facts": facts})
+    return queries.compose("person_from_fact", {"facts": facts, "keys": keys})
+
+
+def _clicks(by: str, *, owners: str) -> str:
+    value, lookup = _told(by, "hit", {})
+    slots = {"owners": owners, "hit_value": "client" if by == "client" else value, "hit_lookup": lookup}
+    return queries.compose("path_from_key", slots)
+
+
+def _matches(day: Question) -> str:
+    if day.as_of is None:
+        return matches(day)
+    return queries.compose("match_named", {"matches": matches_of(queries.text("fact_in_period"))})
+
+
+def _worth(found: str, *, reporting: str) -> str:
+    factor = queries.text("factor_of_period" if reporting else "no_factor")
+    return queries.compose("worth_of_match", {"matches": found, "factor": factor, "visible": queries.text("visible")})
+
+
+def _told(by: str, rows: str, parts: dict[str, str]) -> tuple[str, str]:
+    """The expression of the dimension's value in `hit` or `match`, and the join that brings it."""
+    value, lookup = dimension(by).read_from(rows)
+    if not lookup:
+        return value, ""
+    return value, queries.compose(lookup, {slot: parts[slot] for slot in queries.slots(lookup)})
