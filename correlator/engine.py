@@ -12,6 +12,7 @@ from core.store.client import Store
 from correlator import metrics
 from correlator.arrivals import Arrivals, Front
 from correlator.config import CorrelatorConfig
+from correlator.learned import DailyLearning
 from correlator.steps import LATER_STEPS, STEPS, Journal, Step, Work
 
 #: A step of another module that runs after ours on the same tick, by name.
@@ -44,6 +45,7 @@ class Correlator:
         self._worked_through = 0
         self._ran: dict[str, int] = {}
         self._arrivals = Arrivals(store, checkpoints)
+        self._learning = DailyLearning(store)
 
     def tick(self, now: int | None = None) -> dict[str, float]:
         """Run every step once; seconds by step.
@@ -54,6 +56,10 @@ class Correlator:
         shipped = self._shipped_through(at)  # asked first: what is shipped from here on may not be seen by this tick
         front = self._arrivals.front()
         seconds = {step.name: self._run(step, front, now=at) for step in self._steps}
+        # Before anything is answered as of today: what the days so far teach belongs to the answer.
+        with _measured("learning") as took:
+            self._learning.tick(shipped)
+        seconds["learning"] = took()
         self._worked_through = shipped
         for name, work in self._further:
             with _measured(name) as took:

@@ -51,7 +51,12 @@ def test_further_steps_run_after_ours_and_everything_is_timed(world: Any, store:
         further=[("detection", lambda now: order.append(f"detection at {now}"))],
     )  # fmt: skip
     seconds = correlator.tick(5)
-    assert list(seconds) == [*(step.name for step in STEPS), "detection", *(step.name for step in LATER_STEPS)]
+    assert list(seconds) == [
+        *(step.name for step in STEPS),
+        "learning",
+        "detection",
+        *(step.name for step in LATER_STEPS),
+    ]
     assert order == ["detection at 5"]
     assert REGISTRY.get_sample_value("clicktrace_correlator_step_duration_seconds_count", {"step": "detection"})
 
