@@ -128,19 +128,24 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue that comes with the program.
+    """The catalogue that comes with the program."""
+    return read_catalogue(FILE)
+
+
+def read_catalogue(path: Path) -> Catalogue:
+    """A catalogue file, with every formula read and measured.
 
     Raises:
-        ClicktraceError: the file is not what it should be.
+        ClicktraceError: the file is not what it should be; the sentence names each problem.
     """
-    file = read_yaml(FILE, expected="quantities and metrics")
+    file = read_yaml(path, called=path.name, expected="quantities and metrics")
     try:
         found = msgspec.convert(file.values, Catalogue)
         problems = [*file.problems, *_problems(found)]
     except msgspec.ValidationError as error:
         problems = [*file.problems, str(error)]
     if problems:
-        raise ClicktraceError(f"{FILE.name}: " + "; ".join(problems))
+        raise ClicktraceError(f"{path.name}: " + "; ".join(problems))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import Invalid
+from core.metric_catalogue import value
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
@@ -96,7 +97,8 @@ def unmatched(credit: list[Credit]) -> Unmatched:
     own = [entry for entry in credit if entry.model == MODELS[0]]
     total = sum(entry.credit_micros for entry in own) / WHOLE
     none = sum(entry.by_method.get("none", 0.0) for entry in own)
-    return Unmatched(conversions=total, unmatched=none, share=none / total if total else None)
+    share = value("unmatched_share", unmatched_conversions=none, recorded_conversions=total)
+    return Unmatched(conversions=total, unmatched=none, share=share)
 
 
 def _add(sums: dict[Key, dict[str, _Sum]], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -9,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from core.clock import DAY_MS
+from core.metric_catalogue import value
 from core.store.client import Store
 from correlator import metrics, queries
 from correlator.config import CorrelatorConfig
-from correlator.intervals import Interval, wilson
+from correlator.intervals import Interval, around
 from correlator.matching import directs, reached
 from correlator.performance import matches, report_params
 from correlator.period import Question
@@ -108,7 +109,9 @@ def _source(key: tuple[str, str, str], reasons: dict[str, int]) -> UnmatchedSour
         type=key[2],
         conversions=total,
         unmatched=total - matched,
-        share=wilson(total - matched, total),
+        share=around(
+            value("unmatched_share", unmatched_conversions=total - matched, recorded_conversions=total), total
+        ),
         by_reason={word: reasons[word] for word in WORDS if word in reasons},
     )
 

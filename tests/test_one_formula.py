@@ -93,7 +93,7 @@ def divided(node: ast.AST) -> tuple[ast.expr, ast.expr] | None:
     if (
         isinstance(node, ast.Call)
         and len(node.args) == 2
-        and name in ("truediv", "floordiv", "divide", "true_divide", "divmod", "Fraction")
+        and name in ("truediv", "floordiv", "divide", "true_divide", "divmod", "Fraction", "wilson")
     ):
         return node.args[0], node.args[1]
     return None
