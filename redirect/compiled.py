@@ -70,19 +70,19 @@ class Packing:
         common = zstandard.ZstdCompressionDict(
             b"".join(_encode(link) for link in examples if link.plan is None), dict_type=zstandard.DICT_TYPE_RAWCONTENT
         )
-        self._compress = zstandard.ZstdCompressor(
-            level=1, dict_data=common, write_checksum=False, write_dict_id=False
-        ).compress
-        self._decompress = zstandard.ZstdDecompressor(dict_data=common).decompress
+        # Without the mark that says what it is: everybody here knows.
+        plain = zstandard.FORMAT_ZSTD1_MAGICLESS
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            1, format=plain, write_checksum=False, write_dict_id=False, write_content_size=True
+        )
+        self._compress = zstandard.ZstdCompressor(dict_data=common, compression_params=parameters).compress
+        self._decompress = zstandard.ZstdDecompressor(dict_data=common, format=plain).decompress
 
     def pack(self, link: LiveLink) -> bytes | None:
         """The link without a plan; None for one with a plan."""
-        if link.plan is not None:
-            return None
-        # A copy: what the compressor gives back was cut from a longer piece of memory, and the rest of that is lost.
-        return bytes(memoryview(self._compress(_encode(link))))
+        return None if link.plan is not None else self._compress(_encode(link))
 
-    def unpack(self, packed: bytes) -> LiveLink:
+    def unpack(self, packed: bytes | bytearray) -> LiveLink:
         """The link again."""
         return _decode(self._decompress(packed))
 

@@ -94,7 +94,7 @@ class RedirectConfig(Section):
     links_memory_mb: int = Field(
         84,
         ge=1,
-        description="Links a worker keeps in memory, 0.3 to 1.4 kB each; the others are read when they are hit.",
+        description="Links a worker keeps in memory, 0.1 to 1.4 kB each; the others are read when they are hit.",
     )
     watch: WatchConfig = WatchConfig()
 

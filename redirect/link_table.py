@@ -2,14 +2,14 @@
 
 A hit is one or two dict look-ups and a count. By how often a link is hit it is
 
-- *prepared*: ready to answer, about 1.2 kB; at most `PREPARED_SHARE` of the table. Hit less than `OFTEN` times in a round, it is packed.
-- *packed*: one string of about 0.1 kB, unpacked at every hit in about a microsecond. Hit `OFTEN` times, it is prepared when there is room;
-  not hit for a round, it goes.
+- *prepared*: ready to answer, about 1.2 kB; links that could be packed take at most `PREPARED_SHARE` of the table. Hit less than `OFTEN`
+  times in a round, such a one is packed.
+- *packed* (`redirect.packed_links`): about 0.1 kB, unpacked at every hit in two microseconds. Hit `OFTEN` times, it is prepared when
+  there is room; not hit for a round, it goes.
 - *in the database*: read at every hit, ten times as dear. Once the table is full a link comes in only on its second hit within a while:
   most of a million links are hit once in hours, and taking each in would throw out one that is hit every minute.
 
-A round is CLOCK's (F. J. Corbató 1968): the oldest entry is looked at when room is needed. That many are packed from the start keeps the
-memory whole: links packed later leave holes between those that stay, half as much again as the table.
+A round is CLOCK's (F. J. Corbató 1968): the oldest is looked at when room is needed, a prepared link or a block of packed ones.
 
 All of it belongs to the thread that answers requests.
 """
@@ -30,11 +30,15 @@ from redirect.compiled import Packing
 from redirect.link_size import Sharing, deep_size, size_of
 from redirect.links.model import RESERVED_SLUGS
 from redirect.live_link import LiveLink
+from redirect.packed_links import Block, PackedLinks
 
 DEFAULT_MAX_BYTES: Final = 84 * 1024 * 1024
 #: What an entry costs besides its link: the entry, its place in the round, its path, its share of a dict.
 _ENTRY_BYTES: Final = 186
-_BYTES_HEAD: Final = 33
+#: Blocks from which one link that comes in may save what was hit, a millisecond's work; the next is cleared whatever was hit.
+_PATIENCE: Final = 8
+#: Of the table's bytes, for one place of the door.
+_PER_PLACE: Final = 1024
 #: Links that the packed ones are compared with.
 _EXAMPLES: Final = 8
 #: Hits in one round that make a link worth four times the memory.
@@ -77,11 +81,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Entry(msgspec.Struct, gc=False):
-    """A link in memory, prepared or packed. `host` is the domain under which it was asked for; `link` is None once it is out."""
+    """A prepared link. `host` is the domain under which it was asked for; `link` is None once it is out."""
 
     host: bytes
     path: bytes
-    link: LiveLink | bytes | None
+    link: LiveLink | None
     #: Since the entry was looked at last.
     hits: int = 0
     #: Of the link's plan, measured once: that is dear, and another answer when it goes would let the sum drift.
@@ -93,12 +97,11 @@ class LinkTable:
 
     def __init__(self, source: LinkSource | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self.reads = 0
-        self.bytes = 0
         self._source: LinkSource = source or _NoLinks()
         self._max_bytes = max_bytes
         self._max_prepared = round(max_bytes * PREPARED_SHARE)
-        #: Bytes of the prepared entries that could be packed.
-        self._prepared = 0
+        #: Bytes of the prepared links, and of those among them that could be packed.
+        self._ready = self._prepared = 0
         #: Under b"" what is asked for on hosts that have no link of their own.
         self._everywhere: dict[bytes, _Entry] = {}
         self._hosts: dict[bytes, dict[bytes, _Entry]] = {b"": self._everywhere}
@@ -106,14 +109,20 @@ class LinkTable:
         self._sharing = Sharing()
         self._packing = Packing(())
         self._has_examples = False
-        self._round: deque[_Entry] = deque()
+        self._round: deque[_Entry | Block] = deque()
+        self._packed = PackedLinks(max_bytes=max_bytes - self._max_prepared, opened=self._round.append)
         self._was_full = False
         # About two places for each link that fits: more would let in what comes rarely, fewer would forget what comes often.
-        self._door_bits = max(8, (max_bytes // 1024).bit_length())
+        self._door_bits = max(8, (max_bytes // _PER_PLACE).bit_length())
         self._door = bytearray(1 << self._door_bits)
 
     def __len__(self) -> int:
-        return sum(len(paths) for paths in self._hosts.values())
+        return self._packed.count + sum(len(paths) for paths in self._hosts.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the links take in memory."""
+        return self._ready + self._packed.memory_bytes
 
     def find(self, host: bytes, path: bytes) -> LiveLink | None:
         """The link of a Host header and a raw path; a link of that domain wins over one of every domain.
@@ -121,13 +130,18 @@ class LinkTable:
         Raises:
             LinksUnavailable: it is not in memory, and the database does not answer.
         """
-        paths = self._hosts[self._domain_of(host)] if self._has_domains else self._everywhere
-        entry = paths.get(path)
-        if entry is None:
-            return self._read(host, path)
-        entry.hits += 1
-        link = entry.link
-        return self._unpacked(entry, link) if isinstance(link, bytes) else link
+        domain = self._domain_of(host) if self._has_domains else b""
+        entry = self._hosts[domain].get(path)
+        if entry is not None:
+            entry.hits += 1
+            return entry.link
+        packed = self._packed.find(domain + path)
+        if packed is None:
+            return self._read(domain, path)
+        link = self._packing.unpack(packed)
+        if self._packed.hits >= OFTEN and self._prepared < self._max_prepared:
+            self._prepare(domain, path, self._sharing.shared(link), hits=self._packed.hits)
+        return link
 
     def find_unusual(self, host: bytes, path: bytes) -> LiveLink | None:
         """`find` for spellings nobody prints: percent-encoded letters, a trailing slash."""
@@ -139,7 +153,7 @@ class LinkTable:
     def holds(self, slug: str) -> bool:
         """Whether a link of this slug is in memory, under any domain. The only question that another thread may ask."""
         path = b"/" + slug.encode()
-        return any(path in paths for paths in list(self._hosts.values()))
+        return any(path in paths or self._packed.has(host + path) for host, paths in list(self._hosts.items()))
 
     # --- what changes -------------------------------------------------------------------------------------------------------
 
@@ -156,35 +170,33 @@ class LinkTable:
             path = b"/" + change.slug.encode()
             hosts = (change.domain.encode(),) if change.domain else tuple(self._hosts)
             for host in hosts:
-                present = self._hosts[host].get(path)
-                if present is not None and _concerns(change, self._opened(present)):
-                    self._replace(present, change.link)
+                present = self._present(host, path)
+                if present is not None and _concerns(change, present):
+                    self._replace(host, path, change.link)
 
     def put(self, link: LiveLink) -> None:
         """Have a link in memory; an older version than the present one is ignored."""
         self.know_domains((link.domain,))
         host, path = link.domain.encode(), b"/" + link.slug.encode()
-        present = self._hosts[host].get(path)
-        if present is None:
-            self._take_in(host, path, link)
-        elif self._opened(present).version <= link.version:
-            self._replace(present, link)
+        present = self._present(host, path)
+        if present is None or present.version <= link.version:
+            self._replace(host, path, link)
 
     def forget(self) -> None:
         """Read everything anew when it is hit."""
         for paths in self._hosts.values():
             paths.clear()
+        self._packed.forget()
         self._round.clear()
         self._was_full = False
-        self.bytes = self._prepared = 0
+        self._ready = self._prepared = 0
 
     # --- in and out ---------------------------------------------------------------------------------------------------------
 
-    def _read(self, host: bytes, path: bytes) -> LiveLink | None:
+    def _read(self, domain: bytes, path: bytes) -> LiveLink | None:
         if _PATH.fullmatch(path) is None or path in _RESERVED:
             return None
         self.reads += 1
-        domain = self._domain_of(host) if self._has_domains else b""
         link = self._source.read(path[1:].decode(), domain.decode())
         if link is not None and (not self._was_full or self._was_here(path)):
             self._take_in(domain, path, link)
@@ -206,82 +218,86 @@ class LinkTable:
         self._door[place] = mark
         return False
 
+    def _present(self, host: bytes, path: bytes) -> LiveLink | None:
+        """The link that is in memory."""
+        entry = self._hosts[host].get(path)
+        if entry is not None:
+            return entry.link
+        packed = self._packed.find(host + path)
+        return None if packed is None else self._packing.unpack(packed)
+
+    def _replace(self, host: bytes, path: bytes, link: LiveLink | None) -> None:
+        entry = self._hosts[host].get(path)
+        if entry is not None:
+            self._drop(entry)
+        self._packed.drop(host + path)
+        if link is not None:
+            self._take_in(host, path, link)
+
     def _take_in(self, host: bytes, path: bytes, link: LiveLink) -> None:
-        entry = self._hosts[host][path] = _Entry(host, path, None)
-        self._round.append(entry)
-        self._keep(entry, link)
-        while self.bytes > self._max_bytes and len(self._round) > 1:
+        """Prepared while there is room for such, else packed."""
+        if self._prepared < self._max_prepared or not self._pack(host, path, link):
+            self._prepare(host, path, self._sharing.shared(link), hits=0)
+        blocks = 0
+        while self.memory_bytes > self._max_bytes and len(self._round) > 1:
             self._was_full = True
-            self._look_at(self._round.popleft())
+            oldest = self._round.popleft()
+            if isinstance(oldest, Block):
+                blocks += 1
+                self._packed.clear(oldest, keep_hit=blocks < _PATIENCE)
+            else:
+                self._look_at(oldest)
 
-    def _look_at(self, entry: _Entry) -> None:
-        """The oldest: it stays for another round when it was hit since the last, a step lower when it was not hit often."""
-        link = entry.link
+    def _look_at(self, oldest: _Entry) -> None:
+        """A prepared link that was hit since the last look stays for another round, one step lower when it was not hit often."""
+        link = oldest.link
         if link is None:
             return
-        if not entry.hits:
-            self._drop(entry)
+        if oldest.hits >= OFTEN or (oldest.hits and link.plan is not None):
+            oldest.hits = 0
+            self._round.append(oldest)
             return
-        if entry.hits < OFTEN and isinstance(link, LiveLink) and (packed := self._pack(link)) is not None:
-            self._put_in(entry, packed)
-        entry.hits = 0
+        self._drop(oldest)
+        if oldest.hits:
+            self._pack(oldest.host, oldest.path, link)
+
+    def _prepare(self, host: bytes, path: bytes, link: LiveLink, *, hits: int) -> None:
+        """Have a link prepared, and not packed any more."""
+        entry = _Entry(host, path, link, hits)
+        if link.plan is not None:
+            entry.plan_bytes = deep_size(link.plan)
+        self._hosts[host][path] = entry
+        self._packed.drop(host + path)
         self._round.append(entry)
+        self._count(entry, 1)
 
-    def _unpacked(self, entry: _Entry, packed: bytes) -> LiveLink:
-        """A hit on a packed link."""
-        link = self._packing.unpack(packed)
-        if entry.hits >= OFTEN and self._prepared < self._max_prepared:
-            self._put_in(entry, self._sharing.shared(link))
-        return link
-
-    def _keep(self, entry: _Entry, link: LiveLink) -> None:
-        """Put a link in that is new here: prepared while there is room for such."""
-        packed = self._pack(link) if self._prepared >= self._max_prepared else None
-        self._put_in(entry, packed or self._sharing.shared(link))
-
-    def _put_in(self, entry: _Entry, link: LiveLink | bytes | None) -> None:
-        before, was_packable = _size(entry), _packable(entry.link)
-        entry.link = link
-        entry.plan_bytes = deep_size(link.plan) if isinstance(link, LiveLink) and link.plan is not None else 0
-        after = _size(entry)
-        self.bytes += after - before
-        self._prepared += (after if _packable(link) else 0) - (before if was_packable else 0)
-
-    def _pack(self, link: LiveLink) -> bytes | None:
+    def _pack(self, host: bytes, path: bytes, link: LiveLink) -> bool:
+        """Have a link packed; False for one that cannot be."""
         if not self._has_examples:
-            latest = (entry.link for entry in reversed(self._round) if isinstance(entry.link, LiveLink))
+            latest = (
+                entry.link for entry in reversed(self._round) if isinstance(entry, _Entry) and entry.link is not None
+            )
             self._packing, self._has_examples = Packing(islice(latest, _EXAMPLES)), True
-        return self._packing.pack(link)
-
-    def _opened(self, entry: _Entry) -> LiveLink:
-        """The link of an entry that is in the dicts."""
-        assert entry.link is not None
-        return self._packing.unpack(entry.link) if isinstance(entry.link, bytes) else entry.link
-
-    def _replace(self, entry: _Entry, link: LiveLink | None) -> None:
-        if link is None:
-            self._drop(entry)
-        else:
-            self._keep(entry, link)
+        packed = self._packing.pack(link)
+        return packed is not None and self._packed.put(host + path, packed)
 
     def _drop(self, entry: _Entry) -> None:
-        """Out of the dicts; its place in the round is given up when the round comes to it."""
+        """Out of the dict; its place in the round is given up when the round comes to it."""
         del self._hosts[entry.host][entry.path]
-        self._put_in(entry, None)
+        self._count(entry, -1)
+        entry.link = None
+
+    def _count(self, entry: _Entry, sign: int) -> None:
+        size = sign * _size(entry)
+        self._ready += size
+        if entry.plan_bytes == 0:
+            self._prepared += size
 
 
 def _size(entry: _Entry) -> int:
-    """About the bytes of an entry in memory; 0 once it is out."""
-    link = entry.link
-    if link is None:
-        return 0
-    head = _ENTRY_BYTES + len(entry.path) + entry.plan_bytes
-    return head + (_BYTES_HEAD + len(link) if isinstance(link, bytes) else size_of(link))
-
-
-def _packable(link: LiveLink | bytes | None) -> bool:
-    """Whether it is prepared and could be packed."""
-    return isinstance(link, LiveLink) and link.plan is None
+    """About the bytes of a prepared link in memory."""
+    assert entry.link is not None
+    return _ENTRY_BYTES + len(entry.path) + entry.plan_bytes + size_of(entry.link)
 
 
 def _concerns(change: Change, present: LiveLink) -> bool:

@@ -193,7 +193,7 @@ class Worker:
         self._copied = (stats.unjournaled, stats.lost, links.failures, links.table.reads)
         counters.set("ring_bytes", stats.ring_bytes)
         counters.set("links", len(links.table))
-        counters.set("links_bytes", links.table.bytes)
+        counters.set("links_bytes", links.table.memory_bytes)
         counters.set("links_refreshed_ms", links.cache.refreshed_at)
 
     #: What of the journal's and the links' own counts was already added to the shared counters.

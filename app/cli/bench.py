@@ -42,6 +42,7 @@ def links(
     rounds: Annotated[int, typer.Option(help="Rounds of each side, alternating; medians are shown.")] = 5,
     connections: Annotated[int, typer.Option(help="Open connections of the load generator.")] = 32,
     warm_s: Annotated[int, typer.Option(help="Seconds of hits before the first round.")] = 15,
+    warm_anew_s: Annotated[int, typer.Option(help="The same for hits that are drawn anew.")] = 120,
     json: Json = False,
 ) -> None:
     """Redirects a second with a million links beside a thousand, hit by a Zipf mix (needs wrk, 3 GB of disk, minutes to write the links).
@@ -50,7 +51,15 @@ def links(
     """
     from app.bench.links import run
 
-    result = run(links=links, few=few, seconds=seconds, rounds=rounds, connections=connections, warm_s=warm_s)
+    result = run(
+        links=links,
+        few=few,
+        seconds=seconds,
+        rounds=rounds,
+        connections=connections,
+        warm_s=warm_s,
+        warm_anew_s=warm_anew_s,
+    )
     _print(result, json=json)
     if result["missed"]:
         raise typer.Exit(1)

@@ -75,7 +75,7 @@ def test_a_bench_of_many_links_names_every_bound_that_is_missed() -> None:
 
 @pytest.mark.slow
 def test_a_short_bench_of_many_links_says_what_it_is_about() -> None:
-    result = cast(dict[str, Any], run(links=1000, few=100, seconds=1, rounds=1, connections=8, warm_s=1))
+    result = cast(dict[str, Any], run(links=1000, few=100, seconds=1, rounds=1, connections=8, warm_s=1, warm_anew_s=1))
     assert result["ratio"] > 0
     assert result["in_memory"] > 0.9, "all of them fit"
     assert result["drawn_anew"]["in_memory"] > 0.9
