@@ -59,15 +59,21 @@ WITH
     ),
     trodden AS
     (
-        SELECT entry.1 AS space, entry.2 AS key, groupArray((ts, click_id, client, campaign, told)) AS clicks
+        SELECT entry.1 AS space, entry.2 AS key, groupArray((clicked_at, id, client, named, told)) AS clicks
         FROM
         (
-            SELECT hit.*, if(own_client = '', owner, own_client) AS client, toString({{hit_value}}) AS told
+            SELECT
+                hit.ts AS clicked_at,
+                hit.click_id AS id,
+                hit.visitor_id AS visitor,
+                hit.campaign AS named,
+                if(hit.own_client = '', belongs.owner, hit.own_client) AS client,
+                toString({{hit_value}}) AS told
             FROM hit
             {{hit_lookup}}
-            ANY LEFT JOIN ({{owners}}) AS owned ON owned.campaign = hit.campaign
+            ANY LEFT JOIN ({{owners}}) AS belongs ON belongs.owned = hit.campaign
         )
-        ARRAY JOIN arrayFilter(e -> e.2 != toFixedString('', 16), [(toUInt8(0), click_id), (toUInt8(1), visitor_id)]) AS entry
+        ARRAY JOIN arrayFilter(e -> e.2 != toFixedString('', 16), [(toUInt8(0), id), (toUInt8(1), visitor)]) AS entry
         GROUP BY space, key
         HAVING length(clicks) <= {person_clicks:UInt32}
     )

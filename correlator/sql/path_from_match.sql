@@ -47,11 +47,11 @@ FROM
             match.click_ts AS click_ts,
             toString(match.campaign) AS own_campaign,
             toString({{match_value}}) AS own_value,
-            if(match.client = '', owner, toString(match.client)) AS client,
+            if(match.client = '', belongs.owner, toString(match.client)) AS client,
             transform(toString(match.type), {types:Array(String)}, {lookbacks_ms:Array(Int64)}, {lookback_ms:Int64}) AS lookback_ms
         FROM ({{worth}}) AS match
         {{match_lookup}}
-        ANY LEFT JOIN ({{owners}}) AS owned ON owned.campaign = toString(match.campaign)
+        ANY LEFT JOIN ({{owners}}) AS belongs ON belongs.owned = toString(match.campaign)
         WHERE toString(match.origin) = transform(toString(match.type), {types:Array(String)}, {origins:Array(String)}, {default_origin:String})
             AND match.status NOT IN ('rejected', 'duplicate')
     ) AS counted

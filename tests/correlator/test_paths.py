@@ -6,38 +6,43 @@ from typing import Any
 
 import pytest
 
+from correlator.attribution_config import AttributionConfig
+from correlator.config import ConversionType, CorrelatorConfig
+
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
-#: What six clicks a day apart get of a conversion, oldest first, by hand.
-PHONE, LAPTOP, TILL = "0a" * 16, "0b" * 16, "0c" * 16
+PHONE, LAPTOP, TILL, ROBOT = "0a" * 16, "0b" * 16, "0c" * 16, "0d" * 16
 A, B, C = "google:1:a", "google:1:b", "google:1:c"
 
 
-def shared(world: Any, model: str = "", by: str = "campaign", **query: str) -> dict[str, tuple[str, str]]:
-    """By value: (credit, value) in a model; "" = all of them must agree."""
-    found = world.get("/attribution", **{**DAY, **({"by": by} if by != "campaign" else {}), **query})
-    tables = {
-        name: {
-            row[by]: (row["credit"], row["value"])
-            for row in found["rows"]
-            if row["model"] == name and row["credit"] != "0.00"
-        }
-        for name in ([model] if model else {row["model"] for row in found["rows"]})
-    }
-    first = next(iter(tables.values()))
-    assert all(table == first for table in tables.values()), tables
-    return first
+@pytest.fixture
+def config() -> CorrelatorConfig:
+    catalogue = CorrelatorConfig().catalogue
+    sale = ConversionType(value_source="reported", authoritative_origin="offline", lookback_days=5)
+    few = AttributionConfig(person_keys=4, person_clicks=5)
+    return CorrelatorConfig(catalogue={**catalogue, "sale": sale}, attribution=few)
+
+
+def rows(world: Any, **query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.get("/attribution", **{**DAY, **query})["rows"]
+    return found
+
+
+def shared(world: Any, model: str = "linear", **query: str) -> dict[str, tuple[str, str]]:
+    """By the dimension's value: (credit, worth) in a model, without what gets nothing."""
+    by = query.get("by", "campaign")
+    return {row[by]: (row["credit"], row["value"]) for row in rows(world, model=model, **query) if row["conversions"]}
 
 
 @pytest.fixture
 def walked(world: Any) -> Any:
-    """One visitor: A seven days before the sale, B half of that, then C, and an order of 100.00 at once after it."""
-    world.click("2026-09-14T12:00:00Z", visitor_id=PHONE, campaign=A, page="shop.example/a")
-    world.click(
-        "2026-09-18T00:00:00Z", visitor_id=PHONE, campaign=B, page="shop.example/b", known="2026-09-21T11:00:00Z"
-    )
+    """One visitor: A a week before the sale, B half of that, C, an order of 100.00 at once, and A once more."""
+    world.click("2026-09-14T12:00:00Z", visitor_id=PHONE, campaign=A, page="shop.example/a", creative="x")
+    between = world.click("2026-09-18T00:00:00Z", visitor_id=PHONE, campaign=B, page="shop.example/b", creative="x")
+    world.click("2026-09-19T00:00:00Z", visitor_id=PHONE, campaign=B, click_id=between)
+    world.click("2026-09-20T00:00:00Z", visitor_id=PHONE, campaign=A, bot_signals=["headless"])
     last = world.click("12:00", visitor_id=PHONE, campaign=C, page="shop.example/c")
+    world.conversion("12:00", click_id=last, value_micros=100_000_000, currency="USD")
     world.click("12:30", visitor_id=PHONE, campaign=A)
-    world.conversion("12:00", click_id=last, value_micros=100_000_000, currency="USD", known="12:40")
     world.settle("13:00")
     return world
 
@@ -54,3 +59,82 @@ def test_each_model_shares_a_path_of_three_clicks_as_worked_out_by_hand(walked: 
     assert shared(walked, "time_decay") == {
         A: ("0.226541", "22.654092"), B: ("0.320377", "32.037724"), C: ("0.453082", "45.308184"),
     }  # fmt: skip
+    helped = {row["campaign"]: (row["assisted"], row["assisted_value"]) for row in rows(walked, model="last_click")}
+    assert helped == {A: (1, "100.00"), B: (1, "100.00"), C: (0, "0.00")}
+
+
+def test_credit_is_told_by_any_dimension_and_of_one_campaign_out_of_the_same_paths(walked: Any) -> None:
+    assert shared(walked, by="creative") == {"x": ("0.666666", "66.666666"), "": ("0.333334", "33.333334")}
+    assert shared(walked, by="device") == {"mobile": ("1.00", "100.00")}
+    for by in ("keyword", "country", "client"):
+        assert shared(walked, by=by) == {"": ("1.00", "100.00")}, by
+    assert shared(walked, by="page", campaign=B) == {"shop.example/b": ("0.333333", "33.333333")}
+    assert rows(walked, by="page", campaign=B, model="last_click")[0]["assisted"] == 1
+    refused = walked.get("/attribution", status=422, by="shoe")
+    assert (refused["reason"], walked.get("/attribution", status=422, model="luck")["reason"]) == (
+        "bad_dimension",
+        "bad_model",
+    )
+
+
+def test_a_click_learned_late_joins_the_path_and_not_what_was_answered_before(walked: Any) -> None:
+    before = rows(walked, as_of="13:00")
+    assert before == rows(walked)
+    walked.click("09:00", visitor_id=PHONE, campaign=B, known="15:00")
+    walked.settle("16:00")
+    assert shared(walked)[B] == ("0.50", "50.00")
+    assert rows(walked, as_of="13:00") == before
+
+
+def test_the_further_pages_are_pages_of_the_answer_whose_first_was_read(walked: Any) -> None:
+    first = walked.get("/attribution", **DAY, limit="8")
+    walked.conversion("12:10", click_id=walked.click("12:05", campaign="google:1:0"))
+    walked.settle()
+    rest = walked.get("/attribution", **DAY, limit="8", cursor=first["next_cursor"])
+    assert len(first["rows"] + rest["rows"]) == 15
+    assert {row["campaign"] for row in rest["rows"]} == {A, B, C}
+
+
+def test_a_person_is_followed_over_devices_and_offline_but_not_over_keys_that_many_share(world: Any) -> None:
+    # The phone clicked and left a lead; the laptop bought under the same CRM ID, and the till told a sale by telephone.
+    phone = world.click("2026-09-15T12:00:00Z", visitor_id=PHONE, campaign=A)
+    world.conversion("2026-09-15T12:05:00Z", type="lead", click_id=phone, crm_id="7")
+    world.click("2026-09-18T12:00:00Z", visitor_id=LAPTOP, campaign=B)
+    world.conversion("10:00", visitor_id=LAPTOP, crm_id="7", value_micros=30_000_000, currency="USD")
+    # Five days back from the sale lies B, not A.
+    world.conversion("11:00", type="sale", origin="offline", crm_id="7", value_micros=8_000_000, currency="USD")
+    # One till's address stands under the orders of many.
+    for number in range(5):
+        visitor = f"{number + 1:032x}"
+        world.click(f"08:0{number}", visitor_id=visitor, campaign=C)
+        world.conversion(
+            f"08:1{number}", visitor_id=visitor, email_sha256="ee" * 32, value_micros=1_000_000, currency="EUR"
+        )
+    # A visitor with more clicks than a person makes.
+    for minute in range(6):
+        robot = world.click(f"07:0{minute}", visitor_id=ROBOT, campaign=A)
+    world.conversion("07:10", click_id=robot, value_micros=2_000_000, currency="CHF")
+    # Another client's clicks of the same visitor are nobody's business.
+    world.click("06:00", visitor_id=TILL, campaign=A, client="other")
+    world.conversion(
+        "06:30",
+        click_id=world.click("06:20", visitor_id=TILL, campaign=B, client="acme"),
+        value_micros=5_000_000,
+        currency="GBP",
+    )
+    world.settle("12:00")
+    found = {
+        (row["type"], row["currency"], row["campaign"]): (row["credit"], row["value"], row["origin"])
+        for row in rows(world, model="linear")
+        if row["conversions"]
+    }
+    assert found == {
+        ("order", "USD", A): ("0.50", "15.00", "backend"),
+        ("order", "USD", B): ("0.50", "15.00", "backend"),
+        ("sale", "USD", B): ("1.00", "8.00", "offline"),
+        ("order", "EUR", C): ("5.00", "5.00", "backend"),
+        ("order", "CHF", A): ("1.00", "2.00", "backend"),
+        ("order", "GBP", B): ("1.00", "5.00", "backend"),
+    }
+    assert shared(world, by="client")["acme"] == ("1.00", "5.00")
+    assert world.store.rows("SELECT count() AS left FROM path_key") == [{"left": 0}]
