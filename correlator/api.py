@@ -16,23 +16,26 @@ from fastapi.responses import JSONResponse
 from core.clock import DAY_MS, Clock, now_ms, to_rfc3339
 from core.errors import NotFound
 from core.identity import is_qualified, split_qualified
+from core.metric_catalogue import catalogue
 from core.principal import Authorize, Principal
 from core.store.client import Store
 from correlator import metrics
 from correlator.attribution_api import add_attribution
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
-from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, figures
+from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, FigureFreshness, figures
 from correlator.config import CorrelatorConfig
 from correlator.dimensions import DIMENSIONS
 from correlator.figures import page, present
 from correlator.freshness import freshness, journal_source, read_sources, without_details
 from correlator.incident_list import IncidentView, incident, incidents
 from correlator.journey import journey
+from correlator.learned import read_learned
 from correlator.metric_api import add_metrics
 from correlator.performance import Performance
 from correlator.period import Question, ShippedThrough, ask, clients_for
 from correlator.reconciliation import reconciliation
 from correlator.roi import RoiRow, roi
+from correlator.standing import Ground, shown_in, shown_together
 from correlator.traffic_report import Quality, traffic
 from correlator.unmatched import faults, unmatched_sources
 from correlator.unmatched_words import REASONS
@@ -85,22 +88,38 @@ class Reports:
             default_span_ms=span_ms,
         )
 
-    def complete_through(
-        self, question: Question, rows: Sequence[Performance] = (), *, of: Collection[Figure] = JOINED
-    ) -> dict[str, Any]:
-        """How complete the parts of a joined figure are; `all` is the slowest of them."""
+    def ground(self, question: Question, rows: Sequence[Performance] = ()) -> Ground:
+        """What the standing of the answer's figures rests on."""
         at = question.at
         sources = [
             journal_source(min(self.shipped_through(self.clock()), at), at=at),
             *read_sources(self.store, question),
         ]
         promised = figures(sources, accounts=accounts_asked(question, rows))
-        parts = {str(one.figure): one.complete_through_ms for one in promised if one.figure in of}
         # The newest bucket told, where no source promises anything: a campaign that rests for a month is not late.
         told = max((row.cost.reported_through_ms or 0 for row in rows), default=0)
-        if told:
-            parts.setdefault("spend", told)
-        return {name: to_rfc3339(moment) for name, moment in {**parts, "all": min(parts.values())}.items()}
+        if told and all(one.figure != "spend" for one in promised):
+            promised.append(FigureFreshness(figure="spend", complete_through_ms=told, slowest=""))
+        learned = read_learned(self.store, at=at, history_days=self.config.learned_days)
+        return Ground(at=at, promised=tuple(promised), learned=tuple(learned), config=self.config)
+
+    def told(
+        self,
+        question: Question,
+        rows: Sequence[Performance] = (),
+        *,
+        metric: str,
+        of: Collection[Figure] = JOINED,
+        ground: Ground | None = None,
+    ) -> dict[str, Any]:
+        """How far an answer's figures can be believed: `complete_through` by figure, `all` is the slowest of them, and the standing."""
+        rests = ground or self.ground(question, rows)
+        standing = rests.standing(
+            shown_together(rows, since=question.since, until=question.until), metric=metric, made_of=of
+        )
+        parts = {str(one.figure): one.complete_through_ms for one in standing.figures}
+        through = {name: to_rfc3339(moment) for name, moment in {**parts, "all": min(parts.values())}.items()}
+        return {"complete_through": through, "standing": present(standing)}
 
     def envelope(self, question: Question, **content: object) -> dict[str, Any]:
         """What every answer about a period begins with."""
@@ -192,15 +211,16 @@ def _add_campaigns(router: APIRouter, reports: Reports, reader: Any) -> None:
             rows = roi(reports.store, reports.config, question, whole=False)
             if not rows and campaign not in {facts.campaign for facts in campaigns(reports.store, question)}:
                 raise NotFound("unknown_campaign", f"there is no campaign {campaign}")
-        complete = reports.complete_through(question, [row.figures for row in rows])
+        measured = [row.figures for row in rows]
+        ground = reports.ground(question, measured)
         shown, following = page(rows, key=_bucket_key, cursor=cursor, limit=limit)
         return _answer(
             reports.envelope(
                 question,
                 campaign=campaign,
                 grain=grain or "15m",
-                complete_through=complete,
-                buckets=[_return_row(row) for row in shown],
+                **reports.told(question, measured, metric="roi", ground=ground),
+                buckets=[_return_row(row, ground) for row in shown],
                 next_cursor=following,
             )
         )
@@ -269,15 +289,16 @@ def _add_roi(router: APIRouter, reports: Reports, reader: Any) -> None:
         )
         with metrics.REPORT_SECONDS.labels("roi").time():
             rows = roi(reports.store, reports.config, question)
-        complete = reports.complete_through(question, [row.figures for row in rows])
+        measured = [row.figures for row in rows]
+        ground = reports.ground(question, measured)
         shown, following = page(rows, key=_bucket_key, cursor=cursor, limit=limit)
         return _answer(
             reports.envelope(
                 question,
                 grain=grain or None,
                 by=question.by,
-                complete_through=complete,
-                rows=[_return_row(row) for row in shown],
+                **reports.told(question, measured, metric="roi", ground=ground),
+                rows=[_return_row(row, ground) for row in shown],
                 next_cursor=following,
             )
         )
@@ -304,7 +325,7 @@ def _add_unmatched(router: APIRouter, reports: Reports, reader: Any) -> None:
         return _answer(
             reports.envelope(
                 question,
-                complete_through=reports.complete_through(question, of=COUNTED),
+                **reports.told(question, metric="unmatched_share", of=COUNTED),
                 reasons={reason.word: reason.meaning for reason in REASONS},
                 faults=present(faults(found)),
                 rows=present(shown),
@@ -336,7 +357,7 @@ def _add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> Non
         return _answer(
             reports.envelope(
                 question,
-                complete_through=reports.complete_through(question, of=RECONCILED),
+                **reports.told(question, metric="reconciliation_variance", of=RECONCILED),
                 tables=present(shown),
                 next_cursor=following,
             )
@@ -374,7 +395,7 @@ def _add_traffic(router: APIRouter, reports: Reports, reader: Any) -> None:
             reports.envelope(
                 question,
                 grain=grain or None,
-                complete_through=reports.complete_through(question, of=COUNTED),
+                **reports.told(question, metric="clicks", of=COUNTED),
                 judged_through=to_rfc3339(found.judged_through_ms),
                 lists=present(found.lists),
                 rows=present(shown),
@@ -392,14 +413,15 @@ def _campaign(facts: CampaignFacts) -> dict[str, Any]:
     return {**shown, "break_even_rate": break_even_rate(facts)}
 
 
-def _return_row(row: RoiRow) -> dict[str, Any]:
-    """A performance row with the returns beside the figures they come from."""
+def _return_row(row: RoiRow, ground: Ground) -> dict[str, Any]:
+    """A performance row with the returns beside the figures they come from, and how far they can be believed."""
     shown: dict[str, Any] = present(row.figures)
-    settled = {**shown["settled"], **present(row.settled)}
+    settled = {**shown["settled"], **present(row.settled), "tier": catalogue().metric("settled_roi").tier}
     layers = {name: present(getattr(row, name)) for name in ("live", "break_even", "business", "apportioned")}
     # The value stands under the dimension's name, as everywhere.
     value = shown.pop("value")
-    return {**shown, row.figures.by: value, **layers, "settled": settled}
+    standing = present(ground.standing(shown_in(row.figures), metric="roi"))
+    return {**shown, row.figures.by: value, **layers, "settled": settled, "standing": standing}
 
 
 def _incident(view: IncidentView) -> dict[str, Any]:

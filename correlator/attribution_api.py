@@ -59,7 +59,7 @@ def add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
                 question,
                 by=question.by,
                 models=list(MODELS),
-                complete_through=reports.complete_through(question, of=COUNTED),
+                **reports.told(question, metric="revenue", of=COUNTED),
                 unmatched=present(unmatched(credit)),
                 rows=[_row(entry, by=question.by) for entry in shown],
                 next_cursor=following,

@@ -190,6 +190,9 @@ class CorrelatorConfig(Section):
     late_after_s: float = Field(
         default=900.0, gt=0, description="A fact learned later than this after it happened restates its period."
     )
+    learned_days: int = Field(
+        56, ge=3, le=400, description="From so many past days is learned how much of a young period is known yet."
+    )
     tick_interval_s: float = Field(10.0, gt=0, description="How often new rows are matched.")
     reconciliation_band: float = Field(
         0.02, ge=0, le=1, description="Difference between two systems that is accepted, as a share."
