@@ -84,8 +84,7 @@ def _what_changed(verdict: Verdict, place: str, onset: int, expected: float, obs
 
 def _why(verdict: Verdict, evidence: Sequence[Evidence], deploys: Sequence[SuspectDeploy]) -> str:
     telling = next((e for e in evidence if e.verdict == verdict.value and e.log_likelihood > 0), None)
-    why = f"{VERDICT_WORDS[verdict].capitalize()}"
-    why += f": {telling.text}" if telling is not None else ": nothing that we watch explains it"
+    why = f"Why: {telling.text if telling is not None else 'nothing that we watch explains it'}"
     if deploys and deploys[0].score >= NAMED_FROM:
         first = deploys[0]
         why += f"; most likely cause: {first.change} {first.service} {first.version} at {clock_time(first.ts)}"

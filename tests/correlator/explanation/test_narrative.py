@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from core.incidents import AffectedCampaign, Cost, Evidence, SuspectDeploy, Verdict
@@ -58,6 +59,20 @@ def test_a_sentence_says_what_changed_why_what_it_costs_and_what_to_do() -> None
         "roll back orders 2.1",
     ):
         assert part in text
+
+
+def test_the_reason_is_told_and_the_title_not_repeated() -> None:
+    text = sentence(Verdict.SITE_FAILING)
+    assert "Why: orders POST /order (mobile) fails for 80% of requests, 0.5% before; most likely cause: deploy" in text
+    assert "ite failing" not in text
+    assert "Why: nothing that we watch explains it." in sentence(Verdict.UNKNOWN, evidence=[], deploys=[])
+
+
+def test_where_all_is_wasted_it_is_said_so() -> None:
+    everything = msgspec.structs.replace(COST, wasted_per_hour_micros=COST.exposed_per_hour_micros)
+    assert "It wastes all of the $1,310 an hour spent on 2 campaigns." in sentence(
+        Verdict.SITE_FAILING, cost=everything
+    )
 
 
 def test_broken_tracking_says_not_to_pause_and_names_no_waste() -> None:
