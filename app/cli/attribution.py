@@ -12,12 +12,13 @@ from rich.markup import escape
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
 from app.cli.reports import AsOf, Campaign, Client, Since, Until, percent, print_footer, read_all
+from correlator.dimensions import DIMENSIONS, NONE
 
 app = typer.Typer(help="Attribution.", no_args_is_help=True)
 
 By = Annotated[
     str,
-    typer.Option(help="campaign, ad_group, creative, keyword, device, page, country, variant or client."),
+    typer.Option(help=f"By what: {', '.join(DIMENSIONS)}."),
 ]
 Model = Annotated[str, typer.Option(help="Only this: last_click, first_click, linear, time_decay or position_based.")]
 
@@ -79,7 +80,7 @@ def _line(line: dict[str, dict[str, Any]], *, models: Sequence[str], by: str) ->
     assisted = _cell(first["assisted"], first["assisted_value"], first["currency"]) if first["assisted"] else ""
     offline = " (offline)" if first["origin"] == "offline" else ""
     return (
-        escape(first[by] or "(unattributed)"),
+        escape(first[by] or ("(unattributed)" if by == "campaign" else NONE)),
         escape(first["type"]) + offline,
         *(_cell(line[name]["conversions"], line[name]["value"], line[name]["currency"]) for name in models),
         assisted,

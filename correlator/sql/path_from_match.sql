@@ -18,13 +18,7 @@ SELECT
 FROM
 (
     SELECT
-        fact_id,
-        type,
-        origin,
-        method,
-        confidence,
-        currency,
-        worth,
+        *,
         toUnixTimestamp64Milli(ts) AS happened_ms,
         arrayPushBack(
             arraySort(arrayFilter(
