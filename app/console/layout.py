@@ -33,6 +33,7 @@ def page(principal: Principal, *, title: str) -> Iterator[Element]:
         with ui.element("div").classes("ct-top-in"):
             ui.link("Clicktrace", "/").classes(replace="ct-brand")
             with ui.element("div").classes("ct-push ct-who ct-row"):
+                ui.link("What the figures mean", "/figures")
                 ui.label(principal.name)
                 ui.link("Sign out", "/sign-out")
         with ui.element("div").classes("ct-fresh-bar"), ui.element("div").classes("ct-top-in ct-fresh-wrap"):

@@ -1,4 +1,4 @@
-"""The console's addresses: `/`, `/incidents/{id}`, `/clicks/{id}`. Each page reads in worker threads and refreshes itself."""
+"""The console's addresses: `/`, `/incidents/{id}`, `/clicks/{id}`, `/figures`. Each page reads in worker threads and refreshes itself."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from nicegui.element import Element
 
 from alerts.api import Desk
 from app.auth import require_scope
-from app.console import click, decisions, incident, incidents, layout, timeline
+from app.console import catalogue, click, decisions, incident, incidents, layout, timeline
 from app.console.data import ActionView, ConsoleData, IncidentView
 from app.console.layout import SourceAge
 from app.console.series import Series
 from core.clock import Clock
 from core.errors import ClicktraceError, NotFound, Refusal
+from core.metric_description import described
 from core.principal import Principal
 
 log = structlog.get_logger(__name__)
@@ -91,6 +92,11 @@ def install(app: FastAPI, console: Console) -> None:
                 layout.not_found(missing.detail)
             except ClicktraceError as error:
                 layout.show_notice(notice, f"The store does not answer: {error}")
+
+    @ui.page("/figures")
+    async def figures(request: Request) -> None:
+        with layout.page(request.state.principal, title="What the figures mean"):
+            catalogue.show(described())
 
     ui.run_with(
         app, title="Clicktrace", favicon=FAVICON, tailwind=False, show_welcome_message=False, reconnect_timeout=10.0

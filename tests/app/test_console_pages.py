@@ -95,6 +95,9 @@ def test_an_incident_shows_what_changed_why_what_it_costs_and_the_way_to_its_cli
     journey = page(system, f"/clicks/{CLICK_ID}")
     assert "Hits on the link" in journey
     assert "google:1:2" in journey
+    figures = page(system, "/figures")
+    assert "converted_clicks / mature_clicks" in figures
+    assert "below 0.7 x baseline" in figures
 
 
 @pytest.mark.parametrize("path", ["/incidents/none", "/clicks/none", "/clicks/" + "a" * 32])

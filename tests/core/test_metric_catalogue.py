@@ -17,6 +17,7 @@ from core.errors import ClicktraceError, Invalid, NotFound
 from core.metric_catalogue import FILE, amount, catalogue, formula_of, read_catalogue, value
 from core.metric_description import describe, described, limit
 from core.metric_queries import aggregated, promql, query, sql
+from core.records import Kinds
 from correlator import queries
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,6 +66,10 @@ def test_what_cannot_be_worked_out_is_refused_by_a_word(reason: str, call: Any) 
     with pytest.raises(Invalid) as refused:
         call()
     assert refused.value.reason == reason
+
+
+def test_the_sources_of_a_quantity_are_kinds_of_the_journal_or_the_settings() -> None:
+    assert {source for quantity in QUANTITIES.values() for source in quantity.sources} <= {*Kinds.BY_NAME, "settings"}
 
 
 def test_every_quantity_is_part_of_a_metric() -> None:
