@@ -21,6 +21,7 @@ from core.principal import Authorize, Principal
 from core.store.client import Store
 from correlator import metrics
 from correlator.attribution_api import add_attribution
+from correlator.bridge_api import add_bridge
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
 from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, FigureFreshness, figures
 from correlator.config import CorrelatorConfig
@@ -164,6 +165,7 @@ def build_router(
         _add_clicks,
         _add_incidents,
         _add_roi,
+        add_bridge,
         add_attribution,
         _add_unmatched,
         _add_reconciliation,

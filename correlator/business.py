@@ -93,7 +93,13 @@ class _Sharing:
             if self._seen(campaign):
                 yield _charge(cost, (value, bucket, campaign), currency, part)
         if not sum(parts) and self._is_asked_for(cost):
-            yield _charge(cost, (NOT_TOLD, bucket, ""), currency, micros)
+            yield _charge(cost, self._idle(cost, bucket), currency, micros)
+
+    def _idle(self, cost: ConfiguredCost, bucket: int) -> Place:
+        """Who bears what nobody has a weight for: the one campaign that it is for, else nobody."""
+        if self._question.by == CAMPAIGN.name and len(cost.campaigns) == 1:
+            return cost.campaigns[0], bucket, cost.campaigns[0]
+        return NOT_TOLD, bucket, ""
 
     def _shares(self, cost: ConfiguredCost, day: int, currency: str) -> dict[tuple[str, str], int]:
         """The day's weights by (value, campaign)."""

@@ -143,7 +143,7 @@ def _performance(
     )
     until = min(bucket + question.bucket_ms, question.until)
     told = value == NOT_TOLD or not any(cell.campaign in untold for cell in cells)
-    cost = _cost(cells, found=found, config=config, told=told)
+    cost = cost_of(cells, found=found, config=config, told=told)
     outcome = _outcome(types, currency=cost.currency, config=config)
     clicks, mature = total(traffic, "clicks"), total(traffic, "mature_clicks")
     converted_mature = total(cohorts, "converted_mature")
@@ -181,7 +181,8 @@ def _performance(
     )
 
 
-def _cost(cells: list[Cell], *, found: Cells, config: CorrelatorConfig, told: bool) -> Cost:
+def cost_of(cells: list[Cell], *, found: Cells, config: CorrelatorConfig, told: bool) -> Cost:
+    """What these cells cost together."""
     currency = _currency(cells, found.campaigns, config)
     own, others = _apart([row for cell in cells for row in cell.costs], "cost_micros", currency=currency)
     modelled = sum(cell.modelled_micros for cell in cells if cell.per_click[1] == currency)

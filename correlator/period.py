@@ -30,6 +30,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str = ""
     clients: tuple[str, ...] = ()  # () = all
     by: str = CAMPAIGN.name  # one of `correlator.dimensions.DIMENSIONS`
+    matched_in: str = ""  # a query for the matches known by `as_of`, where they were put before; "" = computed for each query
 
     @property
     def known_by(self) -> int:
@@ -49,6 +50,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bucket_ms(self) -> int:
         return self.grain_ms or max(1, self.until - self.since)
+
+    def about(self, since: int, until: int) -> Question:
+        """The same question about another period (ms)."""
+        return msgspec.structs.replace(self, since=since, until=until)
 
     def params(self) -> dict[str, object]:
         return {

@@ -58,7 +58,7 @@ COMMANDS: dict[str, Command] = {
         sentence="What changed at a campaign, why, and what to do.",
         panel=LOOK,
     ),
-    "roi": Command(module="app.cli.reports", pick="roi", sentence="Live and settled return on spend.", panel=LOOK),
+    "roi": Command(module="app.cli.roi", pick="roi", sentence="Live and settled return on spend.", panel=LOOK),
     "attribution": Command(
         module="app.cli.attribution",
         pick="attribution",

@@ -1,4 +1,4 @@
-"""`clicktrace trace | roi | reconcile | freshness`: the result tables of a running monitor, for people or as JSON."""
+"""`clicktrace trace | reconcile | freshness`: the result tables of a running monitor, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -40,42 +40,6 @@ def trace(
 
 
 @app.command()
-def roi(
-    since: Since = "",
-    until: Until = "",
-    as_of: AsOf = "",
-    grain: Grain = "",
-    campaign: Campaign = "",
-    client: Client = "",
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Live and settled return on spend by campaign."""
-    query = _query(since=since, until=until, as_of=as_of, grain=grain, campaign=campaign, client=client)
-    with ApiClient(url=url, key=key) as api:
-        found = read_all(api, "/roi", "rows", query)
-    if json:
-        print_json(found)
-        return
-    columns = [
-        "campaign",
-        "from",
-        "clicks",
-        "rate (95 %)",
-        "spend",
-        "",
-        "conv.",
-        "value",
-        "ROAS",
-        "per conv.",
-        "settled ROAS",
-    ]
-    print_table(columns, [_roi_row(row) for row in found["rows"]], empty="Nothing happened in this period.")
-    print_footer(found)
-
-
-@app.command()
 def reconcile(
     since: Since = "",
     until: Until = "",
@@ -95,7 +59,7 @@ def reconcile(
         print_json(found)
         return
     for table in found["tables"]:
-        _say(f"[bold]{_clock(table['since'])} to {_clock(table['until'])}[/]")
+        _say(f"[bold]{clock(table['since'])} to {clock(table['until'])}[/]")
         leaks = [
             (
                 leak["step"],
@@ -121,7 +85,7 @@ def freshness(as_of: AsOf = "", url: Url = "", key: Key = "", json: Json = False
         print_json(found)
         return
     _print_sources(found["sources"])
-    kinds = [(k["kind"], _clock(k["newest_event"]), _seconds(k["age_s"]), k["lines"]) for k in found["kinds"]]
+    kinds = [(k["kind"], clock(k["newest_event"]), _seconds(k["age_s"]), k["lines"]) for k in found["kinds"]]
     print_table(
         ["kind", "newest event", "learned ago", "lines (24 h)"], kinds, empty="No line was learned in the last day."
     )
@@ -137,7 +101,7 @@ def _print_sources(sources: list[dict[str, Any]]) -> None:
         (
             s["source"],
             _state(s["state"]),
-            _clock(s["complete_through"]),
+            clock(s["complete_through"]),
             _seconds(s["lag_s"]) if s["complete_through"] else "",
             _seconds(s["documented_lag_s"]),
             s["reading"],
@@ -148,7 +112,7 @@ def _print_sources(sources: list[dict[str, Any]]) -> None:
     columns = ["source", "state", "complete through", "behind", "documented lag", "reader", "quota used"]
     print_table(columns, rows, empty="", whole=("source",))
     for s in sources:
-        again = f"; tried again {_clock(s['next_attempt'])}" if s["next_attempt"] else ""
+        again = f"; tried again {clock(s['next_attempt'])}" if s["next_attempt"] else ""
         if s["detail"]:
             _say(f"{escape(s['source'])}: {escape(s['detail'])}{again}")
         for odd in s["findings"]:
@@ -157,18 +121,18 @@ def _print_sources(sources: list[dict[str, Any]]) -> None:
 
 def _print_figures(found: dict[str, Any]) -> None:
     """How far each figure is complete, and which source it waits for."""
-    rows = [(f["figure"].replace("_", " "), _clock(f["complete_through"]), f["slowest"]) for f in found["figures"]]
+    rows = [(f["figure"].replace("_", " "), clock(f["complete_through"]), f["slowest"]) for f in found["figures"]]
     print_table(["figure", "complete through", "waits for"], rows, empty="", whole=("waits for",))
     _say(
         "Return and cost per conversion rest on clicks, conversions and spend: "
-        f"complete through {_clock(found['complete_through'])}."
+        f"complete through {clock(found['complete_through'])}."
     )
 
 
 def _quota(quota: dict[str, Any] | None) -> str:
     if quota is None:
         return ""
-    resets = f", resets {_clock(quota['resets_at'])}" if quota["resets_at"] else ""
+    resets = f", resets {clock(quota['resets_at'])}" if quota["resets_at"] else ""
     return f"{quota['used']:,.0f} of {quota['limit']:,.0f} {quota['unit']}{resets}"
 
 
@@ -192,48 +156,26 @@ def _query(**texts: str) -> dict[str, str]:
     return {names.get(name, name): text for name, text in texts.items() if text}
 
 
-def _roi_row(row: dict[str, Any]) -> tuple[str, ...]:
-    cost, outcome, live, settled = row["cost"], row["outcome"], row["live"], row["settled"]
-    basis = {"modelled": "modelled", "both": "part modelled"}.get(cost["basis"], "")
-    # Money that no rate leads from is in none of the sums, and said so.
-    missing = sorted({*cost["other_currencies"], *outcome["other_currencies"]})
-    if missing:
-        basis = f"{basis}, no rate for {', '.join(missing)}".lstrip(", ")
-    return (
-        escape(row["name"] or row["campaign"] or "(no campaign)"),
-        _clock(row["since"]),
-        str(row["clicks"]),
-        _interval(row["conversion_rate"]),
-        _money(cost["spend"], cost["currency"]),
-        basis,
-        str(outcome["conversions"]),
-        _money(outcome["value"], cost["currency"]),
-        _ratio(live["roas"]),
-        _money(live["cost_per_conversion"], cost["currency"]),
-        _ratio(settled["roas"]),
-    )
-
-
 def print_footer(found: dict[str, Any]) -> None:
     complete = found["complete_through"]
-    parts = ", ".join(f"{name} {_clock(moment)}" for name, moment in complete.items() if name != "all")
-    known = f" Known by {_clock(found['as_of'])}." if found["as_of"] else ""
-    _say(f"Complete through {_clock(complete['all'])} ({parts}).{known}")
+    parts = ", ".join(f"{name} {clock(moment)}" for name, moment in complete.items() if name != "all")
+    known = f" Known by {clock(found['as_of'])}." if found["as_of"] else ""
+    _say(f"Complete through {clock(complete['all'])} ({parts}).{known}")
 
 
 def _print_journey(found: dict[str, Any]) -> None:
     campaign = found["campaign_name"] or found["campaign"] or "no campaign"
-    _say(f"[bold]Click {found['click_id']}[/]  {_clock(found['at'])}  {escape(campaign)}")
+    _say(f"[bold]Click {found['click_id']}[/]  {clock(found['at'])}  {escape(campaign)}")
     events = sorted(_journey_events(found), key=lambda event: event[0])
-    rows = [(_clock(at), what, escape(text)) for at, what, text in events]
+    rows = [(clock(at), what, escape(text)) for at, what, text in events]
     print_table(["when (UTC)", "what", ""], rows, empty="")
     if found["spans"]:
         _say("\n[bold]Spans[/]")
         print_table(["span", "service", "duration", "status"], [_span_row(span) for span in found["spans"]], empty="")
     spend = found["spend"]
     if spend:
-        cost = _money(spend["cost"], spend["currency"])
-        hour = _money(spend["hour_spend"], spend["currency"])
+        cost = money(spend["cost"], spend["currency"])
+        hour = money(spend["hour_spend"], spend["currency"])
         _say(
             f"\nIts share of the spend: {cost} ({hour} in the hour / {spend['hour_clicks']} clicks, {spend['basis']})."
         )
@@ -247,7 +189,7 @@ def _journey_events(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for touch in found["touches"]:
         yield touch["at"], touch["name"], touch["page"]
     for conversion in found["conversions"]:
-        value = _money(conversion["value"], conversion["currency"])
+        value = money(conversion["value"], conversion["currency"])
         sure = f"matched by {conversion['method']}, confidence {percent(conversion['confidence'])}"
         sure += f"; {_stage(conversion['worth'])}"
         if conversion["flags"]:
@@ -265,9 +207,9 @@ def _stage(worth: dict[str, Any]) -> str:
     """How far the value can be believed; what the window has not closed over is not told as a figure."""
     closes = worth["window_closes"][:10]
     if worth["stage"] == "settled":
-        return f"settled {_money(worth['settled'], worth['currency'])}"
+        return f"settled {money(worth['settled'], worth['currency'])}"
     if worth["stage"] == "estimated":
-        return f"estimated {_money(worth['estimated'], worth['currency'])}, settles {closes}"
+        return f"estimated {money(worth['estimated'], worth['currency'])}, settles {closes}"
     return "captured, settles " + closes if worth["stage"] == "captured" else "counts nowhere"
 
 
@@ -295,11 +237,11 @@ def _say(text: str) -> None:
     Console().print(text, highlight=False, soft_wrap=True)
 
 
-def _clock(moment: str | None) -> str:
+def clock(moment: str | None) -> str:
     return moment[:19].replace("T", " ") if moment else "never"
 
 
-def _money(amount: str | None, currency: str) -> str:
+def money(amount: str | None, currency: str) -> str:
     """Two decimals are enough for people; `--json` has all of them."""
     return "" if amount is None else f"{float(amount):,.2f} {currency}".rstrip()
 
@@ -309,11 +251,7 @@ def percent(share: float | None) -> str:
     return "" if share is None else f"{share * 100:.1f} %"
 
 
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _interval(rate: dict[str, float] | None) -> str:
+def interval(rate: dict[str, float] | None) -> str:
     return "" if rate is None else f"{rate['rate'] * 100:.2f} % ({rate['low'] * 100:.2f} to {rate['high'] * 100:.2f})"
 
 

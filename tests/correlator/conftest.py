@@ -118,10 +118,10 @@ class World:
     def spend(self, bucket: str, cost: int, *, known: str, bucket_s: int = 3600, **fields: Any) -> None:
         """`cost` in whole units of USD, or of `currency`."""
         campaign = fields.pop("campaign", CAMPAIGN)
+        fact_id = fields.pop("fact_id", f"spend:{campaign}:{bucket}:{bucket_s}")
         record = Spend(
-            ts=moment(bucket), source="google_ads", fact_id=f"spend:{campaign}:{bucket}:{bucket_s}", platform="google",
-            account="1", campaign=campaign, bucket_s=bucket_s, cost_micros=cost * 1_000_000,
-            currency=fields.pop("currency", "USD"), **fields,
+            ts=moment(bucket), source="google_ads", fact_id=fact_id, platform="google", account="1", campaign=campaign, bucket_s=bucket_s,
+            cost_micros=cost * 1_000_000, currency=fields.pop("currency", "USD"), **fields,
         )  # fmt: skip
         self.tell(record, known=known)
 

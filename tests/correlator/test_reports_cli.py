@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from app.cli.attribution import app as attribution_app
 from app.cli.main import load_command
 from app.cli.reports import app
+from app.cli.roi import app as roi_app
 from app.cli.traffic import app as traffic_app
 from app.cli.traffic import list_sentence
 from core.errors import NotFound, Transient
@@ -42,6 +43,7 @@ def served(world: Any) -> Iterator[Any]:
         return result.output
 
     world.run = run
+    world.run_roi = partial(run, of=roi_app)
     world.run_traffic = partial(run, of=traffic_app)
     world.run_attribution = partial(run, of=attribution_app)
     yield world
@@ -67,14 +69,28 @@ def sold(served: Any) -> Any:
 
 
 def test_roi_shows_rate_with_interval_spend_and_completeness(sold: Any) -> None:
-    shown = sold.run("roi", *TODAY)
+    shown = sold.run_roi(*TODAY)
     assert "Spring [sale]" in shown
     assert "33.33 % (6.15 to 79.23)" in shown
     assert "20.00 USD" in shown
     assert "2.50" in shown
     assert "(no campaign)" in shown
     assert "Complete through 2026-09-21 10:00:00" in shown
-    assert [row["campaign"] for row in json.loads(sold.run("roi", *TODAY, "--json"))["rows"]] == ["", "google:1:2"]
+    assert [row["campaign"] for row in json.loads(sold.run_roi(*TODAY, "--json"))["rows"]] == ["", "google:1:2"]
+
+
+def test_roi_by_a_dimension_and_from_an_earlier_figure(sold: Any) -> None:
+    shown = " ".join(sold.run_roi(*TODAY, "--by", "page").split())
+    assert "(not told) 2026-09-21 00:00:00 0 20.00 USD" in shown
+    assert "not told by this" in shown
+    assert "spend by clicks" in shown
+    assert json.loads(sold.run_roi(*TODAY, "--by", "page", "--json"))["rows"][0]["page"] == ""
+    sold.conversion("09:05", type="lead", click_id=sold.bought, known="12:10")
+    sold.settle("12:30")
+    bridge = " ".join(sold.run_roi(*TODAY, "--bridge-from", "2026-09-21T12:00:00Z").split())
+    assert "leads learned later +1" in bridge
+    assert "20.00 USD" in bridge
+    assert "1 may still come back" in bridge
 
 
 def test_attribution_says_by_what_and_how_many_found_no_click(sold: Any) -> None:
@@ -193,7 +209,7 @@ def test_the_state_of_a_list_is_a_sentence(state: dict[str, Any], sentence: str)
 
 def test_what_did_not_happen_is_said(served: Any) -> None:
     served.settle("12:00")
-    assert "Nothing happened in this period." in served.run("roi", *TODAY)
+    assert "Nothing happened in this period." in served.run_roi(*TODAY)
     assert "No conversions in this period." in served.run_attribution(*TODAY)
     assert "Nothing happened in this period." in served.run("reconcile", *TODAY)
 
@@ -202,7 +218,7 @@ def test_all_pages_are_read(served: Any) -> None:
     for number in range(3):
         served.click("09:00", campaign=f"google:1:{number}")
     served.settle("10:00")
-    rows = json.loads(served.run("roi", *TODAY, "--grain", "1m", "--json"))
+    rows = json.loads(served.run_roi(*TODAY, "--grain", "1m", "--json"))
     assert (len(rows["rows"]), rows["next_cursor"]) == (3, None)
 
 
@@ -214,7 +230,7 @@ def test_a_refusal_reaches_the_command_as_an_error_of_ours(served: Any) -> None:
 
 def test_a_monitor_that_is_not_there_is_said_with_what_to_do() -> None:
     with pytest.raises(Transient, match="is the monitor running there"):
-        CliRunner().invoke(app, ["roi", "--url", "http://127.0.0.1:1", "--key", "x"], catch_exceptions=False)
+        CliRunner().invoke(app, ["freshness", "--url", "http://127.0.0.1:1", "--key", "x"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("name", ["trace", "roi", "attribution", "reconcile", "freshness", "traffic"])
