@@ -78,16 +78,14 @@ def divisions(formula: Formula) -> Iterator[tuple[set[str], set[str]]]:
 
 def evaluate(formula: Formula, known: Mapping[str, Known]) -> float | None:
     """Its value; whole numbers stay exact until they are divided. None where a quantity is not known or a base is nothing."""
-    if isinstance(formula, Number):
-        return formula.value
+    if isinstance(formula, Operation):
+        left, right = evaluate(formula.left, known), evaluate(formula.right, known)
+        return None if left is None or right is None else _apply(formula.sign, left, right)
     if isinstance(formula, Name):
         found = known[formula.name]
-        assert found is None or isinstance(found, int | float), f"{formula.name} is one number"
+        assert not isinstance(found, Sequence), f"{formula.name} is one number"
         return found
-    if isinstance(formula, Quantile):
-        return _quantile(known[formula.name], formula.share)
-    left, right = evaluate(formula.left, known), evaluate(formula.right, known)
-    return None if left is None or right is None else _apply(formula.sign, left, right)
+    return formula.value if isinstance(formula, Number) else _quantile(known[formula.name], formula.share)
 
 
 def to_sql(formula: Formula, columns: Mapping[str, str]) -> str:

@@ -158,8 +158,10 @@ def value(name: str, /, **known: Known) -> float | None:
     Raises:
         Invalid: `unknown_metric`, `unknown_quantity`, `missing_quantity`.
     """
-    parsed = formula_of(name)
-    same_names(name, formula.names(parsed), known)
+    parsed, made_of = _prepared(name)
+    # Reports ask this for every row: what is right is not looked at twice.
+    if known.keys() != made_of:
+        same_names(name, formula.names(parsed), known)
     return formula.evaluate(parsed, known)
 
 
@@ -186,6 +188,12 @@ def same_names(name: str, made_of: list[str], given: Mapping[str, object]) -> No
     for one in made_of:
         if one not in given:
             raise Invalid("missing_quantity", f"{name} is made of {', '.join(made_of)}: {one} was not given")
+
+
+@cache
+def _prepared(name: str) -> tuple[Formula, frozenset[str]]:
+    parsed = formula_of(name)
+    return parsed, frozenset(formula.names(parsed))
 
 
 @cache

@@ -108,6 +108,10 @@ def test_prometheus_works_out_the_same_and_has_no_sample_without_a_base(tmp_path
             for le, count in (("0.001", 50), ("0.002", 100), ("+Inf", 100))
         ),
     ]  # fmt: skip
+    day = [
+        *({"series": f'clicktrace_day_conversions{{origin="{one}"}}', "values": "20x30"} for one in ("backend", "crm")),
+        {"series": 'clicktrace_day_unmatched_conversions{origin="crm",reason="no_keys"}', "values": "4x30"},
+    ]
     quiet_series = [
         {"series": f'{counter}{{outcome="{outcome}"}}', "values": "7+0x30"} for outcome in ("redirected", "lost")
     ]
@@ -122,8 +126,8 @@ def test_prometheus_works_out_the_same_and_has_no_sample_without_a_base(tmp_path
     lost = value("lost_share", lost_hits=4, hits=40)
     assert lost is not None
     tests = [
-        {"interval": "1m", "input_series": busy_series, "promql_expr_test": [expected("lost_share", lost), expected("redirect_latency_median", 0.001)]},
-        {"interval": "1m", "input_series": quiet_series, "promql_expr_test": [expected("lost_share"), expected("redirect_latency")]},
+        {"interval": "1m", "input_series": [*busy_series, *day], "promql_expr_test": [expected("lost_share", lost), expected("redirect_latency_median", 0.001), expected("unmatched_share", 0.1)]},
+        {"interval": "1m", "input_series": quiet_series, "promql_expr_test": [expected("lost_share"), expected("redirect_latency"), expected("unmatched_share")]},
     ]  # fmt: skip
     file = tmp_path / "metrics.test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [], "tests": tests}), "utf-8")
