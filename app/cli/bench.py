@@ -11,7 +11,11 @@ from app.bench.ingest import CASES
 from app.cli.output import Json, print_json, print_table
 
 Cases = dict[str, dict[str, Any]]
-app = typer.Typer(help="Measure the redirect or the ingestion.", no_args_is_help=True)
+app = typer.Typer(help="Measure the redirect, the ingestion or what is worked out of them.", no_args_is_help=True)
+
+Days = Annotated[int, typer.Option(help="Days of history.")]
+ClicksADay = Annotated[int, typer.Option(help="Clicks of each day; a fortieth as many conversions.")]
+Rounds = Annotated[int, typer.Option(help="Rounds that count; medians are shown.")]
 
 
 @app.command()
@@ -90,7 +94,68 @@ def ingest(
 
     if case not in CASES:
         raise typer.BadParameter(f"there is no case {case}; there are: {', '.join(CASES)}", param_hint="--case")
-    result = run(case, size=size, rounds=rounds)
+    _judged(run(case, size=size, rounds=rounds), json=json)
+
+
+@app.command()
+def tick(
+    days: Days = 90,
+    clicks_a_day: ClicksADay = 110_000,
+    campaigns: Annotated[int, typer.Option(help="Campaigns that share the clicks.")] = 2000,
+    ticks: Annotated[int, typer.Option(help="Ticks that count.")] = 30,
+    interval_s: Annotated[float, typer.Option(help="Seconds from tick to tick.")] = 10.0,
+    json: Json = False,
+) -> None:
+    """A tick of the monitor with a day of history beside one with many, at equal traffic; fails when a bound is missed.
+
+    Disk: 400 bytes a click of history.
+    """
+    from app.bench.tick import run
+
+    _judged(
+        run(days=days, clicks_a_day=clicks_a_day, campaigns=campaigns, ticks=ticks, interval_s=interval_s), json=json
+    )
+
+
+@app.command()
+def join(days: Days = 2, clicks_a_day: ClicksADay = 1_100_000, rounds: Rounds = 7, json: Json = False) -> None:
+    """The newest day's conversions joined with their clicks, beside DuckDB and pandas on Parquet (needs the development packages)."""
+    from app.bench.join import run
+
+    _judged(run(days=days, clicks_a_day=clicks_a_day, rounds=rounds), json=json)
+
+
+@app.command()
+def attribution(days: Days = 7, clicks_a_day: ClicksADay = 1_100_000, rounds: Rounds = 3, json: Json = False) -> None:
+    """All models over the newest day; the days before are what paths reach into."""
+    from app.bench.reads import run_attribution
+
+    _judged(run_attribution(days=days, clicks_a_day=clicks_a_day, rounds=rounds), json=json)
+
+
+@app.command()
+def reads(
+    days: Days = 30,
+    clicks_a_day: ClicksADay = 110_000,
+    rounds: Rounds = 15,
+    rank: Annotated[int, typer.Option(help="Which campaign: 0 has the most clicks.")] = 3,
+    json: Json = False,
+) -> None:
+    """A campaign's timeline by the hour over all days, and the journeys of clicks of all ages."""
+    from app.bench.reads import run
+
+    _judged(run(days=days, clicks_a_day=clicks_a_day, rounds=rounds, rank=rank), json=json)
+
+
+@app.command()
+def disk(days: Days = 9, clicks_a_day: ClicksADay = 1_100_000, json: Json = False) -> None:
+    """Bytes that a click takes in the store, indexes and projections included, and what bounds the engine's memory."""
+    from app.bench.disk import run
+
+    _judged(run(days=days, clicks_a_day=clicks_a_day), json=json)
+
+
+def _judged(result: Mapping[str, Any], *, json: bool) -> None:
     _print(result, json=json)
     if result["missed"]:
         raise typer.Exit(1)
