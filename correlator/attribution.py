@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from core.metric_catalogue import value
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
-from correlator.paths import days, walked
+from correlator.paths import days, inline, walked
 from correlator.period import Question
 
 #: In the order of the query's arrays.
@@ -78,15 +79,15 @@ def model_named(name: str) -> str:
     return name
 
 
-def attribution(store: Store, config: CorrelatorConfig, question: Question) -> list[Credit]:
+def attribution(store: Store, config: CorrelatorConfig, question: Question, *, notes: bool = True) -> list[Credit]:
     """Credits of all models, by model, the dimension's value, type, origin and currency.
 
-    With a campaign only the credit of its clicks is shown, out of the same paths.
+    With a campaign only the credit of its clicks is shown, out of the same paths. `notes=False` for a store that may only be read.
     """
     only = {"campaign_only": question.campaign, "half_life_ms": config.attribution.half_life_ms}
     sums: dict[Key, dict[str, _Sum]] = defaultdict(dict)
     for day in days(question):
-        with walked(store, config, day) as way:
+        with walked(store, config, day) if notes else nullcontext(inline(config, day)) as way:
             sql = queries.compose("credit_from_path", {"paths": way.paths})
             _add(sums, queries.read(store, sql, {**way.params, **only}))
     return [_credit(number, key, methods) for number, _ in enumerate(MODELS) for key, methods in sorted(sums.items())]

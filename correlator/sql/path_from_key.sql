@@ -1,4 +1,4 @@
--- The clicks of the persons in path_key, whenever they happened inside [{paths_since}, {paths_until}), as known at {as_of}.
+-- The clicks of the persons whose keys are given, whenever they happened inside [{paths_since}, {paths_until}), as known at {as_of}.
 -- Grain: conversion (fact_id). Columns: fact_id, clicks (Array of (ts, click ID, client, campaign, value of the dimension), unordered).
 -- A click is the first hit of its click ID, and no bot's (as in the view hit). One that came without a campaign belongs to the one that the platform
 -- says (as in match_named), one without a client to its campaign's. A visitor ID with more than {person_clicks} clicks is no person's.
@@ -13,11 +13,11 @@ WITH
         FROM click
         WHERE click_id IN
             (
-                SELECT key FROM path_key WHERE question = {question:UInt64} AND space = 0
+                SELECT key FROM ({{keys}}) WHERE space = 0
                 UNION DISTINCT
                 SELECT click_id
                 FROM click
-                WHERE visitor_id IN (SELECT key FROM path_key WHERE question = {question:UInt64} AND space = 1)
+                WHERE visitor_id IN (SELECT key FROM ({{keys}}) WHERE space = 1)
                     AND ts >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
             )
             AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
@@ -78,6 +78,6 @@ WITH
         HAVING length(clicks) <= {person_clicks:UInt32}
     )
 SELECT fact_id, arrayDistinct(groupArrayArray(clicks)) AS clicks
-FROM (SELECT DISTINCT fact_id, space, key FROM path_key WHERE question = {question:UInt64}) AS reached
+FROM (SELECT DISTINCT fact_id, space, key FROM ({{keys}})) AS reached
 INNER JOIN trodden USING (space, key)
 GROUP BY fact_id

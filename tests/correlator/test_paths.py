@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.settings import StoreConfig
+from core.store.client import Store, protocol_connector
+from core.store.read_server import build_read_app
+from correlator.attribution import attribution
 from correlator.attribution_config import AttributionConfig
 from correlator.config import ConversionType, CorrelatorConfig
+from correlator.period import Question
+from tests.collectors.internet import served
+from tests.correlator.conftest import moment
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
 PHONE, LAPTOP, TILL, ROBOT = "0a" * 16, "0b" * 16, "0c" * 16, "0d" * 16
@@ -77,9 +85,21 @@ def test_credit_is_told_by_any_dimension_and_of_one_campaign_out_of_the_same_pat
     )
 
 
+def test_an_engine_that_may_only_be_read_answers_the_same_over_the_clickhouse_protocol(
+    walked: Any, engine_dir: Path
+) -> None:
+    asked = Question(since=moment("00:00"), until=moment("2026-09-22T00:00:00Z"), now=moment("13:00"))
+    database = walked.store.database
+    with served(build_read_app(StoreConfig(), engine_dir, database=database)) as port:
+        reader = Store(protocol_connector(f"http://127.0.0.1:{port}/{database}", password=""), database=database)
+        found = attribution(reader, walked.config, asked, notes=False)
+        reader.close()
+    assert found == attribution(walked.store, walked.config, asked)
+    assert len(found) == 15
+
+
 def test_a_click_learned_late_joins_the_path_and_not_what_was_answered_before(walked: Any) -> None:
     before = rows(walked, as_of="13:00")
-    assert before == rows(walked)
     walked.click("09:00", visitor_id=PHONE, campaign=B, known="15:00")
     walked.settle("16:00")
     assert shared(walked)[B] == ("0.50", "50.00")
