@@ -377,6 +377,17 @@ class Upload(Record, frozen=True, kw_only=True, omit_defaults=True, tag="upload"
     request_id: str = ""
 
 
+class Erasure(Record, frozen=True, kw_only=True, omit_defaults=True, tag="erasure"):
+    """A tombstone record: somebody was erased, and what carries one of these identifiers does not come back (core.erasure)."""
+
+    fact_id: str
+    #: By which sort of identifier the person was named; never the value.
+    subject: str
+    #: Keyed digests of identifiers, and until when (ms) facts that carry them are erased; they run parallel.
+    digests: list[str] = []
+    untils: list[int] = []
+
+
 AnyRecord = (
     Click
     | Touch
@@ -399,6 +410,7 @@ AnyRecord = (
     | Canary
     | Upload
     | Rate
+    | Erasure
 )
 
 
@@ -427,6 +439,7 @@ class Kinds:
         "canary": Canary,
         "upload": Upload,
         "rate": Rate,
+        "erasure": Erasure,
     }
 
 

@@ -7,7 +7,9 @@ is found by offset. A wiped store has another `store_id`, so nothing is recorded
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +18,14 @@ import structlog
 from sqlalchemy import Engine
 
 from core.clock import DAY_MS, Clock, now_ms
+from core.erasure.due import Due
+from core.erasure.lines import clean
+from core.erasure.tombstones import TombstoneBook
 from core.errors import Invalid, StoreError
 from core.journal import retention
 from core.journal import segment as segments
 from core.journal.dead_letter import DeadLetter, bury
-from core.journal.reader import decode_line
+from core.journal.reader import decode_line, is_erased
 from core.records import Line
 from core.shipping.ahead import Ahead
 from core.shipping.ledger import ShipLedger
@@ -99,7 +104,10 @@ class Shipper:
         self._observers = observers
         self._loader = Loader(store)
         self._ledger = ShipLedger(control, store_id=store.store_id)
-        self._tails = Tails(directory)
+        self._erased = TombstoneBook(control)
+        self._due = Due(control, clock=clock)
+        self._one_at_a_time = threading.RLock()
+        self._tails = Tails(directory, clean=self._without_erased)
         self._ahead = Ahead()
         self._begun = False
         self._replay_until: dict[str, int] = {}
@@ -117,7 +125,30 @@ class Shipper:
             StoreError: the store did not take a range; the next run sends it again.
             JournalError: a segment cannot be read.
         """
+        with self._one_at_a_time:
+            return self._run_once()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is shipped, compressed or dropped meanwhile; from here on nothing goes out that was erased before."""
+        with self._one_at_a_time:
+            self._read_tombstones()
+            yield
+
+    def _read_tombstones(self) -> None:
+        if self._erased.refresh():
+            self._ahead.clear()
+
+    def _without_erased(self, segment: str, data: bytes, start: int) -> bytes:
+        """Erased lines that came back (a late segment, one sent again, a backup): they are not shipped, and the segment is due to be cleaned."""
+        cleaned = clean(data, self._erased.all, start=start)
+        if cleaned.erased:
+            self._due.add(segment)
+        return cleaned.data
+
+    def _run_once(self) -> ShipReport:
         self._begin()
+        self._read_tombstones()
         asked_at = self._clock()
         tails = self._tails.look()
         report = ShipReport()
@@ -285,15 +316,8 @@ class Shipper:
         for tail in tails:
             if tail.final and tail.behind and tail.looked_to == tail.size:
                 rest = self._tails.rest(tail, limit=self._range_bytes)
-                torn.append(
-                    DeadLetter(
-                        segment=tail.segment.name,
-                        o=tail.shipped,
-                        reason="torn_line",
-                        detail=f"the writer died within this line; {len(rest)} bytes of it are there",
-                        line=rest,
-                    )
-                )
+                if not is_erased(rest):
+                    torn.append(_torn(tail, rest))
             if tail.final and (tail.behind == 0 or tail.looked_to == tail.size):
                 self._tails.finish(tail)
                 tail.size = tail.shipped
@@ -318,6 +342,11 @@ class Shipper:
         for line in _live_lines([head], segment=tail.segment.name):
             return line.envelope.known_at
         return segments.created_ms(tail.segment.name)
+
+
+def _torn(tail: Tail, rest: bytes) -> DeadLetter:
+    detail = f"the writer died within this line; {len(rest)} bytes of it are there"
+    return DeadLetter(segment=tail.segment.name, o=tail.shipped, reason="torn_line", detail=detail, line=rest)
 
 
 def _live_lines(lines: Sequence[bytes], *, segment: str) -> Iterator[Line]:

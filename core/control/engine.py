@@ -70,4 +70,6 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA busy_timeout=10000")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What is deleted is overwritten with zeros: an erased person must not stay readable in free pages.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()

@@ -313,3 +313,37 @@ uploads = Table(
     Index("uploads_request", "request_id"),
     Index("uploads_unpublished", "unpublished"),
 )
+
+# --- erasure of people -------------------------------------------------------------------------------------------------------------
+#: Who asked for whose erasure, without the person: by which sort of identifier, and how many of each sort it led to.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure_id", String(32), primary_key=True),
+    Column("subject", String(32), nullable=False),  # core.erasure.identifiers.SUBJECTS
+    Column("by", String(128), nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("identifiers", JSON, nullable=False),
+    #: Its tombstone record stands in the journal.
+    Column("journaled", Boolean, nullable=False),
+)
+
+#: What each machine with a journal did for an erasure, and what its search found afterwards.
+erasure_nodes = Table(
+    "erasure_nodes",
+    metadata,
+    Column("erasure_id", String(32), primary_key=True),
+    Column("node", String(128), primary_key=True),
+    Column("done_at", BigInteger),
+    Column("result", JSON, nullable=False),  # core.erasure.result
+)
+
+#: Keyed digests of identifiers that were erased: facts up to `until` (ms) do not come back.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("digest", String(32), primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("erasure_id", String(32), nullable=False),
+    Index("tombstones_erasure", "erasure_id"),
+)

@@ -11,7 +11,10 @@ from core.errors import Invalid, JournalError
 from core.journal.segment import list_segments, parse, read_range
 from core.records import SCHEMA_VERSION, AnyRecord, Envelope, Line
 
-__all__ = ["decode_line", "iter_lines", "list_segments", "upcast"]
+__all__ = ["ERASED_HEAD", "decode_line", "is_erased", "iter_lines", "list_segments", "upcast"]
+
+#: How a line begins that takes the place of an erased one (core.erasure.lines); it is no record.
+ERASED_HEAD = b'{"kind":"erased'
 
 _envelopes = msgspec.json.Decoder(Envelope)
 _records: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
@@ -55,8 +58,13 @@ def decode_line(line: bytes, *, segment: str) -> Line:
     return Line(segment=segment, envelope=envelope, record=record)
 
 
+def is_erased(line: bytes) -> bool:
+    """True for what stands in place of an erased line: a placeholder, or blanks where no placeholder fits."""
+    return line.startswith(ERASED_HEAD) or (line.startswith(b" ") and not line.strip(b" "))
+
+
 def iter_lines(path: Path, *, start: int = 0, end: int | None = None) -> Iterator[Line]:
-    """The lines of one segment between two offsets; a torn last line is left out.
+    """The lines of one segment between two offsets; a torn last line and erased ones are left out.
 
     Raises:
         JournalError: not a segment, or it cannot be read.
@@ -70,4 +78,5 @@ def iter_lines(path: Path, *, start: int = 0, end: int | None = None) -> Iterato
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}") from error
     for line in data[: data.rfind(b"\n") + 1].splitlines():
-        yield decode_line(line, segment=segment.name)
+        if not is_erased(line):
+            yield decode_line(line, segment=segment.name)

@@ -22,6 +22,7 @@ import zstandard
 PLAIN = ".ndjson"
 COMPRESSED = ".ndjson.zst"
 _NEW = ".new"  # a segment gets its name only after it is locked, or a reader could take it for a dead one
+_ERASING = ".erasing"  # a new generation of a segment, until it is whole
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,12 +179,58 @@ def compress(segment: Segment) -> Segment:
     fresh = target.with_name(f".{target.name}{_NEW}")
     data = segment.path.read_bytes()
     with _written_whole(fresh, target) as fd:
-        compressed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(data)
-        view = memoryview(compressed)
-        while view:
-            view = view[os.write(fd, view) :]
+        _write_all(fd, _compressor().compress(data))
     segment.path.unlink()
     return Segment(name=segment.name, path=target, compressed=True)
+
+
+def rewrite(segment: Segment, data: bytes) -> None:
+    """Replace a final segment by a new generation with other bytes in the same places, in the form it has.
+
+    A crash leaves the old generation or the new one, whole. What else there is of the old one (the compressed form beside a plain one, what a
+    killed compression left) goes first, since the plain form counts.
+
+    Raises:
+        ValueError: the length differs: offsets would no longer be true.
+    """
+    if len(data) != size(segment):
+        raise ValueError(f"{segment.name}: a new generation has the length of the old one")
+    for left in leftovers(segment):
+        left.unlink(missing_ok=True)
+    directory = segment.path.parent
+    body = _compressor().compress(data) if segment.compressed else data
+    with _written_whole(directory / f".{segment.path.name}{_ERASING}", segment.path) as fd:
+        _write_all(fd, body)
+    _sync_directory(directory)
+
+
+def leftovers(segment: Segment) -> list[Path]:
+    """What killed work left beside a segment: half of a new form, and the compressed form while the plain one counts."""
+    here = segment.path.parent
+    names = [f".{segment.name}{COMPRESSED}{_NEW}"]
+    names += [f".{segment.name}{form}{_ERASING}" for form in (PLAIN, COMPRESSED)]
+    if not segment.compressed:
+        names.append(segment.name + COMPRESSED)
+    return [here / name for name in names if (here / name).exists()]
+
+
+def _sync_directory(directory: Path) -> None:
+    """A renamed or removed name is on the disk only with its directory."""
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=3, write_checksum=True)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 @contextmanager

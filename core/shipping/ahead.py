@@ -29,6 +29,10 @@ class Ahead:
                 return one, data
         return None
 
+    def clear(self) -> None:
+        """Forget what was begun: it is to be read anew."""
+        self._started.clear()
+
     def take(self, one: Range, data: bytes) -> Prepared:
         """The prepared range; what was begun for other ranges of its segment is dropped."""
         found = self._started.pop(one, None)

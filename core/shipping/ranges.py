@@ -11,7 +11,7 @@ import msgspec
 
 from core.errors import Invalid
 from core.journal.dead_letter import DeadLetter
-from core.journal.reader import decode_line
+from core.journal.reader import decode_line, is_erased
 from core.records import SCHEMA_VERSION, Kinds
 
 #: Last millisecond that DateTime64 holds (ClickHouse: 2299-12-31); the store would wrap what lies behind it.
@@ -138,10 +138,12 @@ def place(data: bytes, *, start: int) -> list[Placed]:
 
 
 def sort(one: Range, data: bytes) -> tuple[dict[str, list[Placed]], list[DeadLetter]]:
-    """Every line of a range, fully checked: the good ones by kind, and the bad ones with their reasons."""
+    """Every line of a range, fully checked: the good ones by kind, and the bad ones with their reasons. Erased ones are neither."""
     good: dict[str, list[Placed]] = {}
     bad: list[DeadLetter] = []
     for placed in place(data, start=one.start):
+        if is_erased(placed.line):
+            continue
         reason, detail = _fault(one.segment, placed)
         if reason:
             bad.append(DeadLetter(segment=one.segment, o=placed.o, reason=reason, detail=detail, line=placed.line))

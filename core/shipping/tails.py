@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.errors import JournalError
@@ -56,8 +56,12 @@ class Tail:
 class Tails:
     """The unfinished segments of one journal directory, remembered between runs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *, clean: Callable[[str, bytes, int], bytes] = lambda name, data, start: data
+    ) -> None:
+        """`clean` takes a segment's name, bytes and their offset, and gives as many bytes: what was erased is not shipped."""
         self._directory = directory
+        self._clean = clean
         self._progress: Mapping[str, Progress] = {}
         self._tails: dict[str, Tail] = {}
         self._finished: set[str] = set()
@@ -124,7 +128,7 @@ class Tails:
         """
         again = tail.under_way
         if again is not None and again.end <= tail.size:
-            return again, self._read(tail, start=again.start, end=again.end)
+            return again, self._clean(again.segment, self._read(tail, start=again.start, end=again.end), again.start)
         # The recorded range is gone only when a power cut took the segment's last bytes with it.
         tail.under_way = None
         found = self.range_at(tail, start=tail.shipped, limit=limit)
@@ -139,11 +143,13 @@ class Tails:
             data = cut(self._read(tail, start=start, end=tail.size), limit=limit)
         if not data:
             return None
-        return Range(segment=tail.segment.name, start=start, end=start + len(data), lines=data.count(b"\n")), data
+        one = Range(segment=tail.segment.name, start=start, end=start + len(data), lines=data.count(b"\n"))
+        return one, self._clean(one.segment, data, start)
 
     def rest(self, tail: Tail, *, limit: int) -> bytes:
         """What stands behind the last shipped byte, at most `limit` bytes of it."""
-        return self._read(tail, start=tail.shipped, end=min(tail.size, tail.shipped + limit))
+        data = self._read(tail, start=tail.shipped, end=min(tail.size, tail.shipped + limit))
+        return self._clean(tail.segment.name, data, tail.shipped)
 
     def _read(self, tail: Tail, *, start: int, end: int) -> bytes:
         try:
