@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from statistics import fmean
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+from core.store.lasting import Lasting
 
 #: Clicks in [since, until) by campaign.
 CLICKS = """
@@ -39,6 +41,15 @@ class Price(NamedTuple):
 
     micros: float
     currency: str
+
+
+#: Campaign -> price, for as long as no new spend, campaign or rate is told: trailing costs move once an hour, ticks come every few seconds.
+Prices: TypeAlias = Lasting[dict[str, Price]]
+
+
+def new_prices() -> Prices:
+    """Nothing asked yet."""
+    return Lasting("spend", "campaign", "rate")
 
 
 def spend_of(clicks: Mapping[str, float], prices: Mapping[str, Price]) -> dict[str, Price]:

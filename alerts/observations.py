@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from alerts.live_spend import CLICKS, PRICES, Price, spend_of
+from alerts.live_spend import CLICKS, PRICES, Price, Prices, new_prices, spend_of
 from alerts.rules.facts import Facts
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.incidents import IncidentPayload
@@ -122,19 +122,28 @@ ORDER BY start
 
 
 def observe(
-    store: Reader, *, needed: Iterable[str], now: int, reporting: str = "", rate_age_days: int = 7
+    store: Reader,
+    *,
+    needed: Iterable[str],
+    now: int,
+    prices: Prices | None = None,
+    reporting: str = "",
+    rate_age_days: int = 7,
 ) -> Observations:
     """Read what a tick needs.
 
     Args:
         needed: incidents that we hold something for: they are read even when closed.
+        prices: what clicks cost, kept from tick to tick; None = asked anew.
         reporting: currency that spend is told in at today's rate; "" = each campaign in its own.
         rate_age_days: how long a rate holds.
 
     Raises:
         StoreError: the store does not answer; the tick then decides nothing.
     """
-    spend = _read_live_spend(store, now=now, reporting=reporting, rate_age_days=rate_age_days)
+    spend = _read_live_spend(
+        store, now=now, prices=prices or new_prices(), reporting=reporting, rate_age_days=rate_age_days
+    )
     return Observations(
         now=now,
         incidents=read_incidents(store, needed=needed, now=now),
@@ -188,7 +197,9 @@ def _read_sources(store: Reader, *, now: int) -> dict[str, SourceState]:
     return found
 
 
-def _read_live_spend(store: Reader, *, now: int, reporting: str, rate_age_days: int) -> dict[str, Price]:
+def _read_live_spend(
+    store: Reader, *, now: int, prices: Prices, reporting: str, rate_age_days: int
+) -> dict[str, Price]:
     """Campaign -> spend per hour. What a click costs is asked only when there are clicks: it is the dearest question of a tick."""
     span = {"since": now - SPEND_SPAN_MS, "until": now}
     per_hour = HOUR_MS / SPEND_SPAN_MS
@@ -196,9 +207,12 @@ def _read_live_spend(store: Reader, *, now: int, reporting: str, rate_age_days: 
     if not clicks:
         return {}
     today = {"now": now, "tomorrow": now + 1, "reporting": reporting, "rate_age_days": rate_age_days}
-    rows = store.rows(PRICES, today)
-    prices = {str(row["campaign"]): Price(_number(row["cpc"]), str(row["paid_in"])) for row in rows}
-    return spend_of(clicks, prices)
+
+    def ask() -> dict[str, Price]:
+        rows = store.rows(PRICES, today)
+        return {str(row["campaign"]): Price(_number(row["cpc"]), str(row["paid_in"])) for row in rows}
+
+    return spend_of(clicks, prices.answer(store, ask, asked=(now // DAY_MS, reporting, rate_age_days)))
 
 
 def _incident(row: dict[str, object]) -> IncidentView:

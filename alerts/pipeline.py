@@ -24,6 +24,7 @@ from alerts.approval import ApprovalLinks, Decisions
 from alerts.config import AlertsConfig
 from alerts.destinations import HostView, read_destinations
 from alerts.ledger import SOURCE, Journal, Ledger
+from alerts.live_spend import new_prices
 from alerts.notify.alertmanager import AlertmanagerNotifier
 from alerts.notify.apprise import AppriseNotifier
 from alerts.notify.base import Notifier
@@ -98,7 +99,7 @@ class Alerts:
         self.decisions = Decisions(self.ledger)
         self.rules = [rule for rule in (load_rules(config.rules_dir) if rules is None else rules) if rule.enabled]
         self._store = store
-        self._observe = partial(observe, reporting=reporting_currency, rate_age_days=rate_age_days)
+        self._observe = partial(observe, prices=new_prices(), reporting=reporting_currency, rate_age_days=rate_age_days)
         self._journal = journal
         self._checkpoints = Checkpoints(control, SOURCE, clock=clock)
         self._states = RuleStates(control)

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from core.clock import HOUR_MS, MINUTE_MS, Clock, floor_minute, now_ms
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock, floor_minute, now_ms
 from core.control.checkpoints import Checkpoints
 from core.records import Baseline
 from core.store.client import Store
+from core.store.lasting import Lasting
 from correlator.config import CorrelatorConfig
 from correlator.detection import history
 from correlator.detection.baseline import BaselineModel, decode_model
@@ -103,6 +104,7 @@ class Detection:
         self._looked_at = 0
         self._saved_at = 0
         self._campaigns: dict[str, CampaignFacts] = {}
+        self._described: Lasting[dict[str, CampaignFacts]] = Lasting("campaign", "spend", "rate")
         self._pace: dict[Leaf, float] = {}
         self._muted: dict[str, list[tuple[str, str, str, str]]] = {}
         self._streams = StreamBoard(dead_zone=config.dead_zone)
@@ -228,7 +230,9 @@ class Detection:
         counts = history.claimed_counts(self._store)
         self._settled = counts == self._counts
         self._counts = counts
-        self._campaigns = read_campaigns(self._store, money=self._money, now=now)
+        self._campaigns = self._described.answer(
+            self._store, lambda: read_campaigns(self._store, money=self._money, now=now), asked=now // DAY_MS
+        )
         if self._settled and self._due(now):
             self._learn(now)
 

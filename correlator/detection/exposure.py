@@ -8,6 +8,7 @@ their minute was closed are made up for in the next one, so that nothing is lost
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -107,21 +108,27 @@ class ExposureState:
 
     def leaf_index(self, leaf: Leaf) -> int:
         """The leaf's row, made when it is new."""
-        found = self._index.get(leaf)
-        if found is None:
-            found = self._index[leaf] = len(self.leaves)
-            self.leaves.append(leaf)
-            self.clicks = np.vstack([self.clicks, np.zeros(len(self.edges))])
-            self.converted = np.vstack([self.converted, np.zeros(len(self.edges))])
-            self.since = np.append(self.since, 0)
-        return found
+        self._adopt([leaf])
+        return self._index[leaf]
+
+    def _adopt(self, leaves: Iterable[Leaf]) -> None:
+        """Rows for those leaves that have none yet: all at once, because each growth copies the whole state."""
+        new = [leaf for leaf in dict.fromkeys(leaves) if leaf not in self._index]
+        if not new:
+            return
+        self._index.update((leaf, len(self.leaves) + place) for place, leaf in enumerate(new))
+        self.leaves += new
+        rows = np.zeros((len(new), len(self.edges)))
+        self.clicks, self.converted = np.vstack([self.clicks, rows]), np.vstack([self.converted, rows])
+        self.since = np.append(self.since, np.zeros(len(new), dtype=np.int64))
 
     def add_clicks(self, counts: list[ClickCount]) -> None:
         """Rows loaded since the last tick. Clicks older than the horizon or their leaf's fresh start are left out."""
         if counts:
             self._make_room(max(c.ts for c in counts))
+        self._adopt(count.leaf for count in counts)
         for leaf, ts, clicks in counts:
-            row = self.leaf_index(leaf)
+            row = self._index[leaf]
             if ts < self.edges[0] or ts < self.since[row]:
                 continue
             self.clicks[row, self._bucket(ts)] += clicks
@@ -130,14 +137,15 @@ class ExposureState:
 
     def add_arrivals(self, arrivals: list[Arrival]) -> None:
         """Conversions loaded since the last tick; each waits for its minute to close."""
-        for leaf, ts, click_ts in arrivals:
-            self._waiting.append((self.leaf_index(leaf), ts, click_ts))
+        self._adopt(arrival.leaf for arrival in arrivals)
+        self._waiting += [(self._index[leaf], ts, click_ts) for leaf, ts, click_ts in arrivals]
 
     def settle(self, arrivals: list[Arrival]) -> None:
         """Take clicks and conversions up to `closed` as dealt with: for a state that is filled from a scan."""
         self._late.clear()
+        self._adopt(arrival.leaf for arrival in arrivals)
         for leaf, ts, click_ts in arrivals:
-            row = self.leaf_index(leaf)
+            row = self._index[leaf]
             if ts >= self.closed:
                 self._waiting.append((row, ts, click_ts))
             elif click_ts >= self.edges[0]:
