@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerts.rules.load import load_rules
 from app import failures
 from app.doctor_doors import doors
-from app.doctor_money import rates
+from app.doctor_money import rates, worth
 from app.doctor_sources import look_up, sources
 from app.finding import Finding
 from app.listeners import Address
@@ -226,19 +226,25 @@ def _refusals(settings: Settings, _state: RunState | None) -> list[Finding]:
     return found
 
 
-def _country_database(settings: Settings, _state: RunState | None) -> list[Finding]:
-    path = settings.redirect.country_database
-    if not path:
-        return []
+def _country_databases(settings: Settings, _state: RunState | None) -> list[Finding]:
+    """The files that conditions of links and figures by country rest on, usually one and the same."""
+    used = {
+        settings.redirect.country_database: ("redirect", "no condition on a country holds"),
+        settings.correlator.country_database: ("correlator", "figures by country are blank"),
+    }
+    return [found for path, (part, lost) in used.items() if path for found in _country_database(path, part, lost)]
+
+
+def _country_database(path: str, part: str, lost: str) -> list[Finding]:
     try:
         with maxminddb.open_database(path) as reader:
             kind, age_days = reader.metadata().database_type, (time.time() - reader.metadata().build_epoch) / 86_400
     except (OSError, ValueError, RuntimeError) as error:
-        mend = "set redirect.country_database to a readable .mmdb file; until then no condition on a country holds"
+        mend = f"set {part}.country_database to a readable .mmdb file; until then {lost}"
         return [Finding(check="countries", state="problem", text=f"{path}: {error}", mend=mend)]
     text = f"{kind}, built {age_days:.0f} days ago"
     if age_days > OLD_COUNTRIES_DAYS:
-        mend = "get a newer file and put it in place by renaming; workers notice"
+        mend = "get a newer file and put it in place by renaming; it is noticed"
         return [Finding(check="countries", state="warning", text=text, mend=mend)]
     return [Finding(check="countries", state="ok", text=text)]
 
@@ -413,10 +419,11 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _engine,
     _redirect,
     _refusals,
-    _country_database,
+    _country_databases,
     _destinations,
     _traffic_lists,
     rates,
+    worth,
     _exposure,
     _certificates,
     _accounts,

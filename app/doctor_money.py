@@ -29,6 +29,21 @@ def rates(settings: Settings, state: RunState | None) -> list[Finding]:
     return told(missing, reporting=reporting, days=settings.correlator.rate_age_days)
 
 
+def worth(settings: Settings, _state: RunState | None) -> list[Finding]:
+    """Types that steer live decisions and are worth nothing unless their records say so: a return over them would be of -100 %."""
+    catalogue = settings.correlator.catalogue
+    unpriced = [
+        name
+        for name in settings.correlator.steering_types()
+        if catalogue[name].value_source != "reported" and not catalogue[name].default_value_micros
+    ]
+    if not unpriced:
+        return [Finding(check="values", state="ok", text="every type that steers has a value, its own or the record's")]
+    text = f"{', '.join(unpriced)}: the catalogue says no value; without revenue in the records, return on spend stays blank"
+    mend = "set correlator.catalogue.<type>.default_value to what one is worth to you on average"
+    return [Finding(check="values", state="warning", text=text, mend=mend)]
+
+
 def told(missing: list[str], *, reporting: str, days: int) -> list[Finding]:
     """What is said of the currencies without a rate."""
     if missing:

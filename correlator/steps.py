@@ -14,6 +14,7 @@ import msgspec
 from core.records import Record
 from core.store.client import Store
 from correlator.config import CorrelatorConfig
+from correlator.countries import file_version, look_up_countries
 from correlator.enrichment import collect_repeated_clicks, look_up_networks, parse_user_agents
 from correlator.matching import match_new, rules
 from correlator.traffic_tick import judge_and_show
@@ -68,6 +69,17 @@ STEPS: tuple[Step, ...] = (
         grain="network",
         run=lambda work: look_up_networks(work.store, config=work.config.traffic, since=work.since, now=work.now),
         timed=True,
+    ),
+    Step(
+        name="countries",
+        inputs=("click", "network_country"),
+        output="network_country",
+        grain="network",
+        run=lambda work: look_up_countries(
+            work.store, database=work.config.country_database, since=work.since, now=work.now
+        ),
+        # A file that is brought later is asked about the networks of all hits, and a newer one about those that nobody knew.
+        rules=lambda config: file_version(config.country_database),
     ),
     Step(
         name="repeated_clicks",

@@ -5,11 +5,12 @@ The file may change under a running worker. Replace it by renaming, as `geoipupd
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
+
+from core.countries import country_of, open_countries
 
 if TYPE_CHECKING:
     import maxminddb
@@ -21,7 +22,6 @@ CHECK_MS: Final = 5_000
 #: What is known of addresses is forgotten this often, and when it is this much: addresses are personal data.
 MEMO_MS: Final = 600_000
 MEMO_SIZE: Final = 16_384
-_ALPHA_2: Final = 2
 
 
 class Countries:
@@ -48,7 +48,7 @@ class Countries:
         if known is None or now - self._memo_since > MEMO_MS:
             if len(self._memo) >= MEMO_SIZE or now - self._memo_since > MEMO_MS:
                 self._memo, self._memo_since = {}, now
-            known = self._memo[address] = _look_up(self._reader, address)
+            known = self._memo[address] = country_of(self._reader, address)
         return known
 
     def _reopen_if_changed(self, path: Path) -> None:
@@ -59,36 +59,10 @@ class Countries:
             if file == self._file:
                 return
             self._file = file
-            self._reader = _open(path)
+            self._reader = open_countries(path)
             self._memo = {}
         except (OSError, ValueError, RuntimeError) as error:  # maxminddb's InvalidDatabaseError is a RuntimeError
             if self._reader is None:
                 log.warning("no country database", path=str(path), error=str(error))
             else:
                 log.warning("country database not replaced", path=str(path), error=str(error))
-
-
-def _open(path: Path) -> maxminddb.Reader:
-    import maxminddb  # here, because only workers whose links ask for countries pay for it
-
-    return maxminddb.open_database(path)
-
-
-def _look_up(reader: maxminddb.Reader, address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-            parsed = parsed.ipv4_mapped
-        return _code(reader.get(parsed))
-    except (ValueError, RuntimeError):  # no address, IPv6 in an IPv4 database, a damaged file
-        return ""
-
-
-def _code(record: Any) -> str:
-    """The code where MaxMind and DB-IP (`country.iso_code`) or IPinfo (`country`, `country_code`) put it."""
-    if not isinstance(record, dict):
-        return ""
-    country = record.get("country_code") or record.get("country")
-    if isinstance(country, dict):
-        country = country.get("iso_code")
-    return country.upper() if isinstance(country, str) and len(country) == _ALPHA_2 else ""

@@ -12,6 +12,7 @@ from netaddr import IPSet
 
 from alerts.rules.load import DEFAULTS
 from app import doctor
+from app.doctor_money import worth
 from app.finding import Finding
 from app.settings import Settings, load_settings
 from core.control.engine import open_control
@@ -116,16 +117,25 @@ def test_a_certificate_that_is_none_is_a_problem(tmp_path: Path) -> None:
 def test_a_country_database_is_opened_and_its_age_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "countries.mmdb"
     settings = configured(tmp_path, f"redirect: {{country_database: {path}}}\n")
-    [missing] = doctor._country_database(settings, None)
+    [missing] = doctor._country_databases(settings, None)
     assert (missing.state, "redirect.country_database" in missing.mend) == ("problem", True)
     writer = MMDBWriter(database_type="Test-Country")
     writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "AT"}})
     writer.to_db_file(str(path))
-    [fresh] = doctor._country_database(settings, None)
+    [fresh] = doctor._country_databases(settings, None)
     assert (fresh.state, fresh.text) == ("ok", "Test-Country, built 0 days ago")
     monkeypatch.setattr(doctor, "OLD_COUNTRIES_DAYS", -1)
-    assert doctor._country_database(settings, None)[0].state == "warning"
-    assert doctor._country_database(configured(tmp_path), None) == []
+    assert doctor._country_databases(settings, None)[0].state == "warning"
+    assert doctor._country_databases(configured(tmp_path), None) == []
+    figures = configured(tmp_path, "correlator: {country_database: /none.mmdb}\n")
+    assert "figures by country are blank" in doctor._country_databases(figures, None)[0].mend
+
+
+def test_a_type_that_steers_without_a_value_is_told_before_its_return_is_missed(tmp_path: Path) -> None:
+    [found] = worth(configured(tmp_path), None)
+    assert (found.state, found.text.split(":")[0], "default_value" in found.mend) == ("warning", "lead", True)
+    priced = "correlator: {catalogue: {lead: {default_value: '40', steers_live: true}}}\n"
+    assert worth(configured(tmp_path, priced), None)[0].state == "ok"
 
 
 def test_what_the_watch_saw_last_is_told(tmp_path: Path) -> None:

@@ -59,9 +59,6 @@ def test_live_and_nightly_differ_by_causes_that_have_names(night: World) -> None
     assert found["pending_leads"] == 18
     # As of noon there is nothing between the two but the cost; as of 18:30 nothing had come back.
     assert [step["cause"] for step in bridge(night, as_of="18:30")["steps"]] == ["counted_twice", "missing_cost"]
-
-
-def test_spend_and_leads_that_were_told_later_are_causes_too(night: World) -> None:
     night.spend("09:00", 720, known="2026-09-22T07:00:00Z", clicks=10)
     night.conversion(
         "10:00", type="lead", status="captured", click_id=night.click("09:50"), known="2026-09-22T07:30:00Z"

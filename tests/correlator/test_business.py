@@ -78,17 +78,19 @@ def test_costs_are_borne_by_their_stated_rule_and_the_business_earns_less_than_t
     assert rows(shop, campaign="google:1:2")["google:1:2"]["business"] == first["business"]
     assert rows(shop, grain="1d")["google:1:2"]["business"]["costs"] == first["business"]["costs"]
     assert rows(shop, grain="1h")["google:1:2"]["business"] is None
-
-
-def test_costs_sum_to_what_was_configured_whatever_they_are_told_by(shop: World) -> None:
+    first, second = (rows(shop)[name] for name in ("google:1:2", "google:1:3"))
+    assert first["customers"] == {"new": 1, "known": 0, "unknown": 1}
+    assert second["customers"] == {"new": 0, "known": 1, "unknown": 0}
+    assert (first["live"]["cost_per_new_customer"], first["live"]["cost_per_new_customer_low"]) == ("75.00", "37.50")
+    assert second["live"]["cost_per_new_customer"] is None
+    limits = rows(shop)["google:1:2"]["break_even"]
+    # $50 of margin an order; $37.50 a click.
+    assert limits == {"basis": "observed", "rate": 0.75, "cost_per_conversion": "50.00", "pays": None}
     for name in ("campaign", "page", "client"):
         told = rows(shop, by=name)
         assert sum(float(row["business"]["costs"]) for row in told.values()) == 100 + 10 + 6 + 2, name
     # No platform tells its spend by page, so nobody's page bears what is shared by spend.
     assert rows(shop, by="page")["(not told)"]["business"]["costs_by_category"]["overhead"] == "100.00"
-
-
-def test_a_day_without_traffic_has_its_rent_and_nobody_bears_it(shop: World) -> None:
     quiet = rows(shop, since="2026-09-20T00:00:00Z", until="2026-09-21T00:00:00Z")
     assert quiet["(not told)"]["business"]["costs_by_category"] == {"overhead": "100.00", "page": "10.00"}
     assert quiet["google:1:3"]["business"]["costs_by_category"] == {"creative": "2.00"}
@@ -97,20 +99,6 @@ def test_a_day_without_traffic_has_its_rent_and_nobody_bears_it(shop: World) -> 
     shop.settle("2026-09-22T12:00:00Z")
     today = rows(shop, since="2026-09-22T00:00:00Z", until="2026-09-24T00:00:00Z")
     assert round(float(today["(not told)"]["business"]["costs_by_category"]["page"])) == 5
-
-
-def test_the_first_order_of_a_person_is_a_new_customers(shop: World) -> None:
-    first, second = (rows(shop)[name] for name in ("google:1:2", "google:1:3"))
-    assert first["customers"] == {"new": 1, "known": 0, "unknown": 1}
-    assert second["customers"] == {"new": 0, "known": 1, "unknown": 0}
-    assert (first["live"]["cost_per_new_customer"], first["live"]["cost_per_new_customer_low"]) == ("75.00", "37.50")
-    assert second["live"]["cost_per_new_customer"] is None
-
-
-def test_break_even_says_rate_and_cost_and_whether_it_pays(shop: World) -> None:
-    limits = rows(shop)["google:1:2"]["break_even"]
-    # $50 of margin an order; $37.50 a click.
-    assert limits == {"basis": "observed", "rate": 0.75, "cost_per_conversion": "50.00", "pays": None}
 
 
 def test_a_lead_that_nobody_priced_is_no_return_of_minus_one(world: World) -> None:

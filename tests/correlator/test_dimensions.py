@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from correlator.apportion import apportion
+from correlator.config import CorrelatorConfig
 from correlator.dimensions import DIMENSIONS, NOT_TOLD
 from tests.correlator.conftest import World
 
@@ -30,6 +34,15 @@ def _micros(rows: dict[str, Any], *path: str) -> int:
 
 
 @pytest.fixture
+def config(tmp_path: Path) -> CorrelatorConfig:
+    """With a database of countries that knows the tests' usual network."""
+    writer = MMDBWriter(database_type="Test-Country")
+    writer.insert_network(IPSet(["192.0.2.0/24"]), {"country": {"iso_code": "AT"}})
+    writer.to_db_file(str(tmp_path / "countries.mmdb"))
+    return CorrelatorConfig(country_database=str(tmp_path / "countries.mmdb"))
+
+
+@pytest.fixture
 def two_platforms(world: World) -> World:
     """Google tells its spend by ad group and device, Meta by neither. Six clicks, four orders, $61 of spend."""
     world.campaign("08:00", name="Search", currency="USD", client="acme", source="push")
@@ -39,7 +52,9 @@ def two_platforms(world: World) -> World:
     clicks = [
         world.click("09:00", ad_group="google:1:a", page="shop.example/a", variant="red", keyword="shoes"),
         world.click("09:01", ad_group="google:1:a", page="shop.example/a", user_agent=MAC),
-        world.click("09:02", ad_group="google:1:b", page="shop.example/b", creative="google:1:c7"),
+        world.click(
+            "09:02", ad_group="google:1:b", page="shop.example/b", creative="google:1:c7", network="203.0.113.0/24"
+        ),
         world.click("09:03", campaign=META, platform="meta", page="shop.example/a", client="beta"),
         world.click("09:04", campaign=META, platform="meta", page="shop.example/b", client="beta"),
         world.click("09:05", campaign=META, platform="meta", page="shop.example/b", client="beta", user_agent=MAC),
@@ -56,19 +71,6 @@ def two_platforms(world: World) -> World:
     return world
 
 
-def test_every_dimension_tells_the_same_clicks_orders_value_and_spend(two_platforms: World) -> None:
-    campaigns = by(two_platforms, "campaign")
-    assert (sum(row["clicks"] for row in campaigns.values()), _micros(campaigns, "cost", "spend")) == (6, 61_000_000)
-    for name in DIMENSIONS:
-        rows = by(two_platforms, name)
-        assert sum(row["clicks"] for row in rows.values()) == 6, name
-        assert sum(row["outcome"]["conversions"] for row in rows.values()) == 4, name
-        assert _micros(rows, "outcome", "value") == 40_000_000, name
-        assert _micros(rows, "cost", "spend") == 61_000_000, name
-        if rows[next(iter(rows))]["apportioned"] is not None:
-            assert _micros(rows, "apportioned", "spend") == 61_000_000, name
-
-
 def test_what_the_platform_tells_is_the_values_and_the_rest_is_a_row_of_its_own(two_platforms: World) -> None:
     groups = by(two_platforms, "ad_group")
     told = groups["google:1:a"]
@@ -78,9 +80,6 @@ def test_what_the_platform_tells_is_the_values_and_the_rest_is_a_row_of_its_own(
     # Meta's clicks name no ad group; its spend is nobody's, so theirs is not known.
     assert (groups[""]["clicks"], groups[""]["cost"]["told"], groups[""]["live"]["roas"]) == (3, False, None)
     assert (groups[NOT_TOLD]["cost"]["spend"], groups[NOT_TOLD]["clicks"]) == ("1.00", 0)
-
-
-def test_a_value_with_untold_spend_has_no_return_but_a_modelled_one_beside(two_platforms: World) -> None:
     devices = by(two_platforms, "device")
     # Google's spend on phones is told, Meta's is not: the sum would flatter.
     assert (devices["mobile"]["cost"]["spend"], devices["mobile"]["live"]["cost_per_conversion"]) == ("40.00", None)
@@ -91,18 +90,6 @@ def test_a_value_with_untold_spend_has_no_return_but_a_modelled_one_beside(two_p
     assert (pages[NOT_TOLD]["cost"]["spend"], pages["shop.example/a"]["cost"]["spend"]) == ("61.00", "0.00")
     # 2 of Google's 3 clicks of $60, 1 of Meta's 3 of $1.
     assert pages["shop.example/a"]["apportioned"]["cost_per_conversion"] == "13.444444"
-
-
-def test_spend_that_is_modelled_stands_where_it_will_be_told(two_platforms: World) -> None:
-    two_platforms.click("11:30", ad_group="google:1:b")
-    two_platforms.click("11:31", campaign=META, platform="meta")
-    two_platforms.settle("12:10")
-    groups = by(two_platforms, "ad_group")
-    assert (groups["google:1:b"]["cost"]["modelled"], groups["google:1:b"]["cost"]["basis"]) == ("20.00", "both")
-    assert groups[NOT_TOLD]["cost"]["modelled"] == "0.333333"
-
-
-def test_a_row_without_a_client_belongs_to_its_campaigns(two_platforms: World) -> None:
     clients = by(two_platforms, "client")
     assert {name: (row["clicks"], row["cost"]["spend"]) for name, row in clients.items()} == {
         "acme": (3, "60.00"),
@@ -111,9 +98,30 @@ def test_a_row_without_a_client_belongs_to_its_campaigns(two_platforms: World) -
     }
     only = two_platforms.keys.add("acme", scopes=["read"], clients=["acme"])
     assert set(by(two_platforms, "ad_group", key=only)) == {"google:1:a", "google:1:b"}
+    countries = by(two_platforms, "country")
+    assert {name: (row["clicks"], row["outcome"]["conversions"]) for name, row in countries.items()} == {
+        "AT": (5, 4),
+        "": (1, 0),
+        NOT_TOLD: (0, 0),
+    }
+    # Whatever they are told by, the sums are the same.
+    for name in DIMENSIONS:
+        rows = by(two_platforms, name)
+        assert sum(row["clicks"] for row in rows.values()) == 6, name
+        assert sum(row["outcome"]["conversions"] for row in rows.values()) == 4, name
+        assert _micros(rows, "outcome", "value") == 40_000_000, name
+        assert _micros(rows, "cost", "spend") == 61_000_000, name
+        if rows[next(iter(rows))]["apportioned"] is not None:
+            assert _micros(rows, "apportioned", "spend") == 61_000_000, name
 
 
-def test_an_old_answer_by_a_dimension_does_not_change(two_platforms: World) -> None:
+def test_modelled_spend_stands_where_it_will_be_told_and_old_answers_do_not_change(two_platforms: World) -> None:
+    two_platforms.click("11:30", ad_group="google:1:b")
+    two_platforms.click("11:31", campaign=META, platform="meta")
+    two_platforms.settle("12:10")
+    groups = by(two_platforms, "ad_group")
+    assert (groups["google:1:b"]["cost"]["modelled"], groups["google:1:b"]["cost"]["basis"]) == ("20.00", "both")
+    assert groups[NOT_TOLD]["cost"]["modelled"] == "0.333333"
     before = two_platforms.get("/roi", by="device", as_of="11:59", **DAY)
     two_platforms.click("09:06", known="12:20")
     two_platforms.spend("09:00", 99, known="12:30", device="tablet", fact_id="spend:google:late")
