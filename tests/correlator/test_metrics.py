@@ -38,7 +38,8 @@ def busy(world: Any) -> Any:
         world.conversion(f"10:{number:02d}", click_id=click, value_micros=20_000_000, currency="USD")
     world.conversion("10:30", value_micros=5_000_000, currency="USD")
     world.conversion("10:31", status="rejected", value_micros=5_000_000, currency="USD")
-    world.spend("09:00", 30, known="11:00")
+    world.campaign("08:00", name="Spring", currency="USD")
+    world.spend("09:00", 30, known="11:00", clicks=16)
     world.tally("09:00", "session", 17, known="11:30")
     world.watermark("11:00", known="11:40", source="ga4:1")
     world.watermark("11:00", known="11:40", source="google_ads:1")
@@ -63,6 +64,9 @@ def test_live_queries_count_what_the_reports_count(busy: Any) -> None:
     assert asked(busy, "clicks") == told["clicks"]
     assert asked(busy, "lost_share") == value("lost_share", lost_hits=told["lost_hits"], hits=told["hits"]) == 1 / 24
     assert asked(busy, "reported_spend") == sum(float(row["cost"]["reported"]) for row in rows) == 30
+    prices = {row["cost"]["cost_per_click"] for row in rows if row["campaign"]}
+    assert prices == {"1.875"}, "the store's view of campaigns divides by itself, and comes to the same"
+    assert asked(busy, "cost_per_billed_click") == 1.875
     assert asked(busy, "recorded_conversions") == sum(row["outcome"]["conversions"] for row in rows) == 4
     assert asked(busy, "unmatched_share") == busy.get("/attribution", **DAY)["unmatched"]["share"] == 0.25
     steps = {
