@@ -1,4 +1,5 @@
-"""What only the leader does: the correlator's tick, the alerts' tick, the destination watch, the uploads, each in a thread of its own.
+"""What only the leader does: the correlator's tick, the daily reconciliation, the alerts' tick, the destination watch, the uploads, each in a thread
+of its own.
 
 They run at different paces, and a slow query of the correlator must not delay a return that a person has just asked for.
 """
@@ -24,6 +25,7 @@ from core.control.checkpoints import Checkpoints
 from core.schedule import Periodic
 from core.vendors.registry import open_account
 from correlator.api import build_router as build_reports_router
+from correlator.daily_reconciliation import DailyReconciliation
 from correlator.detection.config import DetectionConfig
 from correlator.detection.engine import Detection
 from correlator.detection.nightly import NightlyCheck
@@ -35,6 +37,8 @@ log = structlog.get_logger(__name__)
 LEADER_ROLE = "conclusions"
 HEARTBEAT_TIMEOUT_S = 5.0
 DAY_S = 86_400
+#: One run at a time; a new installation catches up on its four weeks of days within half an hour.
+RECONCILIATION_INTERVAL_S = 60.0
 
 
 class Conclusions:
@@ -68,6 +72,9 @@ class Conclusions:
             further=[("detection", self.detection.tick), ("exposure_check", nightly.tick)],
             shipped_through=shipping.shipper.shipped_through,
         )
+        self.reconciling = DailyReconciliation(
+            base.store, config=settings.correlator, shipped_through=shipping.shipper.shipped_through
+        )
         self.alerts = Alerts(
             base.store,
             base.control,
@@ -90,6 +97,7 @@ class Conclusions:
         self.loops = [
             self._leading("correlator", self._correlate, interval_s=settings.correlator.tick_interval_s, clock=clock),
             self._alerts_loop,
+            self._leading("reconciliation", self.reconciling.tick, interval_s=RECONCILIATION_INTERVAL_S, clock=clock),
             self._leading(
                 "link-preparation",
                 lambda _now: prepare_stale(base.control, allowed=allowed),

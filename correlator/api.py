@@ -23,7 +23,7 @@ from correlator import metrics
 from correlator.attribution_api import add_attribution
 from correlator.bridge_api import add_bridge
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
-from correlator.completeness import COUNTED, JOINED, RECONCILED, Figure, FigureFreshness, figures
+from correlator.completeness import COUNTED, JOINED, Figure, FigureFreshness, figures
 from correlator.config import CorrelatorConfig
 from correlator.dimensions import DIMENSIONS
 from correlator.figures import page, present
@@ -34,26 +34,26 @@ from correlator.learned import read_learned
 from correlator.metric_api import add_metrics
 from correlator.performance import Performance
 from correlator.period import Question, ShippedThrough, ask, clients_for
-from correlator.reconciliation import reconciliation
+from correlator.query_params import MAX_LIMIT
+from correlator.query_params import AsOf as _AsOf
+from correlator.query_params import Campaign as _Campaign
+from correlator.query_params import Client as _Client
+from correlator.query_params import Cursor as _Cursor
+from correlator.query_params import From as _From
+from correlator.query_params import Grain as _Grain
+from correlator.query_params import Limit as _Limit
+from correlator.query_params import To as _To
+from correlator.reconciliation_api import add_reconciliation
 from correlator.roi import RoiRow, roi
 from correlator.standing import Ground, shown_in, shown_together
 from correlator.traffic_report import Quality, traffic
 from correlator.unmatched import faults, unmatched_sources
 from correlator.unmatched_words import REASONS
 
-MAX_LIMIT: Final = 1000
 #: Incidents and click journeys look back this long when no `from` is given.
 LONG_SPAN_MS: Final = 30 * DAY_MS
 
-_From = Annotated[str, Query(alias="from", description="RFC 3339; default a day before `to`.")]
-_To = Annotated[str, Query(alias="to", description="RFC 3339; default now, or `as_of`.")]
-_AsOf = Annotated[str, Query(description="Answer with what was known at this moment; the answer never changes.")]
-_Grain = Annotated[str, Query(description="1m, 15m, 1h or 1d; empty = the whole period.")]
-_Campaign = Annotated[str, Query(description="Qualified ID: platform:account:id.")]
-_Client = Annotated[str, Query(description="Tenant.")]
 _By = Annotated[str, Query(description=f"{', '.join(DIMENSIONS)}; default campaign.")]
-_Cursor = Annotated[str, Query(description="`next_cursor` of the page before.")]
-_Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
 
 class Reports:
@@ -168,7 +168,7 @@ def build_router(
         add_bridge,
         add_attribution,
         _add_unmatched,
-        _add_reconciliation,
+        add_reconciliation,
         _add_freshness,
         _add_traffic,
     ):
@@ -331,36 +331,6 @@ def _add_unmatched(router: APIRouter, reports: Reports, reader: Any) -> None:
                 reasons={reason.word: reason.meaning for reason in REASONS},
                 faults=present(faults(found)),
                 rows=present(shown),
-                next_cursor=following,
-            )
-        )
-
-
-def _add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None:
-    @router.get("/reconciliation")
-    def compare_systems(
-        principal: Principal = reader,
-        since: _From = "",
-        until: _To = "",
-        as_of: _AsOf = "",
-        grain: _Grain = "",
-        campaign: _Campaign = "",
-        client: _Client = "",
-        cursor: _Cursor = "",
-        limit: _Limit = 100,
-    ) -> JSONResponse:
-        """What each system counts, and at which step clicks and sales get lost."""
-        question = reports.ask(
-            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
-        )
-        with metrics.REPORT_SECONDS.labels("reconciliation").time():
-            tables = reconciliation(reports.store, reports.config, question)
-        shown, following = page(tables, key=lambda table: f"{table.since_ms:015d}", cursor=cursor, limit=limit)
-        return _answer(
-            reports.envelope(
-                question,
-                **reports.told(question, metric="reconciliation_variance", of=RECONCILED),
-                tables=present(shown),
                 next_cursor=following,
             )
         )

@@ -16,8 +16,8 @@ import msgspec
 from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
-from correlator.performance import read_report, report_params
 from correlator.period import Question
+from correlator.report_queries import read_report, report_params
 
 #: The scope of everything asked for; no campaign is called so.
 ALL: Final = "*"

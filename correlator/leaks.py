@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from core.clock import DAY_MS
+from core.metric_catalogue import value
 from correlator.config import CorrelatorConfig
-from correlator.counted import ORIGINS, Counts
+from correlator.counted import FUNNEL, ORIGINS, Counts, Told
 from correlator.usual import State, Usual, state_of, usual_of
 
 #: Ratios learned of whole days say little of parts of one: people convert in the evening for clicks of the morning.
@@ -64,6 +65,13 @@ def steps_of(counts: Counts) -> dict[str, float]:
     return {step.name: step.count for step in _steps(counts)}
 
 
+def pairs_of(steps: Mapping[str, float]) -> list[tuple[str, str]]:
+    """(step, the step it is held against) of what was kept of a day."""
+    told = {key: Told(conversions=count) for step, count in steps.items() if (key := chain_of(step)) is not None}
+    funnel = {step: steps[step] for step in FUNNEL if step in steps}
+    return [(step.name, step.of) for step in _steps(Counts(funnel=funnel, told=told)) if step.of]
+
+
 def with_silent(counts: Counts, history: History, *, least_days: int) -> Counts:
     """With a zero for each step that at least so many earlier days counted."""
     days = Counter(name for day in history for name in day)
@@ -104,7 +112,7 @@ def _chain(type_: str, counts: Counts, *, after: str) -> Iterable[_Step]:
 def _leak(step: _Step, before: float | None, *, config: CorrelatorConfig, history: History, span_ms: int) -> Leak:
     rules = config.reconciliation
     comparable = before is not None and not step.begins
-    ratio = None if not before else step.count / before
+    ratio = value("step_ratio", step_count=step.count, step_before=before)
     days = [(day[step.of], day.get(step.name, 0.0)) for day in history if step.of in day]
     usual = None if not before or span_ms < JUDGED_MS else usual_of(days, before, rules=rules)
     return Leak(

@@ -46,3 +46,22 @@ DAY_UNMATCHED = Gauge(
     "Those of them that found no click, by why (`clicktrace unmatched` explains the words).",
     ["origin", "source", "reason"],
 )
+RECONCILED_DAY = Gauge(
+    "clicktrace_reconciled_day_timestamp_seconds", "Beginning (UTC) of the newest day that the daily reconciliation looked at."
+)
+RECONCILIATION_VARIANCE = Gauge(
+    "clicktrace_reconciliation_variance_ratio",
+    "Newest reconciled day, all campaigns: a system's conversions of a type less the believed system's, as a share of those.",
+    ["type", "system"],
+)
+RECONCILIATION_BREAKS = Gauge(
+    "clicktrace_reconciliation_breaks",
+    "Newest reconciled day: what is outside its band or not as usual. `scope` all = all campaigns together, campaign = how many of them;"
+    " `name` is the conversion type or the step, `cause` the likeliest (docs/reconciliation.md).",
+    ["scope", "kind", "name", "system", "cause"],
+)
+STEP_RATIO = Gauge(
+    "clicktrace_step_ratio",
+    "Newest reconciled day, all campaigns: count of a step of the leak table as a share of the step before it.",
+    ["step"],
+)

@@ -15,7 +15,7 @@ from core.store.client import Store
 from correlator.breaks.causes import explain
 from correlator.breaks.evidence import Evidence, read_evidence
 from correlator.breaks.found import Table, breaks_of
-from correlator.breaks.model import Break, Cause, Signs
+from correlator.breaks.model import Break, Cause, Signs, Word
 from correlator.config import CorrelatorConfig
 from correlator.counted import ALL, Counts, Key, read_counts
 from correlator.exchange import Exchange, read_exchange
@@ -23,6 +23,17 @@ from correlator.leaks import Leak, leak_table
 from correlator.period import Question
 from correlator.steps_kept import History, history_before, learned
 from correlator.systems import SystemCount, rates_to, systems_of
+
+
+class Likely(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause with how much of the difference it accounts for: as a share, and in the break's unit."""
+
+    cause: Word
+    share: float
+    fit: float
+    amount: float | None
+    amount_micros: int | None
+    evidence: tuple[str, ...]
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,10 +45,10 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     against: str
     count: float | None
     expected: float | None
-    count_micros: int | None
-    expected_micros: int | None
+    sum_micros: int | None
+    expected_sum_micros: int | None
     currency: str
-    causes: list[Cause]
+    causes: list[Likely]
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,16 +67,21 @@ def reconciliation(
     store: Store, config: CorrelatorConfig, question: Question, *, by_campaign: bool = False
 ) -> list[Reconciliation]:
     """One per bucket of the question's grain (the whole period without one) in order of time; then one per campaign, when asked."""
-    counts = read_counts(store, config, question)
     history = learned(store, config, question)
-    exchange = exchange_of(counts, store, config, question)
-    shown = {key: one for key, one in counts.items() if by_campaign or key[0] == ALL}
-    tables = [
-        _table(key, shown[key], history, config=config, exchange=exchange, question=question)
-        for key in sorted(shown, key=_order)
-    ]
-    causes = explained(store, config, question, breaks_of(tables), counts=counts, exchange=exchange)
+    counts, tables = tables_of(store, config, question, by_campaign=by_campaign, history=history)
+    causes = explained(store, config, question, breaks_of(tables), counts=counts)
     return [_reconciliation(table, causes, config=config) for table in tables]
+
+
+def tables_of(
+    store: Store, config: CorrelatorConfig, question: Question, *, by_campaign: bool, history: History
+) -> tuple[dict[Key, Counts], list[Table]]:
+    """What was counted, and each scope and bucket of it laid side by side; everything first, then campaign by campaign."""
+    counts = read_counts(store, config, question)
+    exchange = exchange_of(counts, store, config, question)
+    chosen = sorted((key for key in counts if by_campaign or key[0] == ALL), key=_order)
+    tables = [_table(key, counts[key], history, config=config, exchange=exchange, question=question) for key in chosen]
+    return counts, tables
 
 
 def explained(
@@ -75,12 +91,12 @@ def explained(
     breaks: Sequence[Break],
     *,
     counts: Mapping[Key, Counts],
-    exchange: Exchange,
 ) -> list[tuple[Break, list[Cause]]]:
     """Every break with its causes; the evidence is read once for all of them, and not at all without any."""
     if not breaks:
         return []
     evidence = read_evidence(store, config, question, breaks)
+    exchange = exchange_of(counts, store, config, question)
     return [(found, explain(found, _signs(found, evidence, counts=counts, exchange=exchange))) for found in breaks]
 
 
@@ -146,10 +162,22 @@ def shown(found: Break, causes: list[Cause]) -> Explained:
         against=found.believed,
         count=None if is_sum else found.count,
         expected=None if is_sum else found.expected,
-        count_micros=round(found.count) if is_sum else None,
-        expected_micros=round(found.expected) if is_sum else None,
+        sum_micros=round(found.count) if is_sum else None,
+        expected_sum_micros=round(found.expected) if is_sum else None,
         currency=found.currency,
-        causes=causes,
+        causes=[_likely(cause, found) for cause in causes],
+    )
+
+
+def _likely(cause: Cause, found: Break) -> Likely:
+    is_sum = found.kind == "sum"
+    return Likely(
+        cause=cause.cause,
+        share=cause.amount / found.difference,
+        fit=cause.fit,
+        amount=None if is_sum else cause.amount,
+        amount_micros=round(cause.amount) if is_sum else None,
+        evidence=cause.evidence,
     )
 
 

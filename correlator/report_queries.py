@@ -45,6 +45,8 @@ def matches(question: Question) -> str:
     """The query for the period's matches: as the last tick left them, or computed anew as known at the as-of time."""
     if question.as_of is None:
         return queries.compose("match_named", {"matches": queries.text("match_kept")})
+    if question.matched_in:
+        return queries.compose("match_named", {"matches": question.matched_in})
     return queries.compose("match_named", {"matches": matches_of(queries.text("conversion_in_period"))})
 
 

@@ -11,8 +11,8 @@ from core.store.client import Store
 from correlator.config import CorrelatorConfig
 from correlator.counted import ALL, read_counts
 from correlator.leaks import steps_of
-from correlator.performance import read_report, report_params
 from correlator.period import Question
+from correlator.report_queries import read_report, report_params
 
 #: Scope -> day (ms) -> step -> count.
 History = dict[str, dict[int, dict[str, float]]]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from core.metric_catalogue import value
 from correlator.breaks.currency import in_currency
 from correlator.config import CorrelatorConfig
 from correlator.counted import ORIGINS, Counts, Told
@@ -75,7 +76,11 @@ def _system(key: tuple[str, str], counts: Counts, *, config: CorrelatorConfig, e
     is_believed = system == believed_system(type_, config=config)
     band = config.band_of(system)
     difference = None if true is None else round(told.conversions) - round(true.conversions)
-    share = difference / true.conversions if true is not None and difference is not None and true.conversions else None
+    share = (
+        None
+        if true is None
+        else value("reconciliation_variance", counted=round(told.conversions), believed=round(true.conversions))
+    )
     within = None if share is None else abs(share) <= band
     return SystemCount(
         type=type_,
@@ -116,7 +121,7 @@ def _sums(told: Told, true: Told | None, *, band: float, exchange: Exchange) -> 
     currency = main_currency(true.sums)
     rates = rates_to(currency, {*told.sums, *true.sums}, exchange)
     own, right = round(in_currency(told.sums, rates)), round(in_currency(true.sums, rates))
-    share = (own - right) / right if right else None
+    share = value("reconciliation_variance", counted=own, believed=right)
     return Sums(
         told_micros=told.sums,
         currency=currency,

@@ -15,6 +15,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from core.metric_catalogue import value
+
 #: first = nothing stands before it; short = less than a day; few, unlearned = too little to judge by, today or before.
 State = Literal["first", "short", "few", "unlearned", "usual", "low", "high"]
 #: Standard deviations that are news. Steps times campaigns are looked at every day (2,000 x 12): 4.5 is one false word in six days.
@@ -53,7 +55,7 @@ def usual_of(days: Sequence[tuple[float, float]], before: float, *, rules: Rules
         days: (count of the step before, count of the step) of earlier days; days with too little traffic do not count.
         before: today's count of the step before.
     """
-    ratios = [count / base for base, count in days if base >= rules.least_count]
+    ratios = [ratio for base, count in days if base >= rules.least_count and (ratio := _ratio(count, base)) is not None]
     if len(ratios) < rules.least_days or before <= 0:
         return None
     middle = median(ratios)
@@ -72,5 +74,11 @@ def state_of(count: float, before: float, usual: Usual | None, *, rules: Rules) 
         return "unlearned"
     if max(count, usual.ratio * before) < _LEAST_EXPECTED:
         return "few"
-    ratio = count / before
+    ratio = _ratio(count, before)
+    if ratio is None:
+        return "few"
     return "low" if ratio < usual.low else "high" if ratio > usual.high else "usual"
+
+
+def _ratio(count: float, before: float) -> float | None:
+    return value("step_ratio", step_count=count, step_before=before)

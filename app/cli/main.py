@@ -66,7 +66,7 @@ COMMANDS: dict[str, Command] = {
         panel=LOOK,
     ),
     "reconcile": Command(
-        module="app.cli.reports", pick="reconcile", sentence="Where the systems' counts differ.", panel=LOOK
+        module="app.cli.reconcile", pick="reconcile", sentence="Where the systems' counts differ.", panel=LOOK
     ),
     "freshness": Command(
         module="app.cli.reports", pick="freshness", sentence="How complete every source is.", panel=LOOK

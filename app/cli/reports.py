@@ -1,4 +1,4 @@
-"""`clicktrace trace | reconcile | freshness`: the result tables of a running monitor, for people or as JSON."""
+"""`clicktrace trace | freshness`: the result tables of a running monitor, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -37,43 +37,6 @@ def trace(
         print_json(found)
     else:
         _print_journey(found)
-
-
-@app.command()
-def reconcile(
-    since: Since = "",
-    until: Until = "",
-    as_of: AsOf = "",
-    grain: Grain = "",
-    campaign: Campaign = "",
-    client: Client = "",
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Where the systems' counts differ, and at which step clicks and sales get lost."""
-    query = _query(since=since, until=until, as_of=as_of, grain=grain, campaign=campaign, client=client)
-    with ApiClient(url=url, key=key) as api:
-        found = read_all(api, "/reconciliation", "tables", query)
-    if json:
-        print_json(found)
-        return
-    for table in found["tables"]:
-        _say(f"[bold]{clock(table['since'])} to {clock(table['until'])}[/]")
-        leaks = [
-            (
-                leak["step"],
-                leak["count"],
-                _signed(leak["difference"]),
-                percent(leak["ratio"]),
-                _band(leak["within_band"]),
-            )
-            for leak in table["leaks"]
-        ]
-        print_table(["step", "count", "difference", "of the step before", ""], leaks, empty="")
-    if not found["tables"]:
-        _say("Nothing happened in this period.")
-    print_footer(found)
 
 
 @app.command()
@@ -253,14 +216,6 @@ def percent(share: float | None) -> str:
 
 def interval(rate: dict[str, float] | None) -> str:
     return "" if rate is None else f"{rate['rate'] * 100:.2f} % ({rate['low'] * 100:.2f} to {rate['high'] * 100:.2f})"
-
-
-def _signed(difference: int | None) -> str:
-    return "" if difference is None else f"{difference:+d}"
-
-
-def _band(within: bool | None) -> str:
-    return "" if within is None else "[green]within the band[/]" if within else "[red]outside the band[/]"
 
 
 def _state(state: str) -> str:

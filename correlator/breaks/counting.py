@@ -27,11 +27,13 @@ def counted_twice(found: Break, signs: Signs) -> Cause | None:
             f"{found.system} counts {ratio:.2f} times what {found.believed} does, as when pixel and server both report"
         )
         return cause_of("counted_twice", found.expected, found, said)
-    doubled = [(piece, true) for piece, true in _hours(found, signs) if _is_doubled(piece.count, true)]
+    hours = list(_hours(found, signs))
+    doubled = [piece for piece, true in hours if true >= _LEAST_OF_AN_HOUR and piece.count >= _OF_AN_HOUR * true]
     if len(doubled) < _LEAST_HOURS:
         return None
-    extra = sum(piece.count - true for piece, true in doubled)
-    since = clock(min(piece.begins_ms for piece, _ in doubled))
+    first = min(piece.begins_ms for piece in doubled)
+    extra = sum(max(0.0, piece.count - true) for piece, true in hours if piece.begins_ms >= first)
+    since = clock(first)
     said = f"{found.system} counts twice as many in {len(doubled)} hours from {since} on, as when pixel and server both report"
     return cause_of("counted_twice", extra, found, said)
 
@@ -43,10 +45,6 @@ def late_data(found: Break, signs: Signs) -> Cause | None:
     if other := _slowest(signs.believed_sources, before=found.until_ms):
         return cause_of("late_data", _share_after(other, found, signs) * found.count, found, _said(other, found))
     return None
-
-
-def _is_doubled(count: float, true: float) -> bool:
-    return true >= _LEAST_OF_AN_HOUR and count >= _OF_AN_HOUR * true
 
 
 def _hours(found: Break, signs: Signs) -> Iterable[tuple[Piece, float]]:

@@ -16,8 +16,8 @@ from correlator.config import CorrelatorConfig
 from correlator.counted import ALL, SESSION
 from correlator.freshness import read_sources
 from correlator.leaks import chain_of
-from correlator.performance import read_report, report_params
 from correlator.period import Question
+from correlator.report_queries import read_report, report_params
 
 #: Zones are up to 14 hours away, and weekdays differ: a week and a day before, a day after.
 _BEFORE_MS, _AFTER_MS = 8 * DAY_MS, DAY_MS
@@ -74,9 +74,7 @@ def sides_of(found: Break) -> tuple[Side, Side]:
 def read_evidence(store: Store, config: CorrelatorConfig, question: Question, found: Sequence[Break]) -> Evidence:
     """Everything that the causes of these breaks look at, as known at the question's time."""
     scopes = sorted({one.scope for one in found} - {ALL})
-    wide = msgspec.structs.replace(
-        question, since=question.since - _BEFORE_MS, until=question.until + _AFTER_MS, grain_ms=_HALF_HOUR_MS
-    )
+    wide = surroundings(question)
 
     def rows(name: str, asked: Question) -> Rows:
         params = {**report_params(config, asked), "scopes": scopes}
@@ -85,13 +83,23 @@ def read_evidence(store: Store, config: CorrelatorConfig, question: Question, fo
     totals = rows("break_total", wide)
     lost = queries.read(store, queries.text("break_lost_page"), question.params())
     return Evidence(
-        hours=_hours(rows("break_hour", question), rows("break_page", question)),
+        hours=_hours(
+            rows("break_hour", question),
+            rows("break_page", question),
+            all_pages=not (question.campaign or question.clients),
+        ),
         sold=_sold(rows("break_sold", question)),
         singles=_singles(rows("break_single", wide)),
         totals=_totals(totals),
         sources=_sources(rows("break_source", wide), totals, read_sources(store, question)),
         lost_on=_lost(lost),
     )
+
+
+def surroundings(question: Question) -> Question:
+    """The question about everything that breaks are explained by: a week before, for zones a day on either side, in half hours."""
+    begin, end = question.since - _BEFORE_MS, question.until + _AFTER_MS
+    return msgspec.structs.replace(question, since=begin, until=end, grain_ms=_HALF_HOUR_MS)
 
 
 def _side_of_step(step: str) -> Side:
@@ -101,8 +109,8 @@ def _side_of_step(step: str) -> Side:
     return ("", "") if step == "billed_clicks" else (SESSION, "analytics") if step == "sessions" else (step, "")
 
 
-def _hours(clicked: Rows, viewed: Rows) -> dict[str, tuple[Hour, ...]]:
-    """Hours of every scope; the views are those on the landing pages of its clicks, of all pages for everything."""
+def _hours(clicked: Rows, viewed: Rows, *, all_pages: bool) -> dict[str, tuple[Hour, ...]]:
+    """Hours of every scope; the views are those on the landing pages of its clicks; `all_pages`: on any page, for everything."""
     pages: dict[str, set[str]] = defaultdict(set)
     for row in clicked:
         pages[row["scope"]].update(row["pages"])
@@ -112,7 +120,7 @@ def _hours(clicked: Rows, viewed: Rows) -> dict[str, tuple[Hour, ...]]:
     counts = {(row["scope"], row["at"]): row for row in clicked}
     return {
         scope: tuple(
-            _hour(at, counts.get((scope, at), {}), _on(views.get(at, {}), None if scope == ALL else own))
+            _hour(at, counts.get((scope, at), {}), _on(views.get(at, {}), None if scope == ALL and all_pages else own))
             for at in sorted({at for one, at in counts if one == scope} | set(views))
         )
         for scope, own in pages.items()

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from app.cli.attribution import app as attribution_app
 from app.cli.main import load_command
+from app.cli.reconcile import app as reconcile_app
 from app.cli.reports import app
 from app.cli.roi import app as roi_app
 from app.cli.traffic import app as traffic_app
@@ -46,6 +47,7 @@ def served(world: Any) -> Iterator[Any]:
     world.run_roi = partial(run, of=roi_app)
     world.run_traffic = partial(run, of=traffic_app)
     world.run_attribution = partial(run, of=attribution_app)
+    world.run_reconcile = partial(run, of=reconcile_app)
     yield world
     server.should_exit = True
     thread.join(10)
@@ -119,7 +121,7 @@ def test_attribution_shows_the_models_side_by_side_by_what_is_asked(sold: Any) -
 
 
 def test_reconcile_prints_the_leak_table(sold: Any) -> None:
-    shown = sold.run("reconcile", *TODAY)
+    shown = sold.run_reconcile(*TODAY)
     assert "billed_clicks" in shown
     assert "order (backend)" in shown
 
@@ -211,7 +213,7 @@ def test_what_did_not_happen_is_said(served: Any) -> None:
     served.settle("12:00")
     assert "Nothing happened in this period." in served.run_roi(*TODAY)
     assert "No conversions in this period." in served.run_attribution(*TODAY)
-    assert "Nothing happened in this period." in served.run("reconcile", *TODAY)
+    assert "Nothing happened in this period." in served.run_reconcile(*TODAY)
 
 
 def test_all_pages_are_read(served: Any) -> None:

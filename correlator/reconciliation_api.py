@@ -1,0 +1,87 @@
+"""The reading routes of reconciliation: on demand, and what the daily runs found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from core.principal import Principal
+from correlator import metrics
+from correlator.completeness import RECONCILED
+from correlator.figures import page, present
+from correlator.kept_findings import Finding, findings
+from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Grain, Limit, To
+from correlator.reconciliation import Reconciliation, reconciliation
+
+if TYPE_CHECKING:
+    from correlator.api import Reports
+
+_By = Annotated[
+    Literal["", "campaign"], Query(description="campaign = a table for each campaign besides the one for all.")
+]
+
+
+def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None:
+    """GET /reconciliation and /reconciliation/findings."""
+
+    @router.get("/reconciliation")
+    def compare_systems(
+        principal: Principal = reader,
+        since: From = "",
+        until: To = "",
+        as_of: AsOf = "",
+        grain: Grain = "",
+        by: _By = "",
+        campaign: Campaign = "",
+        client: Client = "",
+        cursor: Cursor = "",
+        limit: Limit = 100,
+    ) -> JSONResponse:
+        """What each system counts, at which step clicks and sales get lost, and what is likely behind it (docs/reconciliation.md)."""
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
+        )
+        with metrics.REPORT_SECONDS.labels("reconciliation").time():
+            tables = reconciliation(reports.store, reports.config, question, by_campaign=bool(by))
+        shown, following = page(tables, key=_table_key, cursor=cursor, limit=limit)
+        return JSONResponse(
+            reports.envelope(
+                question,
+                **reports.told(question, metric="reconciliation_variance", of=RECONCILED),
+                tables=present(shown),
+                next_cursor=following,
+            )
+        )
+
+    @router.get("/reconciliation/findings")
+    def daily_findings(
+        principal: Principal = reader,
+        since: From = "",
+        until: To = "",
+        as_of: AsOf = "",
+        campaign: Campaign = "",
+        client: Client = "",
+        cursor: Cursor = "",
+        limit: Limit = 100,
+    ) -> JSONResponse:
+        """What the daily runs found of the days in the period, newest first. A key of some clients sees their campaigns only."""
+        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign)
+        with metrics.REPORT_SECONDS.labels("reconciliation_findings").time():
+            found = findings(reports.store, reports.config, question)
+        shown, following = page(found, key=_finding_key, cursor=cursor, limit=limit)
+        return JSONResponse(reports.envelope(question, findings=present(shown), next_cursor=following))
+
+
+def _table_key(table: Reconciliation) -> str:
+    """Everything first, then campaign by campaign; in each by time."""
+    scope = "" if table.campaign is None else f"\t{table.campaign}"
+    return f"{scope}\n{table.since_ms:015d}"
+
+
+def _finding_key(finding: Finding) -> str:
+    """Newest first, everything before its campaigns."""
+    scope = "" if finding.campaign is None else f"\t{finding.campaign}"
+    one = finding.found
+    return "\n".join((f"{10**15 - finding.since_ms:015d}", scope, one.kind, one.name, one.system))
