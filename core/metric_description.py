@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core.errors import Invalid, NotFound
-from core.metric_catalogue import Party, Quantity, Threshold, Tier, Unit, catalogue
+from core.metric_catalogue import Metric, Quantity, Threshold, Unit, catalogue
 from core.metric_queries import promql, query
 from core.near import hint
 
@@ -26,20 +26,10 @@ class DescribedQuantity(msgspec.Struct, frozen=True, kw_only=True):
     prometheus: str
 
 
-class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """`sql` and `promql` are "" where a quantity can only be worked out by the reports."""
+class Described(Metric, frozen=True, kw_only=True):
+    """The entry with what it rests on. `sql` and `promql` are "" where a quantity can only be worked out by the reports."""
 
     name: str
-    title: str
-    meaning: str
-    unit: Unit
-    formula: str
-    tier: Tier
-    owner: Party
-    threshold: Threshold | None
-    told: tuple[Party, ...]
-    response: str
-    runbook: str
     sources: list[str]
     quantities: list[DescribedQuantity]
     sql: str
