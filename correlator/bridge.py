@@ -78,10 +78,11 @@ class Lead(msgspec.Struct, frozen=True):
 def bridge(store: Store, config: CorrelatorConfig, live: Question, now: Question, *, type_: str = "lead") -> Bridge:
     """From `live` to `now`: one period, seen at two moments.
 
-    Two cells reads and two reads of the period's single conversions.
+    Reads the cost of both moments, and every single conversion of the type in the period twice.
     """
-    found = read_cells(store, config, now)
-    then_cost, now_cost = (_cost(cells, config) for cells in (read_cells(store, config, live), found))
+    then = read_cells(store, config, live, outcomes=False)
+    found = read_cells(store, config, now, outcomes=bool(config.costs))
+    then_cost, now_cost = (_cost(cells, config) for cells in (then, found))
     costs = borne(charges(store, config, now, found=found), currency=now_cost.currency)
     then_leads, now_leads = (_leads(store, config, question, type_=type_) for question in (live, now))
     # Spend of another currency is in neither figure.

@@ -77,8 +77,10 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(untold - self.told)
 
 
-def read_cells(store: Store, config: CorrelatorConfig, question: Question, *, customers: bool = False) -> Cells:
-    """Every place where anything happened. `customers` costs a query more."""
+def read_cells(
+    store: Store, config: CorrelatorConfig, question: Question, *, outcomes: bool = True, customers: bool = False
+) -> Cells:
+    """Every place where anything happened. `outcomes` and `customers` cost queries more, dear ones as of an earlier moment."""
     params = report_params(config, question)
 
     def rows(name: str) -> list[Row]:
@@ -90,8 +92,9 @@ def read_cells(store: Store, config: CorrelatorConfig, question: Question, *, cu
     traffic = rows("traffic_from_click")
     placed.put("traffic", traffic)
     placed.put("costs", rows("cost_from_spend"))
-    placed.put("types", rows("outcome_from_match"))
-    placed.put("cohorts", rows("cohort_from_match"))
+    if outcomes:
+        placed.put("types", rows("outcome_from_match"))
+        placed.put("cohorts", rows("cohort_from_match"))
     if customers and config.customer_types():
         placed.put("customers", rows("customer_from_match"))
     day = min(question.at, question.until - 1)

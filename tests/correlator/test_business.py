@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -131,6 +134,15 @@ def test_whatever_time_is_cut_into_the_parts_sum_to_the_whole(cuts: list[int], p
     parts = [cost.accrued(since, until) for since, until in pairwise(moments)]
     assert sum(parts) == cost.accrued(moments[0], moments[-1])
     assert all(part >= 0 for part in parts)
+
+
+def test_the_costs_that_the_page_shows_are_settings() -> None:
+    page = (Path(__file__).parents[2] / "docs/roi.md").read_text("utf-8")
+    shown = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.S)[0])
+    costs = CorrelatorConfig.model_validate(shown["correlator"]).costs
+    assert [(cost.per, cost.weight) for cost in costs] == [
+        ("month", "spend"), ("day", "clicks"), ("month", "clicks"), ("campaign", "spend"), ("conversion", "spend"),
+    ]  # fmt: skip
 
 
 def test_a_month_is_its_amount_however_long_it_is() -> None:
