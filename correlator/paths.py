@@ -35,12 +35,10 @@ class Walked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def days(question: Question) -> Iterator[Question]:
-    """The question day by day (UTC), so that its memory does not grow with its period; over all campaigns, which share paths."""
-    begin = question.since
-    while begin < question.until:
-        end = min(question.until, begin - begin % DAY_MS + DAY_MS)
+    """The question day by day, so that its memory does not grow with its period; over all campaigns, which share paths."""
+    for begin in range(question.since, question.until, DAY_MS):
+        end = min(question.until, begin + DAY_MS)
         yield msgspec.structs.replace(question, since=begin, until=end, campaign="", grain_ms=0)
-        begin = end
 
 
 def path_params(config: CorrelatorConfig, day: Question) -> dict[str, object]:
@@ -111,7 +109,7 @@ def _clicks(by: str, *, keys: str, owners: str) -> str:
 
 
 def _matches(day: Question) -> str:
-    if day.as_of is None:
+    if day.as_of is None or day.matched_in:
         return matches(day)
     return queries.compose("match_named", {"matches": matches_of(queries.text("fact_in_period"))})
 

@@ -2,28 +2,25 @@
 -- Grain: conversion (fact_id). Columns: fact_id, clicks (Array of (ts, click ID, client, campaign, value of the dimension), unordered).
 -- A click is the first hit of its click ID, and no bot's (as in the view hit). One that came without a campaign belongs to the one that the platform
 -- says (as in match_named), one without a client to its campaign's. A visitor ID with more than {person_clicks} clicks is no person's.
+-- Rows lie all over the table, so what is not asked for is not read: no column is bound into an aggregate, and only click IDs that more than one
+-- hit carries (repeated_click) are compared with their other hits.
 WITH
-    first_hit AS
+    found AS
     (
-        SELECT
-            click_id,
-            argMin((ts, visitor_id, toString(campaign), toString(ad_group), toString(creative), toString(keyword), toString(page), toString(variant),
-                toString(client), toString(network), toString(user_agent), notEmpty(arrayFilter(signal -> signal != 'no_accept', bot_signals))),
-                (ts, known_at, toString(segment), o)) AS first
+        SELECT *
         FROM click
-        WHERE click_id IN
-            (
-                SELECT key FROM ({{keys}}) WHERE space = 0
-                UNION DISTINCT
-                SELECT click_id
-                FROM click
-                WHERE visitor_id IN (SELECT key FROM ({{keys}}) WHERE space = 1)
-                    AND ts >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
-            )
+        WHERE visitor_id IN (SELECT key FROM ({{keys}}) WHERE space = 1)
+            AND ts >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
             AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
-        GROUP BY click_id
-        HAVING first.1 >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND first.1 < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
+        UNION ALL
+        -- Clicks without a visitor are the person's by their own ID alone, all others came above.
+        SELECT *
+        FROM click
+        WHERE visitor_id = toFixedString('', 16) AND click_id IN (SELECT key FROM ({{keys}}) WHERE space = 0)
+            AND ts >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
+            AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
     ),
+    repeated AS (SELECT click_id FROM repeated_click WHERE click_id IN (SELECT click_id FROM found)),
     said AS
     (
         SELECT click_id, argMax((toString(campaign), toString(ad_group), toString(creative)), (known_at, toString(segment), o)) AS by_platform
@@ -40,22 +37,34 @@ WITH
     hit AS
     (
         SELECT
-            click_id,
-            first.1 AS ts,
-            first.2 AS visitor_id,
-            first.3 = '' AS unnamed,
-            if(unnamed, by_platform.1, first.3) AS campaign,
-            if(unnamed, by_platform.2, first.4) AS ad_group,
-            if(unnamed, by_platform.3, first.5) AS creative,
-            first.6 AS keyword,
-            first.7 AS page,
-            first.8 AS variant,
-            first.9 AS own_client,
-            first.10 AS network,
-            first.11 AS user_agent
-        FROM first_hit
-        ANY LEFT JOIN said USING (click_id)
-        WHERE NOT first.12 AND user_agent NOT IN (SELECT user_agent FROM user_agent_dim WHERE bot)
+            one.click_id AS click_id,
+            one.ts AS ts,
+            one.visitor_id AS visitor_id,
+            one.campaign = '' AS unnamed,
+            if(unnamed, said.by_platform.1, toString(one.campaign)) AS campaign,
+            if(unnamed, said.by_platform.2, toString(one.ad_group)) AS ad_group,
+            if(unnamed, said.by_platform.3, toString(one.creative)) AS creative,
+            toString(one.keyword) AS keyword,
+            toString(one.page) AS page,
+            toString(one.variant) AS variant,
+            toString(one.client) AS own_client,
+            toString(one.network) AS network,
+            toString(one.user_agent) AS user_agent
+        FROM found AS one
+        ANY LEFT JOIN said ON said.click_id = one.click_id
+        WHERE empty(arrayFilter(signal -> signal != 'no_accept', one.bot_signals))
+            AND one.user_agent NOT IN (SELECT user_agent FROM user_agent_dim WHERE bot)
+            AND (one.click_id NOT IN repeated OR (one.click_id, one.ts, one.known_at, toString(one.segment), one.o) IN
+                (
+                    SELECT click_id, place.1, place.2, place.3, place.4
+                    FROM
+                    (
+                        SELECT click_id, min((ts, known_at, toString(segment), o)) AS place
+                        FROM click
+                        WHERE click_id IN repeated AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+                        GROUP BY click_id
+                    )
+                ))
     ),
     trodden AS
     (

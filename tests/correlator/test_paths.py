@@ -43,11 +43,16 @@ def shared(world: Any, model: str = "linear", **query: str) -> dict[str, tuple[s
 
 @pytest.fixture
 def walked(world: Any) -> Any:
-    """One visitor: A a week before the sale, B half of that, C, an order of 100.00 at once, and A once more."""
+    """One visitor: A a week before the sale, B half of that, C, an order of 100.00 at once, and A once more.
+
+    What is no click of theirs lies between: B reloaded, a robot's, and the address of another visitor's click opened again.
+    """
     world.click("2026-09-14T12:00:00Z", visitor_id=PHONE, campaign=A, page="shop.example/a", creative="x")
     between = world.click("2026-09-18T00:00:00Z", visitor_id=PHONE, campaign=B, page="shop.example/b", creative="x")
     world.click("2026-09-19T00:00:00Z", visitor_id=PHONE, campaign=B, click_id=between)
     world.click("2026-09-20T00:00:00Z", visitor_id=PHONE, campaign=A, bot_signals=["headless"])
+    passed_on = world.click("2026-09-18T06:00:00Z", visitor_id=LAPTOP, campaign="google:1:z")
+    world.click("2026-09-18T07:00:00Z", visitor_id=PHONE, campaign="google:1:z", click_id=passed_on)
     last = world.click("12:00", visitor_id=PHONE, campaign=C, page="shop.example/c")
     world.conversion("12:00", click_id=last, value_micros=100_000_000, currency="USD")
     world.click("12:30", visitor_id=PHONE, campaign=A)
