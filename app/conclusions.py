@@ -6,6 +6,7 @@ They run at different paces, and a slow query of the correlator must not delay a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import httpx
@@ -46,6 +47,7 @@ class Conclusions:
 
     def __init__(self, base: Base, shipping: Shipping) -> None:
         settings, clock = base.settings, base.clock
+        self._rounds = base.rounds
         self.leadership = Leadership(
             base.control,
             LEADER_ROLE,
@@ -153,9 +155,13 @@ class Conclusions:
         ]
 
     def _leading(self, name: str, work: Callable[[int], object], *, interval_s: float, clock: Clock) -> Periodic:
+        running = threading.Lock()
+        self._rounds.append(running)
+
         def when_leading(now: int) -> None:
             if self.leadership.hold():
-                work(now)
+                with running:
+                    work(now)
 
         return Periodic(name, when_leading, interval_s=interval_s, clock=clock)
 

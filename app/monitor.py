@@ -16,6 +16,7 @@ from app.console.data import ConsoleData
 from app.console.layout import SourceAge
 from app.console.pages import Console
 from app.console.pages import install as install_console
+from app.erasing import Erasing
 from app.health import Check
 from app.http import PublicOnly, build_app, build_otlp_app
 from app.parts import ROLES, Base, Ingestion, Shipping, links_router
@@ -50,6 +51,7 @@ class Monitor:
         self.role = ROLES[role]
         self.base = Base(settings, name=role)
         self.shipping = Shipping(self.base) if self.role.ships else None
+        self.erasing = Erasing(self.base, self.shipping) if self.shipping is not None else None
         self.ingestion = Ingestion(self.base) if self.role.ingests else None
         self.conclusions = Conclusions(self.base, self.shipping) if self.role.concludes and self.shipping else None
         self._register_metrics()
@@ -127,7 +129,7 @@ class Monitor:
         return [source_age(source) for source in found.sources]
 
     def _in_order_of_flow(self) -> Sequence[Part]:
-        parts: list[Part | None] = [self.ingestion, self.conclusions, self.shipping]
+        parts: list[Part | None] = [self.ingestion, self.conclusions, self.erasing, self.shipping]
         return [part for part in parts if part is not None]
 
     def _routers(self, sessions: Sessions) -> list[APIRouter]:
@@ -137,6 +139,7 @@ class Monitor:
         if self.conclusions is not None:
             secure = bool(self.settings.monitor.tls_cert)
             routers += [links_router(self.base), *self.conclusions.routers]
+            routers += [self.erasing.router] if self.erasing is not None else []
             routers.append(build_sign_in_router(self.base.keys, sessions, secure=secure))
         return routers
 
@@ -148,6 +151,7 @@ class Monitor:
 
     def _register_metrics(self) -> None:
         loops: list[Periodic] = [self.shipping.loop] if self.shipping is not None else []
+        loops += [self.erasing.loop] if self.erasing is not None else []
         loops += self.conclusions.loops if self.conclusions is not None else []
         leadership = self.conclusions.leadership if self.conclusions is not None else None
         collector = metrics.MonitorCollector(self.base, shipping=self.shipping, loops=loops, leadership=leadership)

@@ -6,6 +6,7 @@ within a bound, and ships what they wrote last. A role says which parts this pro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -82,6 +83,14 @@ class Base:
         self.journal_dir = settings.data_dir / JOURNAL_DIR
         self.journal = JournalWriter(self.journal_dir, config=settings.journal, clock=clock, name=name)
         self.store: Store = open_store(settings.store, settings.data_dir)
+        #: One for each round of work that reads facts and writes what follows from them; held while it runs.
+        self.rounds: list[threading.Lock] = []
+
+    def settled(self) -> None:
+        """Return when every round that had begun is over."""
+        for running in self.rounds:
+            with running:
+                pass
 
     def close(self) -> None:
         self.journal.close()
@@ -117,6 +126,15 @@ class Shipping:
         self.bytes = 0
         self.dead_letters = 0
         self.loop = Periodic("shipper", self._run, interval_s=base.settings.monitor.ship_interval_s, clock=base.clock)
+
+    def ship_now(self) -> None:
+        """Load what was journaled before this call.
+
+        Raises:
+            StoreError: the store did not take it.
+        """
+        while self._ship().ranges:
+            pass
 
     def start(self) -> None:
         self.loop.start()

@@ -90,6 +90,12 @@ COMMANDS: dict[str, Command] = {
     "uploads": Command(
         module="app.cli.uploads", sentence="Conversions reported to ad platforms: sent log, dead letters.", panel=ACT
     ),
+    "erase": Command(
+        module="app.cli.erase", pick="erase", sentence="Erase a person everywhere, and search what is left.", panel=CARE
+    ),
+    "erasures": Command(
+        module="app.cli.erase", pick="erasures", sentence="Who was erased when, and what the search found.", panel=CARE
+    ),
     "keys": Command(module="app.cli.keys", sentence="API keys, and links that sign in to the console.", panel=CARE),
     "doctor": Command(
         module="app.cli.doctor", pick="doctor", sentence="Check this installation and say how to mend it.", panel=CARE

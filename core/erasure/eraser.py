@@ -7,7 +7,7 @@ found clean. Each machine does it for its own journal, and all of them for the s
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -15,7 +15,7 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Engine
 
-from core.clock import Clock
+from core.clock import HOUR_MS, Clock
 from core.erasure import controlled, segments
 from core.erasure.audit import Audit
 from core.erasure.due import Due
@@ -54,13 +54,13 @@ class Eraser:
         node: str,
         paused: Paused,
         clock: Clock,
-        quiet: threading.Lock | None = None,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             node: this machine's name among those with a journal.
             paused: while inside, nothing is shipped, and what goes out afterwards has heard of every tombstone (`Shipper.paused`).
-            quiet: held by whoever derives rows from rows it has read (the correlator's tick), so that no erased one is derived anew.
+            settled: returns when every round of work that had begun is over: it may derive rows from ones that it read before.
         """
         self._store = store
         self._control = control
@@ -68,7 +68,8 @@ class Eraser:
         self._journal = journal
         self._paused = paused
         self._clock = clock
-        self._quiet = quiet or threading.Lock()
+        self._settled = settled
+        self._next_look = 0
         self._people = StoredPeople(store)
         self._due = Due(control, clock=clock)
         self.audit = Audit(control, node=node, clock=clock)
@@ -97,7 +98,7 @@ class Eraser:
         self.audit.ask(erasure_id, stones, subject=subject.name, by=by, identifiers=_counted(known))
         return self.audit.one(erasure_id)
 
-    def run_once(self, _now: int = 0) -> None:
+    def run_once(self, now: int = 0) -> None:
         """Go on with everything that is not done; cheap when there is nothing.
 
         1. Write the tombstone record of each erasure into the journal.
@@ -114,14 +115,15 @@ class Eraser:
         if mine:
             self._erase(mine, book.of(mine))
         self._clean_due(book)
+        self._keep_out(book, now=now)
 
     def _erase(self, mine: dict[str, NodeResult], tombstones: Tombstones) -> None:
         with self._paused():
             pass  # whatever was on its way is in the store, and what comes after it is held against the tombstones
         swept = segments.sweep(self._directory, tombstones, paused=self._paused)
-        with self._quiet:
-            store_rows = self._people.erase(tombstones)
+        store_rows = self._people.erase(tombstones)
         control_rows = controlled.erase(self._control, tombstones)
+        self._settled()
         proof = Proof(
             journal=segments.search(self._directory, tombstones),
             store_rows=self._people.count(tombstones),
@@ -154,6 +156,13 @@ class Eraser:
         if not swept.waiting:
             for name in due & {each.name for each in list_segments(self._directory)}:
                 self._due.done(name)
+
+    def _keep_out(self, book: TombstoneBook, *, now: int) -> None:
+        """Once an hour: what doors that face the Internet wrote into the control database of facts that were sent again."""
+        if now >= self._next_look:
+            self._next_look = now + HOUR_MS
+            book.refresh()
+            controlled.erase(self._control, book.all)
 
     def _write_records(self, book: TombstoneBook) -> None:
         for erasure_id, subject, asked_at in self.audit.unjournaled():
