@@ -25,7 +25,7 @@ def look_up_countries(store: Store, *, database: str, since: int, now: int) -> i
     version = file_version(database)
     if not version:
         return 0
-    sql = queries.text("network_without_country")
+    sql = queries.compose("network_without_country", {"loaded": queries.text("loaded_network")})
     found = [str(row["network"]) for row in queries.read(store, sql, {"since": since, "database": version})]
     if not found:
         return 0

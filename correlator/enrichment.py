@@ -27,7 +27,7 @@ def look_up_networks(store: Store, *, config: TrafficConfig, since: int, now: in
         return 0
     params = {"lists": lists.version}
     fresh = not store.rows("SELECT 1 FROM network_dim WHERE lists = {lists:String} LIMIT 1", params)
-    sql = queries.text("network_from_arrival")
+    sql = queries.compose("network_from_arrival", {"loaded": queries.text("loaded_network")})
     found = queries.read(store, sql, {**params, "since": 0 if fresh else since})
     store.insert("network_dim", _NETWORK_COLUMNS, [_network(str(row["network"]), lists, now=now) for row in found])
     return len(found)

@@ -15,8 +15,9 @@ from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
 from correlator.life import LifeStep, Worth, lives, worth
-from correlator.performance import measure, read_report, report_params
+from correlator.performance import measure
 from correlator.period import Question
+from correlator.report_queries import read_report, report_params
 
 #: A later hit of the same click ID from the same network within this time is the same person loading again; else the ID is reused.
 REUSE_AFTER_MS: Final = 30 * MINUTE_MS

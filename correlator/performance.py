@@ -20,9 +20,6 @@ from correlator.config import ConversionType, CorrelatorConfig, days_ms
 from correlator.dimensions import CAMPAIGN, NOT_TOLD
 from correlator.intervals import Interval, around
 from correlator.period import Question
-from correlator.report_queries import matches as matches
-from correlator.report_queries import read_report as read_report
-from correlator.report_queries import report_params as report_params
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
