@@ -15,8 +15,8 @@ from correlator import metrics, queries
 from correlator.config import CorrelatorConfig
 from correlator.intervals import Interval, around
 from correlator.matching import directs, reached
-from correlator.performance import matches, report_params
 from correlator.period import Question
+from correlator.report_queries import matches, report_params
 from correlator.unmatched_words import REASONS, WORDS
 
 #: Fewer conversions than these name no fault: one bad line is not a set-up.
