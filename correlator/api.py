@@ -23,6 +23,7 @@ from correlator import metrics
 from correlator.attribution_api import add_attribution
 from correlator.bridge_api import add_bridge
 from correlator.campaigns import CampaignFacts, break_even_rate, campaigns
+from correlator.comparisons_api import add_comparisons
 from correlator.completeness import COUNTED, JOINED, Figure, FigureFreshness, figures
 from correlator.config import CorrelatorConfig
 from correlator.dimensions import DIMENSIONS
@@ -162,6 +163,7 @@ def build_router(
     reader = Depends(authorize("read"))
     for add in (
         _add_campaigns,
+        add_comparisons,
         _add_clicks,
         _add_incidents,
         _add_roi,
@@ -342,7 +344,12 @@ def _add_freshness(router: APIRouter, reports: Reports, reader: Any) -> None:
         """How complete every source is, and how old the newest line of every kind."""
         question = reports.ask(principal, as_of=as_of)
         with metrics.REPORT_SECONDS.labels("freshness").time():
-            found = freshness(reports.store, question, shipped=reports.shipped_through(reports.clock()))
+            found = freshness(
+                reports.store,
+                question,
+                shipped=reports.shipped_through(reports.clock()),
+                learned_days=reports.config.learned_days,
+            )
         return _answer(present(without_details(found) if principal.clients else found))
 
 

@@ -7,9 +7,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.store.client import Store
 from correlator import queries
 from correlator.completeness import JOURNAL, FigureFreshness, figures, joined
+from correlator.learned import Learned, read_learned
 from correlator.period import Question
 
 State = Literal["on_time", "late", "stalled", "silent"]
@@ -21,6 +23,8 @@ REMOVED: Final = "removed"
 WAITING: Final = ("quota", "stopped", "behind")
 #: Our own journal reaches the store within a second; after ten it is late.
 OWN_LAG_S: Final = 10
+#: Ages at which people are told how much of a source's facts is known.
+FILL_AGES: Final = {"15m": 15 * MINUTE_MS, "1h": HOUR_MS, "6h": 6 * HOUR_MS, "1d": DAY_MS, "7d": 7 * DAY_MS}
 
 
 class Oddity(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +79,17 @@ class ClickDelay(msgspec.Struct, frozen=True, kw_only=True):
     p95_s: float | None
 
 
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast a source's facts come in, learned from `days` past days: shares of the final amount at some ages, by the age's name."""
+
+    kind: str
+    source: str
+    origin: str
+    name: str
+    days: int
+    known_by_age: dict[str, float]
+
+
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     #: Everything journaled up to here is in the store: clicks, touches and whatever is pushed are complete through it.
@@ -86,10 +101,16 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     click_delay: ClickDelay
     sources: list[SourceFreshness]
     kinds: list[KindFreshness]
+    fills: list[Fill]
 
 
-def freshness(store: Store, question: Question, *, shipped: int) -> Freshness:
-    """Freshness of every source at the question's moment; `shipped` = known_at (ms) through which the journal is in the store."""
+def freshness(store: Store, question: Question, *, shipped: int, learned_days: int = 0) -> Freshness:
+    """Freshness of every source at the question's moment.
+
+    Args:
+        shipped: known_at (ms) through which the journal is in the store.
+        learned_days: from so many past days is told how fast facts come in; 0 = that is not asked.
+    """
     at = question.at
     through = min(shipped, at)
     sources = [journal_source(through, at=at), *read_sources(store, question)]
@@ -103,6 +124,7 @@ def freshness(store: Store, question: Question, *, shipped: int) -> Freshness:
         click_delay=_click_delay(store) if question.as_of is None else ClickDelay(p50_s=None, p95_s=None),
         sources=sources,
         kinds=[_kind(row, at=at) for row in rows],
+        fills=[_fill(one) for one in read_learned(store, at=at, history_days=learned_days)] if learned_days else [],
     )
 
 
@@ -191,6 +213,19 @@ def _kind(row: dict[str, Any], *, at: int) -> KindFreshness:
         newest_known_ms=known,
         age_s=(at - known) / 1000,
         lines=int(row["lines"]),
+    )
+
+
+def _fill(one: Learned) -> Fill:
+    pattern = one.pattern
+    shares = dict(zip(pattern.ages_ms, pattern.shares, strict=True))
+    return Fill(
+        kind=one.kind,
+        source=one.source,
+        origin=one.origin,
+        name=one.name,
+        days=pattern.days,
+        known_by_age={name: shares[age] for name, age in FILL_AGES.items() if age in shares},
     )
 
 

@@ -34,3 +34,17 @@ def around(share: float | None, trials: int, *, z: float = Z95) -> Interval | No
     centre = (share + z * z / (2 * trials)) / denominator
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / denominator
     return Interval(rate=share, low=max(0.0, centre - half), high=min(1.0, centre + half))
+
+
+def difference(now: Interval, then: Interval) -> Interval:
+    """How far one rate lies above another, with 95 % limits, from the Wilson limits of both.
+
+    Source: R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17 (1998),
+    873-890, method 10.
+    """
+    apart = now.rate - then.rate
+    return Interval(
+        rate=apart,
+        low=apart - math.hypot(now.rate - now.low, then.high - then.rate),
+        high=apart + math.hypot(now.high - now.rate, then.rate - then.low),
+    )

@@ -65,6 +65,12 @@ COMMANDS: dict[str, Command] = {
         sentence="Which campaigns the conversions belong to, model by model.",
         panel=LOOK,
     ),
+    "compare": Command(
+        module="app.cli.compare",
+        pick="compare",
+        sentence="A campaign against yesterday, last week, a control, its target.",
+        panel=LOOK,
+    ),
     "reconcile": Command(
         module="app.cli.reconcile", pick="reconcile", sentence="Where the systems' counts differ.", panel=LOOK
     ),

@@ -14,6 +14,9 @@ from app.cli.output import Json, print_json, print_table
 
 app = typer.Typer(help="Result tables.", no_args_is_help=True)
 
+#: A share this close to one is not worth a sentence.
+SETTLED_WITHIN = 0.005
+
 Since = Annotated[str, typer.Option("--from", help="RFC 3339; default a day before --to.")]
 Until = Annotated[str, typer.Option("--to", help="RFC 3339; default now.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Answer with what was known at this moment.")]
@@ -56,6 +59,7 @@ def freshness(as_of: AsOf = "", url: Url = "", key: Key = "", json: Json = False
     if delay is not None:
         _say(f"A click is in the store within {delay:.2f} s (95 %).")
     _print_figures(found)
+    _print_fills(found["fills"])
 
 
 def _print_sources(sources: list[dict[str, Any]]) -> None:
@@ -92,6 +96,24 @@ def _print_figures(found: dict[str, Any]) -> None:
     )
 
 
+def _print_fills(fills: list[dict[str, Any]]) -> None:
+    """How much of each source's facts is known at some ages, as past days had it."""
+    ages = sorted(
+        {age for fill in fills for age in fill["known_by_age"]},
+        key=lambda age: (age[-1:] != "m", age[-1:] != "h", int(age[:-1])),
+    )
+    rows = [
+        (
+            " ".join(word for word in (fill["kind"], fill["name"], f"({fill['source']})") if word),
+            *(percent(fill["known_by_age"].get(age)) for age in ages),
+            fill["days"],
+        )
+        for fill in fills
+    ]
+    if rows:
+        print_table(["known after", *ages, "days"], rows, empty="", whole=("known after",))
+
+
 def _quota(quota: dict[str, Any] | None) -> str:
     if quota is None:
         return ""
@@ -124,6 +146,23 @@ def print_footer(found: dict[str, Any]) -> None:
     parts = ", ".join(f"{name} {clock(moment)}" for name, moment in complete.items() if name != "all")
     known = f" Known by {clock(found['as_of'])}." if found["as_of"] else ""
     _say(f"Complete through {clock(complete['all'])} ({parts}).{known}")
+    if sentence := known_share(found["standing"]):
+        _say(sentence)
+
+
+def known_share(standing: dict[str, Any]) -> str:
+    """How much of the least complete figure is known at its age; "" when all is, or nothing was learned of it yet."""
+    told = standing["known"]
+    if told is None or abs(told["share"] - 1) < SETTLED_WITHIN:
+        return ""
+    return (
+        f"Usually {share_known(told)} of the {standing['least']} of a period this young is known"
+        f" (learned from {told['days']} days)."
+    )
+
+
+def share_known(told: dict[str, float]) -> str:
+    return f"{told['share'] * 100:.0f} % ({told['low'] * 100:.0f} to {told['high'] * 100:.0f})"
 
 
 def _print_journey(found: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
 from app.cli.reports import (
+    SETTLED_WITHIN,
     AsOf,
     Campaign,
     Client,
@@ -24,6 +25,7 @@ from app.cli.reports import (
     percent,
     print_footer,
     read_all,
+    share_known,
 )
 
 app = typer.Typer(help="Return on spend.", no_args_is_help=True)
@@ -95,6 +97,7 @@ _COLUMNS = (
     _Column("spend", lambda row: _paid(row, row["cost"]["spend"])),
     _Column("", lambda row: _basis(row)),
     _Column("conv.", lambda row: str(row["outcome"]["conversions"])),
+    _Column("known", lambda row: _known(row), wanted=True),
     _Column("value", lambda row: _paid(row, row["outcome"]["value"])),
     _Column("ROAS", lambda row: _ratio(row["live"]["roas"])),
     _Column("per conv.", lambda row: _paid(row, row["live"]["cost_per_conversion"])),
@@ -146,6 +149,12 @@ def _basis(row: dict[str, Any]) -> str:
     missing = sorted({*cost["other_currencies"], *outcome["other_currencies"]})
     words += [f"no rate for {', '.join(missing)}"] if missing else []
     return ", ".join(word for word in words if word)
+
+
+def _known(row: dict[str, Any]) -> str:
+    """Of a period too young to be complete, how much is known yet."""
+    told = row["standing"]["known"]
+    return "" if told is None or abs(told["share"] - 1) < SETTLED_WITHIN else share_known(told)
 
 
 def _customer(row: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import uvicorn
 from typer.testing import CliRunner
 
 from app.cli.attribution import app as attribution_app
+from app.cli.compare import app as compare_app
 from app.cli.main import load_command
 from app.cli.reconcile import app as reconcile_app
 from app.cli.reports import app
@@ -238,3 +239,15 @@ def test_a_monitor_that_is_not_there_is_said_with_what_to_do() -> None:
 @pytest.mark.parametrize("name", ["trace", "roi", "attribution", "reconcile", "freshness", "traffic"])
 def test_the_commands_are_where_the_root_looks_for_them(name: str) -> None:
     assert load_command(name).name == name
+
+
+def test_compare_shows_what_there_is_and_says_what_is_missing(sold: Any) -> None:
+    about = ["google:1:2", "--from", "2026-09-21T09:00:00Z", "--to", "2026-09-21T10:00:00Z"]
+    shown = sold.run(*about, of=compare_app)
+    assert "2026-09-21 09:00:00 to 2026-09-21 10:00:00" in shown
+    assert "20.00 USD" in shown
+    assert "No same hours yesterday: nothing happened then." in shown
+    assert "No target: nobody set one." in shown
+    assert "Complete through 2026-09-21 12:00:00 (clicks" in shown
+    found = json.loads(sold.run(*about, "--json", of=compare_app))
+    assert (found["figures"]["clicks"], found["figures"]["spend"], found["currency"]) == (3.0, "20.00", "USD")
