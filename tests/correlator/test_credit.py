@@ -51,8 +51,8 @@ def literal(number: int, worth: int, steps: list[tuple[str, int]]) -> str:
     )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(paths=st.lists(a_path, min_size=1, max_size=20))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(paths=st.lists(a_path, min_size=5, max_size=30))
 def test_every_model_gives_what_fractions_give_and_all_of_it(store: Store, paths: list[tuple[int, Any]]) -> None:
     text = " UNION ALL ".join(literal(number, worth, steps) for number, (worth, steps) in enumerate(paths))
     sql = queries.compose("credit_from_path", {"paths": text})
