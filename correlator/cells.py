@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,10 +19,19 @@ from correlator.dimensions import CAMPAIGN, CLIENT, NOT_TOLD, dimension
 from correlator.exchange import Exchange, exchange_for, in_one_currency
 from correlator.period import Question
 from correlator.report_queries import read_report, report_params
+from correlator.side_by_side import side_by_side
 
 Row = dict[str, Any]
 #: Value of the dimension, bucket (ms), campaign.
 Place = tuple[str, int, str]
+#: Part of a cell -> the query whose rows it is made of.
+_PARTS: Final = {
+    "traffic": "traffic_from_click",
+    "costs": "cost_from_spend",
+    "types": "outcome_from_match",
+    "cohorts": "cohort_from_match",
+    "customers": "customer_from_match",
+}
 
 
 class Cell(msgspec.Struct, kw_only=True):
@@ -82,28 +91,25 @@ def read_cells(
 ) -> Cells:
     """Every place where anything happened. `outcomes` and `customers` cost queries more, dear ones as of an earlier moment."""
     params = report_params(config, question)
-
-    def rows(name: str) -> list[Row]:
-        return read_report(store, name, params, question=question)
-
-    campaigns = {str(row["campaign"]): row for row in rows("campaign_facts")}
-    told = _told(question, rows)
+    by = dimension(question.by)
+    wanted = ["campaign_facts", "traffic_from_click", "cost_from_spend", "reported_from_spend"]
+    wanted += ["outcome_from_match", "cohort_from_match"] if outcomes else []
+    wanted += ["customer_from_match"] if customers and config.customer_types() else []
+    wanted += ["told_from_spend"] if by.spend and by not in (CAMPAIGN, CLIENT) else []
+    rows = side_by_side(wanted, lambda name: read_report(store, name, params, question=question))
+    campaigns = {str(row["campaign"]): row for row in rows["campaign_facts"]}
+    told = _told(question, rows.get("told_from_spend", []))
     placed = _Placing(question.by, campaigns, told)
-    traffic = rows("traffic_from_click")
-    placed.put("traffic", traffic)
-    placed.put("costs", rows("cost_from_spend"))
-    if outcomes:
-        placed.put("types", rows("outcome_from_match"))
-        placed.put("cohorts", rows("cohort_from_match"))
-    if customers and config.customer_types():
-        placed.put("customers", rows("customer_from_match"))
+    for part, name in _PARTS.items():
+        placed.put(part, rows.get(name, []))
     day = min(question.at, question.until - 1)
     exchange = exchange_for(campaigns.values(), store, config, at=day, as_of=question.known_by)
-    placed.model(traffic, {name: _per_click(facts, exchange, config) for name, facts in campaigns.items()})
+    per_click = {name: _per_click(facts, exchange, config) for name, facts in campaigns.items()}
+    placed.model(rows["traffic_from_click"], per_click)
     return Cells(
         cells=dict(placed.cells),
         campaigns=campaigns,
-        reported={str(row["campaign"]): _ms(row["reported_through"]) for row in rows("reported_from_spend")},
+        reported={str(row["campaign"]): _ms(row["reported_through"]) for row in rows["reported_from_spend"]},
         told=frozenset(campaigns) if told is None else frozenset(told),
     )
 
@@ -152,12 +158,11 @@ def _per_click(facts: Row, exchange: Exchange, config: CorrelatorConfig) -> tupl
     return stated.cost_per_click_micros or 0, stated.currency or config.default_currency
 
 
-def _told(question: Question, rows: Any) -> set[str] | None:
+def _told(question: Question, rows: Iterable[Row]) -> set[str] | None:
     """Campaigns whose spend is told by the dimension; None = all, by what a campaign is."""
-    by = dimension(question.by)
-    if by in (CAMPAIGN, CLIENT):
+    if dimension(question.by) in (CAMPAIGN, CLIENT):
         return None
-    return {str(row["campaign"]) for row in rows("told_from_spend")} if by.spend else set()
+    return {str(row["campaign"]) for row in rows}
 
 
 def total(rows: Iterable[Row], column: str) -> int:

@@ -22,6 +22,8 @@ WITH
                     ARRAY JOIN [('crm_id', crm_id), ('email_sha256', email_sha256), ('phone_sha256', phone_sha256)] AS named
                     WHERE named.2 != '' AND has({customer_types:Array(String)}, type)
                         AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
+                        -- Of one campaign, only its own persons are looked up.
+                        AND ({campaign:String} = '' OR fact_id IN (SELECT fact_id FROM ({{matches}}) AS match WHERE campaign = {campaign:String}))
                 )
             )
     ),

@@ -1,4 +1,4 @@
--- Up to where a platform has told a campaign's cost, as known at {as_of}. Grain: campaign.
+-- Up to where a platform has told a campaign's cost, as known at {as_of}; of {campaign} only, '' = of all. Grain: campaign.
 -- Columns: campaign, reported_through (end of the newest bucket that is complete).
 -- A bucket is complete when its source's watermark has passed it. Without a watermark, when it was reported after its end.
 WITH mark AS
@@ -20,6 +20,6 @@ FROM
     LEFT JOIN mark AS by_source ON by_source.source = spend.source
     -- A source that reads several accounts keeps a watermark for each.
     LEFT JOIN mark AS by_account ON by_account.source = concat(spend.source, ':', spend.account)
-    WHERE spend.known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+    WHERE spend.known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND ({campaign:String} = '' OR spend.campaign = {campaign:String})
 )
 GROUP BY campaign
