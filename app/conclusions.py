@@ -24,6 +24,7 @@ from app.watching import Watching
 from core.clock import Clock
 from core.control.checkpoints import Checkpoints
 from core.schedule import Periodic
+from core.store import retention
 from core.vendors.registry import open_account
 from correlator.api import build_router as build_reports_router
 from correlator.daily_reconciliation import DailyReconciliation
@@ -103,6 +104,12 @@ class Conclusions:
             self._leading(
                 "link-preparation",
                 lambda _now: prepare_stale(base.control, allowed=allowed),
+                interval_s=DAY_S,
+                clock=clock,
+            ),
+            self._leading(
+                "retention",
+                lambda now: retention.apply(base.store, settings.retention, now=now),
                 interval_s=DAY_S,
                 clock=clock,
             ),

@@ -26,6 +26,7 @@ from alerts.rules.load import load_rules
 from app import failures
 from app.doctor_doors import doors
 from app.doctor_money import rates, worth
+from app.doctor_retention import retention
 from app.doctor_sources import look_up, sources
 from app.finding import Finding
 from app.listeners import Address
@@ -424,6 +425,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _traffic_lists,
     rates,
     worth,
+    retention,
     _exposure,
     _certificates,
     _accounts,

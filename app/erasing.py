@@ -46,11 +46,11 @@ class Erasing:
 def build_router(erasing: Erasing, shipping: Shipping, *, authorize: Authorize) -> APIRouter:
     """Erase, and look at what was erased. Only for `admin` keys of all clients: a person's facts know no client."""
     router = APIRouter(prefix="/api/v1/erasures", tags=["erasures"])
-    admin = Annotated[Principal, Depends(authorize("admin"))]
+    administers = Depends(authorize("admin"))
     audit = erasing.eraser.audit
 
     @router.post("", status_code=202)
-    async def erase(principal: admin, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+    async def erase(body: Annotated[dict[str, Any], Body()], principal: Principal = administers) -> dict[str, Any]:
         """Exactly one of visitor_id, order_id, email_sha256, click_id; with `dry_run` true, only what would go."""
         _of_all_clients(principal)
         dry_run, who = asked(body)
@@ -66,12 +66,12 @@ def build_router(erasing: Erasing, shipping: Shipping, *, authorize: Authorize) 
         return _plain(await run_in_threadpool(answer))
 
     @router.get("")
-    def list_erasures(principal: admin) -> dict[str, Any]:
+    def list_erasures(principal: Principal = administers) -> dict[str, Any]:
         _of_all_clients(principal)
         return {"erasures": [_plain(each) for each in audit.all()]}
 
     @router.get("/{erasure_id}")
-    def one_erasure(principal: admin, erasure_id: str) -> dict[str, Any]:
+    def one_erasure(erasure_id: str, principal: Principal = administers) -> dict[str, Any]:
         _of_all_clients(principal)
         return _plain(audit.one(erasure_id))
 

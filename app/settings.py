@@ -10,12 +10,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from alerts.config import AlertsConfig
 from collectors.config import CollectorsConfig
 from core.errors import SettingsError
-from core.settings import ControlConfig, JournalConfig, Section, StoreConfig, load
+from core.settings import ControlConfig, JournalConfig, RetentionConfig, Section, StoreConfig, load
 from core.vendors.config import AccountConfig
 from correlator.config import CorrelatorConfig
 from correlator.detection.config import DetectionConfig
@@ -83,6 +83,7 @@ class Settings(Section):
     )
     journal: JournalConfig = JournalConfig()
     store: StoreConfig = StoreConfig()
+    retention: RetentionConfig = RetentionConfig()
     control: ControlConfig = ControlConfig()
     redirect: RedirectConfig = RedirectConfig()
     monitor: MonitorConfig = MonitorConfig()
@@ -107,6 +108,18 @@ class Settings(Section):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} is not an address: begin it with https:// or http://")
         return value.rstrip("/")
+
+    @field_validator("retention")
+    @classmethod
+    def _not_shorter_than_the_journal(cls, value: RetentionConfig, info: ValidationInfo) -> RetentionConfig:
+        journal = info.data.get("journal", JournalConfig())
+        short = value.shorter_than(journal.keep_days)
+        if short:
+            raise ValueError(
+                f"{', '.join(short)} would be kept for a shorter time than the raw journal, which has them, too "
+                f"(journal.keep_days is {journal.keep_days}): shorten that, or keep them longer"
+            )
+        return value
 
     @field_validator("accounts")
     @classmethod

@@ -69,6 +69,32 @@ class StoreConfig(Section):
         return _address(value, STORE_SCHEMES, "https://user@host:8443/clicktrace")
 
 
+#: Of a number of days: for good.
+FOREVER = 0
+
+
+class RetentionConfig(Section):
+    """How long the store keeps facts about people, in days of event time; 0 = for good. The raw journal has `journal.keep_days`."""
+
+    click: int = Field(0, ge=0, description="Hits, with the click IDs, visitor IDs and truncated networks in them.")
+    touch: int = Field(400, ge=0, description="Events of the page snippet.")
+    impression: int = Field(400, ge=0, description="Impressions.")
+    conversion: int = Field(
+        0, ge=0, description="Leads and orders in all their versions, and what they were matched to."
+    )
+    span: int = Field(90, ge=0, description="Spans of paid clicks.")
+    platform_click: int = Field(0, ge=0, description="What platforms say their clicks belong to.")
+    upload: int = Field(400, ge=0, description="What became of conversions that were reported to platforms.")
+
+    def days(self) -> dict[str, int]:
+        """Table -> days."""
+        return {name: int(getattr(self, name)) for name in type(self).model_fields}
+
+    def shorter_than(self, keep_days: int) -> list[str]:
+        """Tables that would be kept for a shorter time than the raw journal, from which a rebuild fills them again."""
+        return [name for name, days in self.days().items() if days != FOREVER and days < keep_days]
+
+
 class ControlConfig(Section):
     """The control database: SQLite in the data directory, or PostgreSQL when `url` is set."""
 

@@ -26,7 +26,7 @@ _LINE: Final = "(toString(segment), o)"
 _ID: Final = r"\\b[0-9a-f]{32}\\b"
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True):
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """A table that can hold identifiers: column -> (identifier, whether it is 16 bytes instead of text)."""
 
     name: str
@@ -57,7 +57,7 @@ class StoredPeople:
         """
         if not tombstones:
             return {}
-        tables = list(self._tables())
+        tables = list(self.tables())
         params = _params(tombstones)
         self._forget()
         found = self.count(tombstones)
@@ -84,7 +84,7 @@ class StoredPeople:
             return {}
         parts = [
             f"SELECT '{table.name}' AS name, count() AS n FROM {table.name} WHERE {_erased(table)}"
-            for table in self._tables()
+            for table in self.tables()
         ]
         parts += [
             f"SELECT '{kind}' AS name, count() AS n FROM {kind} WHERE {_mentions()}" for kind in sorted(MENTIONING)
@@ -92,7 +92,7 @@ class StoredPeople:
         rows = self._store.query(" UNION ALL ".join(parts), _params(tombstones), settings=_PATIENT).to_pylist()
         return {str(row["name"]): int(row["n"]) for row in rows if row["n"]}
 
-    def _tables(self) -> Iterator[_Table]:
+    def tables(self) -> Iterator[Holding]:
         """Every table with a column that is called as an identifier is."""
         columns: dict[str, dict[str, str]] = {}
         rows = self._store.rows(
@@ -105,7 +105,9 @@ class StoredPeople:
         for name, types in columns.items():
             wanted = _columns(name, types)
             if wanted:
-                yield _Table(name=name, columns=wanted, has_line={"segment", "o"} <= types.keys(), has_ts="ts" in types)
+                yield Holding(
+                    name=name, columns=wanted, has_line={"segment", "o"} <= types.keys(), has_ts="ts" in types
+                )
 
     def _by_line(self) -> list[str]:
         """Derived tables whose rows name a journal line and no identifier."""
@@ -116,7 +118,7 @@ class StoredPeople:
         )
         return [str(row["table"]) for row in rows if row["table"] not in Kinds.BY_NAME and row["table"] not in _OURS]
 
-    def _delete_by_key(self, table: _Table, params: Mapping[str, object]) -> None:
+    def _delete_by_key(self, table: Holding, params: Mapping[str, object]) -> None:
         """Deleted by the identifiers that the table itself holds: a restart finds them again, whatever is gone elsewhere."""
         self._run("TRUNCATE TABLE erasure_key SYNC")
         for column, (name, fixed) in table.columns.items():
@@ -177,7 +179,7 @@ def _params(tombstones: Tombstones) -> dict[str, object]:
     }
 
 
-def _erased(table: _Table) -> str:
+def _erased(table: Holding) -> str:
     conditions = [_holds(name, column, fixed=fixed, ts=_ts(table)) for column, (name, fixed) in table.columns.items()]
     if table.name == "conversion":
         told = _digest_holds("click_id", "lower(hex(substring(SHA256(concat(p, ':', v)), 1, 16)))", ts=_ts(table))
@@ -190,7 +192,7 @@ def _mentions() -> str:
     return f"arrayExists(id -> {told}, extractAll(payload, '{_ID}'))"
 
 
-def _ts(table: _Table) -> str:
+def _ts(table: Holding) -> str:
     return "toUnixTimestamp64Milli(ts)" if table.has_ts else "0"
 
 
