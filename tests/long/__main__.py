@@ -95,7 +95,19 @@ def collectors_steps() -> list[Step]:
     ]
 
 
-PARTS = {"loop": loop_steps, "redirect": redirect_steps, "collectors": collectors_steps}
+def correlator_steps() -> list[Step]:
+    """What work costs over history: a tick, the join, a day of attribution, what people wait for, the disk."""
+    bench = [CLICKTRACE, "bench"]
+    return [
+        Step("a tick over 90 days beside one over a day", [*bench, "tick", "--json"], timeout_s=3600),
+        Step("the day's join beside DuckDB and pandas", [*bench, "join", "--json"], timeout_s=1800),
+        Step("a day of attribution", [*bench, "attribution", "--json"], timeout_s=3600),
+        Step("a campaign's 30 days, a click's journey", [*bench, "reads", "--json"], timeout_s=3600),
+        Step("bytes a click takes, memory a query gets", [*bench, "disk", "--json"], timeout_s=3600),
+    ]
+
+
+PARTS = {"loop": loop_steps, "redirect": redirect_steps, "collectors": collectors_steps, "correlator": correlator_steps}
 
 
 def commit() -> str:
