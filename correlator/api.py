@@ -33,6 +33,7 @@ from correlator.incident_list import IncidentView, incident, incidents
 from correlator.journey import journey
 from correlator.learned import read_learned
 from correlator.metric_api import add_metrics
+from correlator.missing_api import add_missing
 from correlator.performance import Performance
 from correlator.period import Question, ShippedThrough, ask, clients_for
 from correlator.query_params import MAX_LIMIT
@@ -164,6 +165,7 @@ def build_router(
     for add in (
         _add_campaigns,
         add_comparisons,
+        add_missing,
         _add_clicks,
         _add_incidents,
         _add_roi,

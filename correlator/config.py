@@ -193,6 +193,12 @@ class CorrelatorConfig(Section):
     learned_days: int = Field(
         56, ge=3, le=400, description="From so many past days is learned how much of a young period is known yet."
     )
+    missing_share_at_most: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Modelled missing conversions are never more than this share of a campaign's observed ones.",
+    )
     tick_interval_s: float = Field(10.0, gt=0, description="How often new rows are matched.")
     reconciliation_band: float = Field(
         0.02, ge=0, le=1, description="Difference between two systems that is accepted, as a share."

@@ -71,6 +71,12 @@ COMMANDS: dict[str, Command] = {
         sentence="A campaign against yesterday, last week, a control, its target.",
         panel=LOOK,
     ),
+    "missing": Command(
+        module="app.cli.missing",
+        pick="missing",
+        sentence="Conversions hidden by consent and blockers, modelled.",
+        panel=LOOK,
+    ),
     "reconcile": Command(
         module="app.cli.reconcile", pick="reconcile", sentence="Where the systems' counts differ.", panel=LOOK
     ),
