@@ -93,31 +93,10 @@ class Conclusions:
         )
         self.watching = Watching(base)
         self.uploading = Uploading(base)
-        allowed = link_store(base).allowed
         self._heartbeat = Heartbeat(settings.monitor.heartbeat_url)
         alerts_interval_s = settings.alerts.interval / 1000
         self._alerts_loop = self._leading("alerts", self.alerts.tick, interval_s=alerts_interval_s, clock=clock)
-        self.loops = [
-            self._leading("correlator", self._correlate, interval_s=settings.correlator.tick_interval_s, clock=clock),
-            self._alerts_loop,
-            self._leading("reconciliation", self.reconciling.tick, interval_s=RECONCILIATION_INTERVAL_S, clock=clock),
-            self._leading(
-                "link-preparation",
-                lambda _now: prepare_stale(base.control, allowed=allowed),
-                interval_s=DAY_S,
-                clock=clock,
-            ),
-            self._leading(
-                "retention",
-                lambda now: retention.apply(base.store, settings.retention, now=now),
-                interval_s=DAY_S,
-                clock=clock,
-            ),
-            *(
-                self._leading(name, work, interval_s=interval_s, clock=clock)
-                for name, work, interval_s in (*self.watching.rounds(), *self.uploading.rounds())
-            ),
-        ]
+        self.loops = self._all_loops(base)
         self.desk = Desk(
             self.alerts.ledger,
             self.alerts.decisions,
@@ -143,6 +122,21 @@ class Conclusions:
         self.uploading.stop()
         self.alerts.close()
         self._heartbeat.close()
+
+    def _all_loops(self, base: Base) -> list[Periodic]:
+        """The work of the leader, each at its own pace."""
+        allowed = link_store(base).allowed
+        settings = base.settings
+        paces: list[tuple[str, Callable[[int], object], float]] = [
+            ("correlator", self._correlate, settings.correlator.tick_interval_s),
+            ("reconciliation", self.reconciling.tick, RECONCILIATION_INTERVAL_S),
+            ("link-preparation", lambda _now: prepare_stale(base.control, allowed=allowed), DAY_S),
+            ("retention", lambda now: retention.apply(base.store, settings.retention, now=now), DAY_S),
+            *self.watching.rounds(),
+            *self.uploading.rounds(),
+        ]
+        loops = [self._leading(name, work, interval_s=pace, clock=base.clock) for name, work, pace in paces]
+        return [*loops, self._alerts_loop]
 
     def _routers(self, base: Base, shipping: Shipping) -> list[APIRouter]:
         """What people read and decide about it."""
