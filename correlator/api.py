@@ -34,6 +34,7 @@ from correlator.journey import journey
 from correlator.learned import read_learned
 from correlator.metric_api import add_metrics
 from correlator.missing_api import add_missing
+from correlator.past import matched
 from correlator.performance import Performance
 from correlator.period import Question, ShippedThrough, ask, clients_for
 from correlator.query_params import MAX_LIMIT
@@ -213,8 +214,11 @@ def _add_campaigns(router: APIRouter, reports: Reports, reader: Any) -> None:
         question = reports.ask(
             principal, client=client, since=since, until=until, as_of=as_of, grain=grain or "15m", campaign=campaign
         )
-        with metrics.REPORT_SECONDS.labels("timeline").time():
-            rows = roi(reports.store, reports.config, question, whole=False)
+        with (
+            metrics.REPORT_SECONDS.labels("timeline").time(),
+            matched(reports.store, reports.config, question) as known,
+        ):
+            rows = roi(reports.store, reports.config, known, whole=False)
             if not rows and campaign not in {facts.campaign for facts in campaigns(reports.store, question)}:
                 raise NotFound("unknown_campaign", f"there is no campaign {campaign}")
         measured = [row.figures for row in rows]
@@ -293,8 +297,11 @@ def _add_roi(router: APIRouter, reports: Reports, reader: Any) -> None:
         question = reports.ask(
             principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign, by=by
         )
-        with metrics.REPORT_SECONDS.labels("roi").time():
-            rows = roi(reports.store, reports.config, question)
+        with (
+            metrics.REPORT_SECONDS.labels("roi").time(),
+            matched(reports.store, reports.config, question) as known,
+        ):
+            rows = roi(reports.store, reports.config, known)
         measured = [row.figures for row in rows]
         ground = reports.ground(question, measured)
         shown, following = page(rows, key=_bucket_key, cursor=cursor, limit=limit)

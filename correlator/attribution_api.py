@@ -14,6 +14,7 @@ from correlator.completeness import COUNTED
 from correlator.dimensions import DIMENSIONS
 from correlator.figures import page, present
 from correlator.kept_answers import KeptAnswers
+from correlator.past import matched
 from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Limit, To
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ def add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
         wanted = model_named(model)
 
         def work_out() -> list[Credit]:
-            with metrics.REPORT_SECONDS.labels("attribution").time():
-                return attribution(reports.store, reports.config, question)
+            with (
+                metrics.REPORT_SECONDS.labels("attribution").time(),
+                matched(reports.store, reports.config, question) as known,
+            ):
+                return attribution(reports.store, reports.config, known)
 
         asked = (since, until, as_of, campaign, question.clients, question.by)
         credit = kept.answer(asked, work_out, now=question.now, further=bool(cursor))

@@ -13,11 +13,14 @@ from core.identity import is_click_id
 from core.metric_catalogue import amount
 from core.store.client import Store
 from correlator import queries
+from correlator.cells import read_cells
 from correlator.config import CorrelatorConfig
 from correlator.life import LifeStep, Worth, lives, worth
-from correlator.performance import measure
+from correlator.past import matched
+from correlator.performance import performances
 from correlator.period import Question
 from correlator.report_queries import read_report, report_params
+from correlator.side_by_side import side_by_side
 
 #: A later hit of the same click ID from the same network within this time is the same person loading again; else the ID is reused.
 REUSE_AFTER_MS: Final = 30 * MINUTE_MS
@@ -158,7 +161,11 @@ def journey(store: Store, config: CorrelatorConfig, click_id: str, question: Que
         raise NotFound("unknown_click", f"there is no click {click_id}")
     at = int(first["ts"])
     near = round(config.journey_deploy_window_s * 1000)
-    deploys = queries.read(store, queries.text("deploy_nearby"), {**params, "since": at - near, "until": at + near})
+    around = {**params, "since": at - near, "until": at + near}
+    rows = side_by_side(
+        ("deploy_nearby", "touch_of_click", "span_of_click"),
+        lambda name: queries.read(store, queries.text(name), around),
+    )
     return Journey(
         click_id=click_id,
         at_ms=at,
@@ -172,11 +179,11 @@ def journey(store: Store, config: CorrelatorConfig, click_id: str, question: Que
         visitor_id=str(first["visitor_id"]),
         lost=all(int(hit["http_status"]) >= 400 for hit in hits),
         hits=[_hit(hit, first) for hit in hits],
-        touches=[_touch(row) for row in queries.read(store, queries.text("touch_of_click"), params)],
-        spans=span_tree(queries.read(store, queries.text("span_of_click"), params)),
+        touches=[_touch(row) for row in rows["touch_of_click"]],
+        spans=span_tree(rows["span_of_click"]),
         conversions=_conversions(store, config, click_id, since=at, question=question),
         spend=_spend(store, config, campaign=str(first["campaign"]), at=at, question=question),
-        deploys=[_deploy(row, at=at) for row in deploys],
+        deploys=[_deploy(row, at=at) for row in rows["deploy_nearby"]],
     )
 
 
@@ -225,7 +232,8 @@ def _conversions(
     skew = config.clock_skew_ms
     asked = msgspec.structs.replace(question, since=since - skew, until=question.until + skew, clients=())
     params = {**report_params(config, asked), "click_id": click_id, "judged": int(asked.as_of is None)}
-    rows = read_report(store, "conversion_of_click", params, question=asked)
+    with matched(store, config, asked) as known:
+        rows = read_report(store, "conversion_of_click", params, question=known)
     facts = {"fact_ids": [row["fact_id"] for row in rows], "as_of": asked.known_by}
     states = lives(queries.read(store, queries.text("state_of_conversion"), facts) if rows else [])
     return [
@@ -256,7 +264,8 @@ def _spend(store: Store, config: CorrelatorConfig, *, campaign: str, at: int, qu
         return None
     hour = at - at % HOUR_MS
     asked = msgspec.structs.replace(question, since=hour, until=hour + HOUR_MS, grain_ms=0, campaign=campaign)
-    found = [row for row in measure(store, config, asked) if row.clicks and row.cost.spend_micros]
+    cells = read_cells(store, config, asked, outcomes=False)
+    found = [row for row in performances(cells, config, asked) if row.clicks and row.cost.spend_micros]
     if not found:
         return None
     cost, clicks = found[0].cost, found[0].clicks

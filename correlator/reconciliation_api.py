@@ -12,6 +12,7 @@ from correlator import metrics
 from correlator.completeness import RECONCILED
 from correlator.figures import page, present
 from correlator.kept_findings import Finding, findings
+from correlator.past import matched
 from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Grain, Limit, To
 from correlator.reconciliation import Reconciliation, reconciliation
 
@@ -43,8 +44,11 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
         question = reports.ask(
             principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
         )
-        with metrics.REPORT_SECONDS.labels("reconciliation").time():
-            tables = reconciliation(reports.store, reports.config, question, by_campaign=bool(by))
+        with (
+            metrics.REPORT_SECONDS.labels("reconciliation").time(),
+            matched(reports.store, reports.config, question) as known,
+        ):
+            tables = reconciliation(reports.store, reports.config, known, by_campaign=bool(by))
         shown, following = page(tables, key=_table_key, cursor=cursor, limit=limit)
         return JSONResponse(
             reports.envelope(
@@ -76,12 +80,15 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
 
 def _table_key(table: Reconciliation) -> str:
     """Everything first, then campaign by campaign; in each by time."""
-    scope = "" if table.campaign is None else f"\t{table.campaign}"
-    return f"{scope}\n{table.since_ms:015d}"
+    return f"{_scope_key(table.campaign)}\t{table.since_ms:015d}"
 
 
 def _finding_key(finding: Finding) -> str:
     """Newest first, everything before its campaigns."""
-    scope = "" if finding.campaign is None else f"\t{finding.campaign}"
     one = finding.found
-    return "\n".join((f"{10**15 - finding.since_ms:015d}", scope, one.kind, one.name, one.system))
+    newest_first = f"{10**15 - finding.since_ms:015d}"
+    return "\t".join((newest_first, _scope_key(finding.campaign), one.kind, one.name, one.system))
+
+
+def _scope_key(campaign: str | None) -> str:
+    return "0" if campaign is None else f"1{campaign}"

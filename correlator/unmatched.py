@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -15,6 +15,7 @@ from correlator import metrics, queries
 from correlator.config import CorrelatorConfig
 from correlator.intervals import Interval, around
 from correlator.matching import directs, reached
+from correlator.past import facts_of, matched
 from correlator.period import Question
 from correlator.report_queries import matches, report_params
 from correlator.unmatched_words import REASONS, WORDS
@@ -53,7 +54,12 @@ def unmatched_sources(store: Store, config: CorrelatorConfig, question: Question
     """Every source and type of the period, by origin, source and type."""
     params = {**report_params(config, question), "reasons": list(WORDS)}
     grouped: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
-    for row in queries.read(store, _by_source(question), params):
+    with (
+        matched(store, config, question) as known,
+        facts_of(store, _targets(known), params) as facts,
+    ):
+        rows = queries.read(store, _by_source(known, facts=facts), params)
+    for row in rows:
         grouped[(row["origin"], row["source"], row["type"])][row["reason"]] = int(row["conversions"])
     return [_source(key, reasons) for key, reasons in sorted(grouped.items())]
 
@@ -116,25 +122,20 @@ def _source(key: tuple[str, str, str], reasons: dict[str, int]) -> UnmatchedSour
     )
 
 
-def _by_source(question: Question) -> str:
-    """Reasons are asked for the conversions without a click; as known before, for all: that query cannot stand inside itself."""
-    parts: dict[str, Any] = {
-        "matches": matches(question),
-        "period": queries.text("period"),
-        "visible": queries.text("visible"),
-    }
+def _parts(question: Question) -> dict[str, str]:
+    return {"matches": matches(question), "period": queries.text("period"), "visible": queries.text("visible")}
+
+
+def _targets(question: Question) -> str:
+    """Whose reasons are asked: the conversions without a click; as known before, all: that query cannot always stand inside itself."""
     if question.as_of is None:
-        targets = queries.compose("unmatched_in_period", parts)
-    else:
-        targets = queries.text("conversion_in_period")
-    kept = "SELECT * FROM asked"
-    reasons = queries.compose(
-        "reason_of_unmatched",
-        {
-            "facts": queries.compose("fact_from_conversion", {"targets": targets}),
-            "reached": reached(kept),
-            "directs": directs(kept),
-            "keys": queries.compose("direct_key_from_fact", {"facts": kept}),
-        },
-    )
-    return queries.compose("unmatched_by_source", {**parts, "reasons": reasons})
+        return queries.compose("unmatched_in_period", _parts(question))
+    return queries.text("conversion_in_period")
+
+
+def _by_source(question: Question, *, facts: str) -> str:
+    """`facts`: the query for the targets' facts and those of whatever shares a key with one."""
+    keys = queries.compose("direct_key_from_fact", {"facts": facts})
+    slots = {"facts": facts, "reached": reached(facts), "directs": directs(facts), "keys": keys}
+    reasons = queries.compose("reason_of_unmatched", slots)
+    return queries.compose("unmatched_by_source", {**_parts(question), "reasons": reasons})

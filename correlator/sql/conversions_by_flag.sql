@@ -4,7 +4,7 @@
 SELECT
     toString(campaign) AS campaign,
     {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
-    any(toString(match.client)) AS owner_client,
+    max(toString(match.client)) AS owner_client,
     count() AS conversions,
     countIf(notEmpty(words)) AS flagged_conversions,
     sumMap(words, arrayMap(word -> toUInt64(1), words)) AS conversions_by_flag

@@ -17,7 +17,7 @@ SELECT
     {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
     toString(type) AS type,
     paid_in AS currency,
-    toString(any(client)) AS owner_client,
+    toString(max(client)) AS owner_client,
     countIf(counted) AS conversions,
     countIf(counted AND worth = 0 AND NOT came_back) AS unvalued,
     countIf(counted AND match.qualified) AS qualified,
@@ -33,3 +33,5 @@ SELECT
 FROM ({{worth}}) AS match
 {{lookup}}
 GROUP BY campaign, value, bucket, type, paid_in
+-- In one order for whoever takes the first: the client of an unattributed row.
+ORDER BY ALL

@@ -1,7 +1,7 @@
 -- Why no click was found for each of the conversions, as known at {as_of}. Grain: conversion (fact_id). Columns: fact_id, reason.
 -- reason: the first of {reasons} that holds (correlator/unmatched_words.py says what each means): what came nearest to a match.
 WITH
-    asked AS MATERIALIZED ({{facts}}),
+    asked AS ({{facts}}),
     reached AS ({{reached}}),
     direct AS ({{directs}}),
     keyed AS

@@ -4,7 +4,7 @@
 SELECT
     campaign,
     {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
-    any(hit.client) AS owner_client,
+    max(hit.client) AS owner_client,
     count() AS hits,
     countIf(starts) AS clicks,
     countIf(notEmpty(flags)) AS flagged_hits,

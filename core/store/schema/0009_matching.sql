@@ -102,3 +102,92 @@ CREATE VIEW IF NOT EXISTS service_as_of AS
 SELECT * FROM service WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
 ORDER BY known_at DESC, toString(segment) DESC, o DESC
 LIMIT 1 BY if(fact_id = '', concat(toString(segment), ':', toString(o)), fact_id);
+
+-- past_fact, past_direct, past_match: what matching_fact, matching_direct and conversion_match are to a tick, for one answer as known at a moment
+-- of the past. Filled and dropped by each question; what a stopped process left behind goes with the hour. Grain: (question, conversion (fact_id)).
+CREATE TABLE IF NOT EXISTS past_fact
+(
+    question UInt64,
+    asked_at DateTime DEFAULT now(),
+    fact_id String,
+    is_target Bool,
+    conversion_id String,
+    changed_at DateTime64(3, 'UTC'),
+    claimed Bool,
+    ts DateTime64(3, 'UTC'),
+    type LowCardinality(String),
+    status LowCardinality(String),
+    origin LowCardinality(String),
+    value_micros Int64,
+    currency LowCardinality(String),
+    click_id FixedString(16),
+    platform_ids Map(LowCardinality(String), String),
+    visitor_id FixedString(16),
+    order_id String,
+    crm_id String,
+    email_sha256 String,
+    phone_sha256 String,
+    client LowCardinality(String),
+    page LowCardinality(String),
+    user_agent LowCardinality(String),
+    restated_at DateTime64(3, 'UTC'),
+    source LowCardinality(String),
+    qualified Bool
+)
+ENGINE = MergeTree
+PARTITION BY question
+ORDER BY fact_id
+TTL asked_at + INTERVAL 1 HOUR;
+
+CREATE TABLE IF NOT EXISTS past_direct
+(
+    question UInt64,
+    asked_at DateTime DEFAULT now(),
+    fact_id String,
+    best Tuple(UInt8, FixedString(16), Tuple(DateTime64(3, 'UTC'), FixedString(16), String, String, String, String, String, String, String,
+        String, String, String))
+)
+ENGINE = MergeTree
+PARTITION BY question
+ORDER BY fact_id
+TTL asked_at + INTERVAL 1 HOUR;
+
+CREATE TABLE IF NOT EXISTS past_match
+(
+    question UInt64,
+    asked_at DateTime DEFAULT now(),
+    fact_id String,
+    conversion_id String,
+    known_at DateTime64(3, 'UTC'),
+    claimed Bool,
+    ts DateTime64(3, 'UTC'),
+    type LowCardinality(String),
+    status LowCardinality(String),
+    origin LowCardinality(String),
+    value_micros Int64,
+    currency LowCardinality(String),
+    method LowCardinality(String),
+    confidence Float32,
+    click_id FixedString(16),
+    click_ts DateTime64(3, 'UTC'),
+    campaign LowCardinality(String),
+    ad_group LowCardinality(String),
+    creative LowCardinality(String),
+    keyword LowCardinality(String),
+    platform LowCardinality(String),
+    device LowCardinality(String),
+    browser LowCardinality(String),
+    page LowCardinality(String),
+    variant LowCardinality(String),
+    client LowCardinality(String),
+    link_id LowCardinality(String),
+    duplicate_of String,
+    restated_at DateTime64(3, 'UTC'),
+    source LowCardinality(String),
+    qualified Bool,
+    content UInt64
+)
+ENGINE = MergeTree
+PARTITION BY question
+ORDER BY fact_id
+TTL asked_at + INTERVAL 1 HOUR;
