@@ -16,6 +16,7 @@ from correlator import queries
 from correlator.cells import read_cells
 from correlator.config import CorrelatorConfig
 from correlator.life import LifeStep, Worth, lives, worth
+from correlator.past import matched
 from correlator.performance import performances
 from correlator.period import Question
 from correlator.report_queries import read_report, report_params
@@ -231,7 +232,8 @@ def _conversions(
     skew = config.clock_skew_ms
     asked = msgspec.structs.replace(question, since=since - skew, until=question.until + skew, clients=())
     params = {**report_params(config, asked), "click_id": click_id, "judged": int(asked.as_of is None)}
-    rows = read_report(store, "conversion_of_click", params, question=asked)
+    with matched(store, config, asked) as known:
+        rows = read_report(store, "conversion_of_click", params, question=known)
     facts = {"fact_ids": [row["fact_id"] for row in rows], "as_of": asked.known_by}
     states = lives(queries.read(store, queries.text("state_of_conversion"), facts) if rows else [])
     return [
