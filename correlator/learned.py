@@ -45,7 +45,7 @@ class DailyLearning:
         self._done = -1
 
     def tick(self, through: int) -> int:
-        """Learn when it is due; how many rows. `through`: everything known by then (ms) is in the store."""
+        """Learn when it is due; how many days are learned now, 0 when it was not. `through`: everything known by then (ms) is in the store."""
         midnight = _midnight(through)
         if midnight <= self._done:
             return 0
@@ -55,7 +55,7 @@ class DailyLearning:
 
 
 def learn_days(store: Store, *, through: int) -> int:
-    """Write down every day that was not final the last time; how many rows. Does nothing twice for the same midnight.
+    """Write down every day that was not final the last time; how many there are now. Does nothing twice for the same midnight.
 
     Args:
         through: a midnight (ms); everything known by then is in the store.
@@ -66,15 +66,18 @@ def learn_days(store: Store, *, through: int) -> int:
     for kind in get_args(Kind):
         # The first time, and in a store that was wiped, all days.
         begin = to_datetime(done - SETTLES_DAYS[kind] * DAY_MS).date() if done else _BEGINNING
-        params = {"ages_ms": list(AGES_MS), "through": through, "from_day": begin}
-        queries.insert(store, "known_by_age", COLUMNS, queries.text(f"known_age_{kind}"), params)
+        params = {
+            "ages_ms": list(AGES_MS),
+            "through": through,
+            "from_day": begin,
+            "settles_ms": (SETTLES_DAYS[kind] - 1) * DAY_MS,
+        }
+        sql = queries.compose(f"known_age_{kind}", {"told": queries.text("told_columns")})
+        queries.insert(store, "known_by_age", COLUMNS, sql, params)
     # Last, so that a learning that was cut off is done again.
     store.insert("known_by_age", COLUMNS, [(_MARK, "", "", "", date(1970, 1, 1), [], [], to_datetime(through))])
-    rows = store.rows(
-        "SELECT count() AS rows FROM known_by_age WHERE through = fromUnixTimestamp64Milli({through:Int64}, 'UTC')",
-        {"through": through},
-    )
-    return int(str(rows[0]["rows"])) - 1
+    rows = store.rows("SELECT count() AS rows FROM known_by_age FINAL WHERE kind != {mark:String}", {"mark": _MARK})
+    return int(str(rows[0]["rows"]))
 
 
 def _learned_through(store: Store) -> int:

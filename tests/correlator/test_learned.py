@@ -79,6 +79,20 @@ def test_what_was_taught_as_of_a_day_stays_so(world: Any) -> None:
     assert read_learned(world.store, at=day(8, 1), history_days=28) != then
 
 
+def test_a_return_weeks_later_does_not_count_as_a_sale_of_its_day(world: Any) -> None:
+    for number in range(5):
+        world.conversion(day(number, 9), conversion_id=f"o-{number}", known=day(number, 10))
+    world.settle(day(33, 1))
+    for number in range(1, 5):
+        fields = {"conversion_id": f"o-{number}", "status": "returned", "known": day(36, 1)}
+        world.conversion(day(36), **fields)
+    world.settle(day(37, 1))
+    rows = world.store.rows(
+        "SELECT toString(day) AS day FROM known_by_age FINAL WHERE kind = 'conversion' ORDER BY day"
+    )
+    assert [row["day"] for row in rows] == [f"2026-09-0{number}" for number in (2, 3, 4, 5)]
+
+
 def test_history_that_was_brought_in_says_nothing_about_how_fast_a_source_is(world: Any) -> None:
     world.click(day(4))
     for number in range(5):  # filled back when the source was set up, all at once

@@ -2,7 +2,8 @@
 -- kind: click, conversion, spend, tally. `origin` and `name` tell conversions (name = type) and tallies apart, else "". `ages_ms` ascends;
 -- known[i] is the sum over the day's facts of what was said by the time they were ages_ms[i] old: conversions that count, cost in micros,
 -- tallied counts, hits. An age is known for the whole day once the day's end lies that far before `through`, a midnight (UTC) up to which
--- everything journaled was in the store when the row was written; the rows known by then never change, so later rows say the same of it.
+-- everything journaled was in the store when the row was written; what was known by then never changes, so later rows say the same of it. Older
+-- ages are 0: a row depends on its day and `through` only, and a store filled anew has the same rows.
 -- Only days after the source's first line count: what was filled back says nothing about how fast the source is. Read it with FINAL.
 -- The row of kind 'all' says through when everything is learned.
 -- It can be computed again from the journal's tables (correlator/learned.py).
