@@ -26,12 +26,12 @@ from correlator.systems import SystemCount, rates_to, systems_of
 
 
 class Likely(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause with how much of the difference it accounts for: as a share, and in the break's unit."""
+    """A cause with how much of the difference it accounts for: as a share, and as a count, or as an amount of a sum."""
 
     cause: Word
     share: float
     fit: float
-    amount: float | None
+    count: float | None
     amount_micros: int | None
     evidence: tuple[str, ...]
 
@@ -175,7 +175,7 @@ def _likely(cause: Cause, found: Break) -> Likely:
         cause=cause.cause,
         share=cause.amount / found.difference,
         fit=cause.fit,
-        amount=None if is_sum else cause.amount,
+        count=None if is_sum else cause.amount,
         amount_micros=round(cause.amount) if is_sum else None,
         evidence=cause.evidence,
     )

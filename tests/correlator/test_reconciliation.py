@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from core.clock import DAY_MS
+from core.records import Touch
 from correlator.config import CorrelatorConfig
 from correlator.counted import Counts, Told
 from correlator.leaks import leak_table
 from correlator.reconciling_config import ReconciliationConfig
+from tests.correlator.conftest import moment
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
 
@@ -127,3 +129,63 @@ def test_sessions_of_campaigns_stand_between_clicks_and_landings(world: Any) -> 
     assert [(leak["step"], leak["count"]) for leak in table["leaks"]] == [
         ("hits", 1), ("clicks", 1), ("sessions", 3), ("landings", 1),
     ]  # fmt: skip
+
+
+def test_what_a_browser_may_not_tell_is_named_as_the_cause_of_what_analytics_misses(world: Any) -> None:
+    for number in range(50):
+        consent = "no" if number < 9 else "yes"
+        click = world.click(f"09:{number:02d}", known="11:00", consent=consent)
+        if consent == "yes":
+            world.tell(
+                Touch(ts=moment(f"09:{number:02d}:30"), source="snippet", name="page_view", click_id=click),
+                known="11:00",
+            )
+        world.conversion(f"10:{number:02d}", known="11:00", click_id=click)
+    world.tally("10:00", "order", 40, known="11:30")
+    world.watermark("12:00", known="12:00", source="ga4:shop")
+    world.settle("12:00")
+    everything, one = world.get("/reconciliation", by="campaign", until="12:00", since="00:00")["tables"]
+    assert (everything["campaign"], one["campaign"]) == (None, "google:1:2")
+    for table in (everything, one):
+        (found,) = table["breaks"]
+        assert (found["kind"], found["name"], found["system"], found["count"], found["expected"]) == (
+            "system",
+            "order",
+            "analytics",
+            40,
+            50,
+        )
+        (cause,) = found["causes"]
+        assert (cause["cause"], cause["count"], cause["share"]) == ("consent", -9, 0.9)
+        assert "9 of 50 conversions come from clicks that refused consent" in cause["evidence"][0]
+
+
+def test_a_source_that_has_not_told_the_whole_period_is_late_and_nothing_else(world: Any) -> None:
+    for hour in range(8, 12):
+        for number in range(10):
+            world.conversion(
+                f"{hour:02d}:{number:02d}",
+                known="12:30",
+                click_id=world.click(f"{hour:02d}:{number:02d}", known="12:30"),
+            )
+        world.tally(f"{hour:02d}:00", "order", 10, known="12:30")
+    world.watermark("10:00", known="12:40", source="ga4:shop")
+    world.settle("13:00")
+    (table,) = world.get("/reconciliation", since="00:00", until="12:00")["tables"]
+    (found,) = table["breaks"]
+    assert (found["count"], found["expected"]) == (20, 40)
+    assert (found["causes"][0]["cause"], found["causes"][0]["share"]) == ("late_data", 1.0)
+
+
+def test_as_many_conversions_for_other_money_name_the_currency(world: Any) -> None:
+    for number in range(6):
+        world.conversion("09:30", known="11:00", conversion_id=str(number), value_micros=100_000_000, currency="EUR")
+    world.tally("09:00", "order", 6, known="11:00", value_micros=600_000_000, currency="USD")
+    world.rate("USD", 1.25, known="11:00")
+    world.watermark("11:00", known="11:30", source="ga4:shop")
+    world.settle("12:00")
+    (table,) = world.get("/reconciliation", since="00:00", until="12:00")["tables"]
+    (found,) = table["breaks"]
+    assert (found["kind"], found["sum"], found["expected_sum"], found["currency"]) == ("sum", "480.00", "600.00", "EUR")
+    assert found["causes"][0]["cause"] == "currency"
+    assert "600.00 USD, backend 600.00 EUR" in found["causes"][0]["evidence"][0]

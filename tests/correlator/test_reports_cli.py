@@ -127,6 +127,19 @@ def test_reconcile_prints_the_leak_table(sold: Any) -> None:
     assert "order (backend)" in shown
 
 
+def test_reconcile_says_what_does_not_agree_and_what_is_likely_behind_it(served: Any) -> None:
+    for number in range(20):
+        served.conversion("09:30", known="11:00", conversion_id=str(number))
+    served.tally("09:00", "order", 40, known="11:00")
+    served.watermark("2026-09-22T00:00:00Z", known="11:00", source="ga4:shop")
+    served.settle("12:00")
+    shown = " ".join(served.run_reconcile(*TODAY, "--by-campaign").split())
+    assert "order: analytics counts 40, backend 20." in shown
+    assert "counted twice (accounts for 100% of it): analytics counts 2.00 times" in shown
+    assert "The daily runs found nothing" in served.run_reconcile(*TODAY, "--found")
+    assert json.loads(served.run_reconcile(*TODAY, "--found", "--json"))["findings"] == []
+
+
 def test_freshness_names_every_source_and_its_state(sold: Any) -> None:
     sold.watermark("09:00", known="12:00", source="google_ads:1", lag_s=3 * 3600)
     sold.watermark("2026-09-20T19:00:00Z", known="12:00", source="google_conversions:1", lag_s=15 * 3600)
