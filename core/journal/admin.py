@@ -11,6 +11,8 @@ import msgspec
 from sqlalchemy import Engine
 
 from core.clock import Clock, now_ms
+from core.erasure.lines import clean
+from core.erasure.tombstones import TombstoneBook, Tombstones
 from core.journal import segment as segments
 from core.journal.dead_letter import Redriven, offsets, redrive, waiting
 from core.journal.segment import Segment, created_ms, list_segments
@@ -101,22 +103,26 @@ def verify(
     """
     shipped = ShipLedger(control, store_id=store.store_id).progress()
     loader = Loader(store)
+    book = TombstoneBook(control)
+    book.refresh()
     found = list_segments(directory)
     lines = bad = unshipped = 0
     mismatches: list[Mismatch] = []
     for done, one in enumerate(found):
         end = shipped[one.name].end if one.name in shipped else 0
         unshipped += max(segments.size(one) - end, 0)
-        counted, refused, wrong = _verify_segment(one, loader, control, end=end)
+        counted, refused, wrong = _verify_segment(one, loader, control, book.all, end=end)
         lines, bad = lines + counted, bad + refused
         mismatches += wrong
         progress(done + 1, len(found))
     return Verified(segments=len(found), lines=lines, bad_lines=bad, unshipped_bytes=unshipped, mismatches=mismatches)
 
 
-def _verify_segment(one: Segment, loader: Loader, control: Engine, *, end: int) -> tuple[int, int, list[Mismatch]]:
-    """(lines, bad lines, mismatches) of one segment up to `end`."""
-    data = segments.read_range(one, start=0, end=end)
+def _verify_segment(
+    one: Segment, loader: Loader, control: Engine, erased: Tombstones, *, end: int
+) -> tuple[int, int, list[Mismatch]]:
+    """(lines, bad lines, mismatches) of one segment up to `end`. What is erased and still stands in a segment under the pen is not missing."""
+    data = clean(segments.read_range(one, start=0, end=end), erased).data
     whole = Range(segment=one.name, start=0, end=end, lines=data.count(b"\n"))
     good, bad = sort(whole, data)
     refused = offsets(control, one.name)
