@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerts.rules.load import load_rules
 from app import failures
 from app.doctor_doors import doors
+from app.doctor_matching import matching
 from app.doctor_money import rates, worth
 from app.doctor_retention import retention
 from app.doctor_sources import look_up, sources
@@ -425,6 +426,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     _traffic_lists,
     rates,
     worth,
+    matching,
     retention,
     _exposure,
     _certificates,

@@ -72,7 +72,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         name="countries",
-        inputs=("click", "network_country"),
+        inputs=("click",),
         output="network_country",
         grain="network",
         run=lambda work: look_up_countries(

@@ -98,3 +98,11 @@ def test_another_store_is_looked_through_from_the_beginning() -> None:
     looked = Looked(store_id="old", loaded_at=5, looked_at=10**12)
     assert looked.since(Front(newest=3, read_at=4), store_id="new") == 0
     assert looked.since(Front(newest=0, read_at=4), store_id="new") is None
+
+
+def test_every_kind_of_the_journal_can_be_read_as_known_at_a_time(store: Store) -> None:
+    tables = {row["name"] for row in store.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
+    kinds = {name.removeprefix("inbox_") for name in tables if name.startswith("inbox_")}
+    assert {"click", "touch", "conversion", "incident", "decision", "rate"} <= kinds
+    for kind in sorted(kinds):
+        assert store.rows(f"SELECT * FROM {kind}_as_of(as_of=1) LIMIT 1") == [], kind

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import REGISTRY
 
 from core.identity import derive
+from core.settings import StoreConfig
+from core.store.client import Store, protocol_connector
+from core.store.read_server import build_read_app
 from correlator.intervals import wilson
-from correlator.unmatched import ENOUGH, UnmatchedSource, count_and_show, faults
+from correlator.period import Question
+from correlator.unmatched import ENOUGH, UnmatchedSource, count_and_show, faults, unmatched_sources
 from correlator.unmatched_words import WORDS
+from tests.collectors.internet import served
+from tests.correlator.conftest import moment
 
 DAY = {"since": "2026-09-21T00:00:00Z", "until": "2026-09-22T00:00:00Z"}
 
 
-def test_every_conversion_without_a_click_has_the_reason_that_came_nearest_to_a_match(world: Any) -> None:
+def test_every_conversion_without_a_click_has_the_reason_that_came_nearest_to_a_match(
+    world: Any, engine_dir: Path
+) -> None:
     old = world.click("2026-05-01T09:00:00Z")
     later = world.click("18:00")
     world.conversion("2026-05-01T09:05:00Z", type="lead", crm_id="old", click_id=old)
@@ -56,6 +65,13 @@ def test_every_conversion_without_a_click_has_the_reason_that_came_nearest_to_a_
     assert world.get("/unmatched", **DAY, as_of="20:00")["rows"] == before["rows"]
     now = {(row["origin"], row["type"]): row for row in world.get("/unmatched", **DAY)["rows"]}["backend", "order"]
     assert (now["unmatched"], now["by_reason"]["unknown_click"]) == (11, 1)
+
+    # Doctor asks through the monitor's read protocol, where nothing can be kept meanwhile.
+    database, asked = world.store.database, Question(since=moment("00:00"), until=moment("23:00"), now=world.clock())
+    with served(build_read_app(StoreConfig(), engine_dir, database=database)) as port:
+        reader = Store(protocol_connector(f"http://127.0.0.1:{port}/{database}", password=""), database=database)
+        assert unmatched_sources(reader, world.config, asked) == unmatched_sources(world.store, world.config, asked)
+        reader.close()
 
     assert count_and_show(world.store, config=world.config, now=world.clock()) == 15
     labels = {"origin": "backend", "source": "push"}

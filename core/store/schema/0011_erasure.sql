@@ -55,3 +55,6 @@ FROM inbox_erasure;
 CREATE TABLE IF NOT EXISTS erasure_line (segment String, o UInt64) ENGINE = MergeTree ORDER BY (segment, o);
 
 CREATE TABLE IF NOT EXISTS erasure_key (name LowCardinality(String), value String) ENGINE = MergeTree ORDER BY (name, value);
+
+-- erasure_as_of: what had been erased by {as_of}. Grain: that of the table.
+CREATE VIEW IF NOT EXISTS erasure_as_of AS SELECT * FROM erasure WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC');
