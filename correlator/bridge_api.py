@@ -9,8 +9,10 @@ from fastapi.responses import JSONResponse
 
 from core.principal import Principal
 from correlator import metrics
-from correlator.bridge import bridge
+from correlator.bridge import Bridge, bridge
 from correlator.figures import present
+from correlator.past import matched
+from correlator.period import Question
 
 if TYPE_CHECKING:
     from correlator.api import Reports
@@ -36,6 +38,13 @@ def add_bridge(router: APIRouter, reports: Reports, reader: Any) -> None:
         # The same period, also where it ends "now".
         live = live.about(now.since, now.until)
         with metrics.REPORT_SECONDS.labels("bridge").time():
-            found = bridge(reports.store, reports.config, live, now, type_=conversion_type)
+            found = _worked_out(reports, live, now, type_=conversion_type)
         told = reports.told(now, metric="cost_per_lead")
         return JSONResponse(reports.envelope(now, **told, bridge=present(found)))
+
+
+def _worked_out(reports: Reports, live: Question, now: Question, *, type_: str) -> Bridge:
+    """Each moment's matches are worked out once, for all that is read of it."""
+    store, config = reports.store, reports.config
+    with matched(store, config, live) as before, matched(store, config, now) as after:
+        return bridge(store, config, before, after, type_=type_)

@@ -125,14 +125,17 @@ class _Sharing:
         by = self._read_by(cost)
         if by and by not in self._days:
             asked = self._question
+            begins = asked.since - asked.since % DAY_MS
             whole = msgspec.structs.replace(
                 asked,
-                since=asked.since - asked.since % DAY_MS,
+                since=begins,
                 until=-(-asked.until // DAY_MS) * DAY_MS,
                 grain_ms=DAY_MS,
                 campaign="",
                 clients=(),
                 by=by,
+                # Matches that were worked out for the period lack what happened earlier in its first day.
+                matched_in=asked.matched_in if begins == asked.since else "",
             )
             self._days[by] = read_cells(self._store, self._config, whole)
         return self._days.get(by)

@@ -30,7 +30,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str = ""
     clients: tuple[str, ...] = ()  # () = all
     by: str = CAMPAIGN.name  # one of `correlator.dimensions.DIMENSIONS`
-    matched_in: str = ""  # a query for the matches known by `as_of`, where they were put before; "" = computed for each query
+    #: A query for the matches known by `as_of`, where they were put before; "" = computed for each query.
+    matched_in: str = ""
 
     @property
     def known_by(self) -> int:
