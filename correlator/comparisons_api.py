@@ -12,8 +12,9 @@ from core.errors import NotFound
 from core.principal import Principal
 from correlator import metrics
 from correlator.campaigns import campaigns
-from correlator.comparisons import compare
+from correlator.comparisons import TRAILING_MS, compare
 from correlator.figures import present
+from correlator.past import matched
 from correlator.query_params import AsOf, Client, From, To
 
 if TYPE_CHECKING:
@@ -36,9 +37,15 @@ def add_comparisons(router: APIRouter, reports: Reports, reader: Any) -> None:
         question = reports.ask(
             principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign, span_ms=HOUR_MS
         )
-        with metrics.REPORT_SECONDS.labels("comparison").time():
-            ground = reports.ground(question)
-            found = compare(reports.store, reports.config, question, ground=ground)
+        ground = reports.ground(question)
+        # Matched once for everything that is compared: no period of it begins more than a week earlier.
+        everything = question.about(question.since - TRAILING_MS, question.until)
+        with (
+            metrics.REPORT_SECONDS.labels("comparison").time(),
+            matched(reports.store, reports.config, everything) as known,
+        ):
+            asked = known.about(question.since, question.until)
+            found = compare(reports.store, reports.config, asked, ground=ground)
             empty = not found.currency and all(one.missing for one in found.against)
             if empty and campaign not in {facts.campaign for facts in campaigns(reports.store, question)}:
                 raise NotFound("unknown_campaign", f"there is no campaign {campaign}")

@@ -12,6 +12,7 @@ from correlator import metrics
 from correlator.completeness import COUNTED
 from correlator.figures import page, present
 from correlator.missing import missing
+from correlator.past import matched
 from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Limit, To
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ def add_missing(router: APIRouter, reports: Reports, reader: Any) -> None:
     ) -> JSONResponse:
         """Conversions that consent and blockers hid, modelled beside the observed ones and in none of the other figures."""
         question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign)
-        with metrics.REPORT_SECONDS.labels("missing").time():
-            found = missing(reports.store, reports.config, question)
+        with (
+            metrics.REPORT_SECONDS.labels("missing").time(),
+            matched(reports.store, reports.config, question) as known,
+        ):
+            found = missing(reports.store, reports.config, known)
         shown, following = page(found, key=lambda row: row.campaign, cursor=cursor, limit=limit)
         told = reports.told(question, metric="conversion_rate", of=COUNTED)
         return JSONResponse(reports.envelope(question, **told, rows=present(shown), next_cursor=following))
