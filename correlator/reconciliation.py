@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from core.clock import DAY_MS
 from core.store.client import Store
 from correlator.breaks.causes import explain
-from correlator.breaks.evidence import Evidence, read_evidence
+from correlator.breaks.evidence import Evidence, read_evidence, surroundings
 from correlator.breaks.found import Table, breaks_of
 from correlator.breaks.model import Break, Cause, Signs, Word
 from correlator.config import CorrelatorConfig
@@ -71,6 +72,13 @@ def reconciliation(
     counts, tables = tables_of(store, config, question, by_campaign=by_campaign, history=history)
     causes = explained(store, config, question, breaks_of(tables), counts=counts)
     return [_reconciliation(table, causes, config=config) for table in tables]
+
+
+def looked_at(question: Question, config: CorrelatorConfig) -> Question:
+    """The question about everything that its answer rests on: the days that are learned from, and what explains breaks."""
+    around = surroundings(question)
+    learned_from = question.since - config.reconciliation.history_days * DAY_MS
+    return question.about(min(learned_from, around.since), around.until)
 
 
 def tables_of(

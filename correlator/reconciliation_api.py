@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
@@ -14,7 +15,7 @@ from correlator.figures import page, present
 from correlator.kept_findings import Finding, findings
 from correlator.past import matched
 from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Grain, Limit, To
-from correlator.reconciliation import Reconciliation, reconciliation
+from correlator.reconciliation import Reconciliation, looked_at, reconciliation
 
 if TYPE_CHECKING:
     from correlator.api import Reports
@@ -46,8 +47,9 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
         )
         with (
             metrics.REPORT_SECONDS.labels("reconciliation").time(),
-            matched(reports.store, reports.config, question) as known,
+            matched(reports.store, reports.config, looked_at(question, reports.config)) as past,
         ):
+            known = msgspec.structs.replace(question, matched_in=past.matched_in)
             tables = reconciliation(reports.store, reports.config, known, by_campaign=bool(by))
         shown, following = page(tables, key=_table_key, cursor=cursor, limit=limit)
         return JSONResponse(

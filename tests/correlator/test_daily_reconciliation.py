@@ -157,3 +157,18 @@ def test_an_as_of_answer_about_findings_waits_for_the_run_that_was_due(world: An
     daily = DailyReconciliation(world.store, config=SHORT, shipped_through=world.ship.shipper.shipped_through)
     assert work_off(daily, moment("12:00")) == 2
     assert world.get("/reconciliation/findings", as_of="11:00")["findings"] == []
+
+
+def test_an_as_of_answer_knows_what_was_usual_for_conversions_then(world: Any) -> None:
+    for number in range(4):
+        day = DAY - number * DAY_MS
+        for lead in range(110):
+            for system in ("backend", "crm")[: 1 if number == 0 and lead >= 10 else 2]:
+                at = day + 9 * HOUR_MS + lead * 1000
+                world.conversion(
+                    at, known=day + 20 * HOUR_MS, type="lead", origin=system, conversion_id=f"{day}-{lead}"
+                )
+    world.settle(DAY + DAY_MS + HOUR_MS)
+    (table,) = world.get("/reconciliation", as_of="2026-09-22T00:30:00Z", **YESTERDAY)["tables"]
+    crm = next(leak for leak in table["leaks"] if leak["step"] == "lead (crm)")
+    assert (crm["count"], crm["usual"]["ratio"], crm["usual"]["days"], crm["state"]) == (10, 1.0, 3, "low")
