@@ -22,13 +22,12 @@ from correlator.breaks.evidence import surroundings
 from correlator.breaks.found import Table, breaks_of
 from correlator.breaks.model import Break, Cause
 from correlator.config import CorrelatorConfig
-from correlator.counted import ALL
+from correlator.counted import ALL, Counts, Key
 from correlator.leaks import steps_of
-from correlator.matching import match_as_of
+from correlator.past import matched
 from correlator.period import Question
 from correlator.reconciliation import explained, tables_of
 from correlator.reconciliation_metrics import ReconciliationMetrics
-from correlator.report_queries import report_params
 from correlator.steps_kept import kept
 
 log = structlog.get_logger(__name__)
@@ -90,18 +89,17 @@ class DailyReconciliation:
         question = Question(since=day, until=day + DAY_MS, now=due, as_of=due, grain_ms=DAY_MS)
         reach = self._config.reconciliation.history_days * DAY_MS
         history = kept(self._store, self._config, msgspec.structs.replace(question, since=day - reach, until=day))
-        counts, tables = tables_of(
-            self._store, self._config, self._matched(question), by_campaign=True, history=history
-        )
-        breaks = breaks_of(tables)
-        around = self._matched(question, span=surroundings(question)) if breaks else question
-        found = explained(self._store, self._config, around, breaks, counts=counts)
+        with matched(self._store, self._config, question) as known:
+            counts, tables = tables_of(self._store, self._config, known, by_campaign=True, history=history)
+        found = self._explained(question, breaks_of(tables), counts=counts)
         self._keep(day, due=due, tables=tables, found=found)
 
-    def _matched(self, question: Question, *, span: Question | None = None) -> Question:
-        """The question with its conversions (or those of `span`) matched as known then."""
-        params = report_params(self._config, span or question)
-        return msgspec.structs.replace(question, matched_in=match_as_of(self._store, params=params))
+    def _explained(self, question: Question, breaks: list[Break], *, counts: dict[Key, Counts]) -> Explanations:
+        if not breaks:
+            return []
+        with matched(self._store, self._config, surroundings(question)) as past:
+            around = msgspec.structs.replace(question, matched_in=past.matched_in)
+            return explained(self._store, self._config, around, breaks, counts=counts)
 
     def _keep(self, day: int, *, due: int, tables: list[Table], found: Explanations) -> None:
         place = (_date(day), to_datetime(due))

@@ -8,7 +8,6 @@ names every conversion whose answer a newly loaded row can change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
@@ -110,19 +109,6 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
         changed = queries.compose("changed_from_match", {"matches": queries.compose("match_from_fact", slots)})
         queries.insert(store, "conversion_match", (*COLUMNS, "matched_at"), changed, params)
     return targets
-
-
-def match_as_of(store: Store, *, params: Mapping[str, object]) -> str:
-    """Match the conversions of a period as known at {as_of} into tables of the daily reconciliation's own; the query that reads them.
-
-    In stages, as the tick does: one statement for all is planned for seconds.
-    """
-    targets = {"targets": queries.text("conversion_in_period")}
-    queries.refill(store, "reconciling_fact", FACT_COLUMNS, queries.compose("fact_from_conversion", targets), params)
-    slots = {"facts": "SELECT * FROM reconciling_fact", "directs": "SELECT * FROM reconciling_direct"}
-    queries.refill(store, "reconciling_direct", ("fact_id", "best"), directs(slots["facts"]), params)
-    queries.refill(store, "reconciling_match", COLUMNS, queries.compose("match_from_fact", slots), params)
-    return "SELECT * FROM reconciling_match"
 
 
 def rules(config: CorrelatorConfig) -> str:

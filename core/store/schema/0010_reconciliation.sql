@@ -43,11 +43,3 @@ CREATE TABLE IF NOT EXISTS reconciliation_finding
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (day, known_by, scope, kind, name, system);
-
--- reconciling_fact, reconciling_direct, reconciling_match: intermediate results of the running daily run's matching, as known at the moment it was due;
--- emptied by the next. Grain of each: conversion (fact_id). They are to the run what the tables matching_… are to the tick.
-CREATE TABLE IF NOT EXISTS reconciling_fact AS matching_fact ENGINE = MergeTree ORDER BY fact_id;
-
-CREATE TABLE IF NOT EXISTS reconciling_direct AS matching_direct ENGINE = MergeTree ORDER BY fact_id;
-
-CREATE TABLE IF NOT EXISTS reconciling_match AS conversion_match ENGINE = MergeTree ORDER BY fact_id;
