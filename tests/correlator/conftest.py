@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from core.records import (
     Touch,
     Watermark,
 )
+from core.settings import JournalConfig
 from core.store.client import Store
 from correlator.api import build_router
 from correlator.config import CorrelatorConfig
@@ -199,6 +202,14 @@ class World:
 @pytest.fixture
 def config() -> CorrelatorConfig:
     return CorrelatorConfig()
+
+
+@pytest.fixture
+def one_segment(journal_dir: Path, clock: Any) -> Iterator[JournalWriter]:
+    """A journal that does not rotate by age, for worlds of weeks: shipping hundreds of segments takes longer than the test."""
+    writer = JournalWriter(journal_dir, config=JournalConfig(segment_max_age_s=10**9), clock=clock, name="test")
+    yield writer
+    writer.close()
 
 
 @pytest.fixture

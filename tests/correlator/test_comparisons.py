@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from core.journal.writer import JournalWriter
 from correlator.control_campaign import Control, nearest
 from correlator.intervals import difference, wilson
 from tests.correlator.conftest import CAMPAIGN, moment
@@ -15,6 +16,11 @@ from tests.correlator.test_reports_api import tell_incident
 
 TODAY = moment("2026-09-21T00:00:00Z")
 TWIN, OTHER = "google:1:3", "google:1:4"
+
+
+@pytest.fixture
+def journal(one_segment: JournalWriter) -> JournalWriter:
+    return one_segment
 
 
 def hour_of(world: Any, campaign: str, at: int, clicks: int, *, leads: int = 0, known: str = "11:00") -> None:

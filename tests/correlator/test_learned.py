@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from core.journal.writer import JournalWriter
 from correlator.development import AGES_MS
 from correlator.learned import Learned, learn_days, read_learned
 from tests.correlator.conftest import moment
 
 HOUR, A_DAY = AGES_MS.index(HOUR_MS), AGES_MS.index(DAY_MS)
 FIRST = moment("2026-09-01T00:00:00Z")
+
+
+@pytest.fixture
+def journal(one_segment: JournalWriter) -> JournalWriter:
+    return one_segment
 
 
 def day(number: int, hour: float = 0.0) -> int:

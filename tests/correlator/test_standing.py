@@ -8,10 +8,16 @@ import pytest
 
 from app.cli.reports import known_share
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_rfc3339
+from core.journal.writer import JournalWriter
 from core.metric_catalogue import catalogue
 from tests.correlator.conftest import moment
 
 FIRST = moment("2026-09-01T00:00:00Z")
+
+
+@pytest.fixture
+def journal(one_segment: JournalWriter) -> JournalWriter:
+    return one_segment
 
 
 def leads_of_eight_days(world: Any) -> int:
