@@ -49,9 +49,10 @@ def test_an_incident_reaches_the_webhook_and_resolves(world: World, manager_url:
     tick(world, alerts)
 
     wait_for(lambda: receiver.alerts("PauseApprovalNeeded", "firing"))
+    wait_for(lambda: receiver.alerts("ConversionIncident", "firing"))
     [group] = {body["groupKey"] for body in receiver.bodies}
     assert "scope=" in group, "one incident scope is one message"
-    [incident] = receiver.alerts("ConversionIncident", "firing")
+    incident = receiver.alerts("ConversionIncident", "firing")[0]
     assert incident["labels"].keys() == {"alertname", "team", "client", "scope"}
     notes = incident["annotations"]
     assert notes["dollars_per_hour"] == "90.00"
