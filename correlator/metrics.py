@@ -47,7 +47,8 @@ DAY_UNMATCHED = Gauge(
     ["origin", "source", "reason"],
 )
 RECONCILED_DAY = Gauge(
-    "clicktrace_reconciled_day_timestamp_seconds", "Beginning (UTC) of the newest day that the daily reconciliation looked at."
+    "clicktrace_reconciled_day_timestamp_seconds",
+    "Beginning (UTC) of the newest day that the daily reconciliation looked at.",
 )
 RECONCILIATION_VARIANCE = Gauge(
     "clicktrace_reconciliation_variance_ratio",

@@ -80,7 +80,12 @@ def test_sql_is_null_and_promql_without_a_sample_where_there_is_no_base() -> Non
 
 @pytest.mark.parametrize(
     ("text", "measured"),
-    [("money / count", (1, 0)), ("money / money", (0, 0)), ("count * seconds", (0, 1)), ("money + money * count", (1, 0))],
+    [
+        ("money / count", (1, 0)),
+        ("money / money", (0, 0)),
+        ("count * seconds", (0, 1)),
+        ("money + money * count", (1, 0)),
+    ],
 )
 def test_a_formula_knows_what_it_is_measured_in(text: str, measured: formula.Dimension) -> None:
     units = {"money": (1, 0), "count": (0, 0), "seconds": (0, 1)}
