@@ -95,7 +95,7 @@ def test_a_key_sees_its_clients_only(world: Any) -> None:
     world.settle("12:00")
     acme = world.keys.add("acme", scopes=["read"], clients=["acme"])
     assert [row["campaign"] for row in world.get("/roi", key=acme, **DAY)["rows"]] == ["google:1:2"]
-    assert [row["campaign"] for row in world.get("/attribution", key=acme, **DAY)["rows"]] == ["google:1:2"]
+    assert {row["campaign"] for row in world.get("/attribution", key=acme, **DAY)["rows"]} == {"google:1:2"}
     assert [row["campaign"] for row in world.get("/campaigns", key=acme)["campaigns"]] == ["google:1:2"]
     assert [row["incident_id"] for row in world.get("/incidents", key=acme)["incidents"]] == ["i-acme"]
     (table,) = world.get("/reconciliation", key=acme, **DAY)["tables"]
