@@ -23,6 +23,7 @@ EXAMPLES = int(os.environ.get("CLICKTRACE_TEST_REPLAYS", "0"))
 @settings(
     max_examples=EXAMPLES or 1,
     deadline=None,
+    derandomize=not EXAMPLES,
     phases=[Phase.reuse, Phase.generate],  # a smaller seed is no smaller day
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
