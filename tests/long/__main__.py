@@ -44,7 +44,7 @@ KILL = Step(
 
 
 def loop_steps() -> list[Step]:
-    """Each scenario with a fresh seed, then 50 rounds of SIGKILL."""
+    """Each scenario with a fresh seed, a fault that is mended while its campaigns are paused, then 50 rounds of SIGKILL."""
     scenarios = [
         Step(
             f"scenario {name}",
@@ -52,7 +52,9 @@ def loop_steps() -> list[Step]:
         )
         for name in SCENARIOS
     ]
-    return [*scenarios, KILL]
+    situations = "tests/correlator/detection/test_situations.py"
+    mended = Step("mended while paused", [sys.executable, "-m", "pytest", "-q", "-m", "long", situations])
+    return [*scenarios, mended, KILL]
 
 
 def redirect_steps() -> list[Step]:

@@ -136,6 +136,7 @@ def test_an_innocent_deploy(w: Any) -> None:
     assert max(w.seconds[2:]) < 2.0
 
 
+@pytest.mark.long  # a minute of processor time; tests/end_to_end/test_click_to_pause.py mends one while paused in every run
 def test_a_fault_that_is_mended_while_its_campaigns_are_paused(w: Any) -> None:
     w.deploy("shop", "2.1")
     fault = w.breaks(after_s=5, order_fails=lambda ad, device: 0.9 if (device, ad.page) == ("mobile", ROSES) else 0.0)
