@@ -253,13 +253,12 @@ class LinkTable:
         link = oldest.link
         if link is None:
             return
-        if oldest.hits >= OFTEN or (oldest.hits and link.plan is not None):
+        often = oldest.hits >= OFTEN or link.plan is not None
+        if not oldest.hits or (not often and self._pack(oldest.host, oldest.path, link)):
+            self._drop(oldest)
+        else:
             oldest.hits = 0
             self._round.append(oldest)
-            return
-        self._drop(oldest)
-        if oldest.hits:
-            self._pack(oldest.host, oldest.path, link)
 
     def _prepare(self, host: bytes, path: bytes, link: LiveLink, *, hits: int) -> None:
         """Have a link prepared, and not packed any more."""

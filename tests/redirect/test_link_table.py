@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import string
 import tracemalloc
 from typing import Any
 
@@ -92,6 +93,29 @@ def test_links_with_rules_are_never_packed() -> None:
         table.find(b"x", b"/s%d" % (number % 60))
         assert table.memory_bytes <= 200_000
     assert table.find(b"x", b"/s1") is not None
+
+
+def test_a_link_too_long_to_be_packed_stays_while_it_is_hit() -> None:
+    draw = random.Random(1)
+
+    def token(length: int) -> str:
+        return "".join(draw.choices(string.ascii_letters + string.digits, k=length))
+
+    class Long(Everything):
+        def read(self, slug: str, domain: str) -> LiveLink | None:
+            if slug != "sale":
+                return super().read(slug, domain)
+            self.asked.append("/sale")
+            names = {name: f"google:1:{token(240)}" for name in ("campaign", "ad_group", "creative")}
+            return live(slug, destination=f"https://shop.example/{token(2000)}", **names)
+
+    source = Long()
+    table = LinkTable(source, max_bytes=60_000)
+    for number in range(20_000):
+        table.find(b"x", b"/s%d" % (number // 2))
+        if number % 400 == 0:
+            table.find(b"x", b"/sale")
+    assert source.asked.count("/sale") <= 3
 
 
 def test_a_table_that_lost_all_its_links_counts_nothing() -> None:
