@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
-from app.cli.reports import AsOf, Campaign, Client, Since, Until, percent, print_footer, read_all
+from app.cli.reports import AsOf, Campaign, Client, Since, Until, campaign_names, percent, print_footer, read_all
 from correlator.dimensions import DIMENSIONS, NONE
 
 app = typer.Typer(help="Attribution.", no_args_is_help=True)
@@ -48,12 +48,17 @@ def attribution(
     }
     with ApiClient(url=url, key=key) as api:
         found = read_all(api, "/attribution", "rows", {name: text for name, text in asked.items() if text})
+        names = campaign_names(api) if found["by"] == "campaign" and not json else {}
     if json:
         print_json(found)
         return
     models = [name for name in found["models"] if model in ("", name)]
     columns = [found["by"].replace("_", " "), "type", *_words(models), "assisted", "matched by", "confidence"]
-    print_table(columns, _rows(found["rows"], models=models, by=found["by"]), empty="No conversions in this period.")
+    print_table(
+        columns,
+        _rows(found["rows"], models=models, by=found["by"], names=names),
+        empty="No conversions in this period.",
+    )
     unmatched = found["unmatched"]
     if unmatched["share"]:
         count = f"{unmatched['unmatched']:g} of {unmatched['conversions']:g}"
@@ -65,22 +70,24 @@ def _words(models: Sequence[str]) -> list[str]:
     return [name.replace("_", " ") for name in models]
 
 
-def _rows(rows: Sequence[dict[str, Any]], *, models: Sequence[str], by: str) -> list[tuple[str, ...]]:
+def _rows(
+    rows: Sequence[dict[str, Any]], *, models: Sequence[str], by: str, names: dict[str, str]
+) -> list[tuple[str, ...]]:
     """One line for what the answer has a row a model of."""
     lines: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in rows:
         lines.setdefault((row[by], row["type"], row["origin"], row["currency"]), {})[row["model"]] = row
-    return [_line(line, models=models, by=by) for _, line in sorted(lines.items())]
+    return [_line(line, models=models, by=by, names=names) for _, line in sorted(lines.items())]
 
 
-def _line(line: dict[str, dict[str, Any]], *, models: Sequence[str], by: str) -> tuple[str, ...]:
+def _line(line: dict[str, dict[str, Any]], *, models: Sequence[str], by: str, names: dict[str, str]) -> tuple[str, ...]:
     # What only helped has nothing by the last click, but a method all the same.
     first = next((line[name] for name in models if line[name]["by_method"]), line[models[0]])
     methods = ", ".join(f"{name} {count:g}" for name, count in first["by_method"].items())
     assisted = _cell(first["assisted"], first["assisted_value"], first["currency"]) if first["assisted"] else ""
     offline = " (offline)" if first["origin"] == "offline" else ""
     return (
-        escape(first[by] or ("(unattributed)" if by == "campaign" else NONE)),
+        escape(names.get(first[by], first[by]) or ("(unattributed)" if by == "campaign" else NONE)),
         escape(first["type"]) + offline,
         *(_cell(line[name]["conversions"], line[name]["value"], line[name]["currency"]) for name in models),
         assisted,

@@ -128,6 +128,12 @@ def read_all(api: ApiClient, path: str, field: str, query: dict[str, str]) -> di
     return {**answers[0], field: rows, "next_cursor": None}
 
 
+def campaign_names(api: ApiClient) -> dict[str, str]:
+    """What people call the campaigns that have a name, by qualified ID."""
+    found = read_all(api, "/campaigns", "campaigns", {})["campaigns"]
+    return {row["campaign"]: row["name"] for row in found if row["name"]}
+
+
 def _pages(api: ApiClient, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     cursor: str | None = ""
     while cursor is not None:
