@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerts.rules.load import load_rules
 from app import failures
 from app.doctor_doors import doors
+from app.doctor_erasures import erasures
 from app.doctor_matching import matching
 from app.doctor_money import rates, worth
 from app.doctor_retention import retention
@@ -428,6 +429,7 @@ CHECKS: tuple[Callable[[Settings, RunState | None], list[Finding]], ...] = (
     worth,
     matching,
     retention,
+    erasures,
     _exposure,
     _certificates,
     _accounts,

@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from app.parts import Base, Shipping
+from core.erasure.eraser import Eraser
 from core.schedule import Periodic
 from core.version import VERSION
 
@@ -30,10 +31,17 @@ class MonitorCollector(Collector):
     """What the monitor knows of itself, by one scrape. Names begin with `clicktrace_`, units are base units."""
 
     def __init__(
-        self, base: Base, *, shipping: Shipping | None, loops: Sequence[Periodic], leadership: Leads | None
+        self,
+        base: Base,
+        *,
+        shipping: Shipping | None,
+        eraser: Eraser | None,
+        loops: Sequence[Periodic],
+        leadership: Leads | None,
     ) -> None:
         self._base = base
         self._shipping = shipping
+        self._eraser = eraser
         self._loops = loops
         self._leadership = leadership
 
@@ -48,6 +56,13 @@ class MonitorCollector(Collector):
         yield from self._journal()
         if self._shipping is not None:
             yield from self._shipper(self._shipping)
+        if self._eraser is not None:
+            asked_at = self._eraser.oldest_open
+            yield _gauge(
+                "clicktrace_erasure_oldest_open_seconds",
+                "Age of the oldest erasure of a person that is not done on every machine; 0 when all are.",
+                0 if asked_at is None else max(0, self._base.clock() - asked_at) / 1000,
+            )
         yield from self._periodic()
         if self._leadership is not None:
             yield _gauge(

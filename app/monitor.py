@@ -154,7 +154,10 @@ class Monitor:
         loops += [self.erasing.loop] if self.erasing is not None else []
         loops += self.conclusions.loops if self.conclusions is not None else []
         leadership = self.conclusions.leadership if self.conclusions is not None else None
-        collector = metrics.MonitorCollector(self.base, shipping=self.shipping, loops=loops, leadership=leadership)
+        eraser = self.erasing.eraser if self.erasing is not None else None
+        collector = metrics.MonitorCollector(
+            self.base, shipping=self.shipping, eraser=eraser, loops=loops, leadership=leadership
+        )
         REGISTRY.register(collector)
         REGISTRY.register(RedirectCollector(self.settings.data_dir))
         if self.shipping is not None:

@@ -386,6 +386,8 @@ class Erasure(Record, frozen=True, kw_only=True, omit_defaults=True, tag="erasur
     #: Keyed digests of identifiers, and until when (ms) facts that carry them are erased; they run parallel.
     digests: list[str] = []
     untils: list[int] = []
+    #: Tells the secret apart that the digests are keyed with, and nothing of it.
+    secret: str = ""
 
 
 AnyRecord = (

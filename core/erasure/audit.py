@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from core.clock import Clock
 from core.control.checkpoints import Checkpoints
 from core.control.tables import checkpoints, erasure_nodes, erasures
 from core.control.upsert import upsert
+from core.erasure.recalled import Remembered
 from core.erasure.result import ErasureInfo, NodeResult, State
 from core.erasure.tombstones import Tombstone, enter
 from core.errors import NotFound
 
 _NODES: Final = "journal-nodes"
+#: Who asked for an erasure that only the journal remembers.
+AGAIN: Final = "the journal, after the control database was put back"
 
 
 class Audit:
@@ -37,11 +42,28 @@ class Audit:
         """Enter an erasure with its tombstones, in one transaction: from here on it is finished whatever happens."""
         row = {"erasure_id": erasure_id, "subject": subject, "by": by, "asked_at": self._clock()}
         with self._engine.begin() as connection:
-            connection.execute(insert(erasures).values(**row, identifiers=dict(identifiers), journaled=False))
-            enter(connection, stones, erasure_id=erasure_id)
-            nodes = set(connection.scalars(select(checkpoints.c.name).where(checkpoints.c.part == _NODES)))
-            for node in sorted(nodes | {self._node}):
-                connection.execute(insert(erasure_nodes).values(erasure_id=erasure_id, node=node, result={}))
+            self._enter(connection, {**row, "identifiers": dict(identifiers), "journaled": False}, stones)
+
+    def ask_again(self, found: Remembered) -> None:
+        """Enter an erasure that only the journal remembers; nothing happens when another machine did meanwhile."""
+        row = {"erasure_id": found.erasure_id, "subject": found.subject, "asked_at": found.asked_at}
+        with suppress(IntegrityError), self._engine.begin() as connection:
+            self._enter(connection, {**row, "by": AGAIN, "identifiers": {}, "journaled": True}, found.stones)
+
+    def _enter(self, connection: Connection, row: Mapping[str, Any], stones: Iterable[Tombstone]) -> None:
+        connection.execute(insert(erasures).values(**row))
+        enter(connection, stones, erasure_id=row["erasure_id"])
+        nodes = set(connection.scalars(select(checkpoints.c.name).where(checkpoints.c.part == _NODES)))
+        for node in sorted(nodes | {self._node}):
+            connection.execute(insert(erasure_nodes).values(erasure_id=row["erasure_id"], node=node, result={}))
+
+    def oldest_open(self) -> int | None:
+        """When the oldest erasure that is not done anywhere it has to be was asked for, ms; None when all are done."""
+        open_ = select(erasure_nodes.c.erasure_id).where(erasure_nodes.c.done_at.is_(None))
+        query = select(func.min(erasures.c.asked_at)).where(erasures.c.erasure_id.in_(open_))
+        with self._engine.connect() as connection:
+            found: int | None = connection.scalar(query)
+            return found
 
     def unjournaled(self) -> list[tuple[str, str, int]]:
         """(erasure, subject, asked at) of those without a record in the journal."""

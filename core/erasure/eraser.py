@@ -21,6 +21,7 @@ from core.erasure.audit import Audit
 from core.erasure.due import Due
 from core.erasure.identifiers import Subject
 from core.erasure.person import Known, person_of
+from core.erasure.recalled import recalled, unknown_here
 from core.erasure.result import ErasureInfo, NodeResult, Preview, Proof, added
 from core.erasure.segments import Paused
 from core.erasure.stored import StoredPeople
@@ -70,6 +71,8 @@ class Eraser:
         self._clock = clock
         self._settled = settled
         self._next_look = 0
+        #: When the oldest erasure that some machine has not finished was asked for (ms), as of the last run; None = all are done.
+        self.oldest_open: int | None = None
         self._people = StoredPeople(store)
         self._due = Due(control, clock=clock)
         self.audit = Audit(control, node=node, clock=clock)
@@ -101,7 +104,7 @@ class Eraser:
     def run_once(self, now: int = 0) -> None:
         """Go on with everything that is not done; cheap when there is nothing.
 
-        1. Write the tombstone record of each erasure into the journal.
+        1. Write the tombstone record of each erasure into the journal; take up again what only the journal remembers.
         2. Let the shipper hear of them, then rewrite segments, erase in the store and in the control database.
         3. Search everything. Done when nothing is found and no segment is being written that holds something.
 
@@ -109,13 +112,20 @@ class Eraser:
             StoreError, OSError: the next run begins it again.
         """
         self.audit.present()
+        self.oldest_open = self.audit.oldest_open()
         book = TombstoneBook(self._control)
         self._write_records(book)
+        hourly = now >= self._next_look
+        if hourly:
+            self._recall(book)
         mine = self.audit.mine()
         if mine:
             self._erase(mine, book.of(mine))
         self._clean_due(book)
-        self._keep_out(book, now=now)
+        if hourly:
+            self._keep_out(book)
+            self._next_look = now + HOUR_MS
+        self.oldest_open = self.audit.oldest_open()
 
     def _erase(self, mine: dict[str, NodeResult], tombstones: Tombstones) -> None:
         with self._paused():
@@ -157,12 +167,23 @@ class Eraser:
             for name in due & {each.name for each in list_segments(self._directory)}:
                 self._due.done(name)
 
-    def _keep_out(self, book: TombstoneBook, *, now: int) -> None:
-        """Once an hour: what doors that face the Internet wrote into the control database of facts that were sent again."""
-        if now >= self._next_look:
-            self._next_look = now + HOUR_MS
-            book.refresh()
-            controlled.erase(self._control, book.all)
+    def _recall(self, book: TombstoneBook) -> None:
+        """The control database may be an older one than the journal: whoever was erased since stands in it again."""
+        mark = book.pseudonyms.mark  # the secret is made here at the first start, so that every backup has it
+        found = recalled(unknown_here(self._store, self._control), secret=mark)
+        for one in found.again:
+            self.audit.ask_again(one)
+        if found.again or found.untold:
+            log.warning(
+                "the control database does not know erasures of the journal",
+                taken_up_again=len(found.again),
+                made_with_another_secret=len(found.untold),
+            )
+
+    def _keep_out(self, book: TombstoneBook) -> None:
+        """What doors that face the Internet wrote into the control database of facts that were sent again."""
+        book.refresh()
+        controlled.erase(self._control, book.all)
 
     def _write_records(self, book: TombstoneBook) -> None:
         for erasure_id, subject, asked_at in self.audit.unjournaled():
@@ -174,6 +195,7 @@ class Eraser:
                 subject=subject,
                 digests=list(until),
                 untils=list(until.values()),
+                secret=book.pseudonyms.mark,
             )
             self._journal.append(record)
             self._journal.flush()

@@ -90,6 +90,8 @@ class Pseudonyms:
     def __init__(self, secret: bytes) -> None:
         #: As text, because the engine computes the same digests (`core.erasure.stored`).
         self.secret = secret.hex()
+        #: Tells this secret from another one and nothing of it: 16 hex digits.
+        self.mark = sha256(f"{self.secret}:mark".encode()).hexdigest()[:16]
         self._begun = {name: sha256(f"{self.secret}{name}:".encode()) for name in NAMES}
 
     def of(self, name: Name, value: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from core.control.shared_secret import shared_secret
-from core.control.tables import tombstones
+from core.control.tables import secrets, tombstones
 from core.control.upsert import upsert
 from core.erasure.identifiers import ONCE, Name, Pseudonyms
 
@@ -38,6 +38,13 @@ class Tombstones:
     def holds(self, name: Name, value: str, *, ts: int) -> bool:
         """True when what carries this identifier and happened at `ts` is erased."""
         return bool(value) and self.until.get(self.pseudonyms.of(name, value), -1) >= ts
+
+
+def known_secret(engine: Engine) -> bytes | None:
+    """The secret that digests are keyed with, if one was ever made; none is made by asking."""
+    with engine.connect() as connection:
+        found = connection.scalar(select(secrets.c.value).where(secrets.c.name == SECRET_NAME))
+    return None if found is None else bytes(found)
 
 
 def tombstone(pseudonyms: Pseudonyms, name: Name, value: str, *, now: int) -> Tombstone:
@@ -79,6 +86,8 @@ class TombstoneBook:
 
 
 def enter(connection: Connection, stones: Iterable[Tombstone], *, erasure_id: str) -> None:
-    """Set up tombstones; one that stands already belongs to the newer erasure from now on."""
+    """Set up tombstones; one that stands already belongs to the newer erasure from now on, and never ends earlier than it did."""
     for stone in stones:
-        upsert(connection, tombstones, {"digest": stone.digest, "until": stone.until, "erasure_id": erasure_id})
+        stands = connection.scalar(select(tombstones.c.until).where(tombstones.c.digest == stone.digest))
+        until = max(stone.until, stands or 0)
+        upsert(connection, tombstones, {"digest": stone.digest, "until": until, "erasure_id": erasure_id})

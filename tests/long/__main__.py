@@ -98,7 +98,7 @@ def collectors_steps() -> list[Step]:
 
 
 def correlator_steps() -> list[Step]:
-    """What work costs over history: a tick, the join, a day of attribution, what people wait for, the disk."""
+    """What work costs over history: a tick, the join, a day of attribution, what people wait for, the disk; an erasure that is killed."""
     bench = [CLICKTRACE, "bench"]
     return [
         Step("a tick over 90 days beside one over a day", [*bench, "tick", "--json"], timeout_s=3600),
@@ -106,6 +106,11 @@ def correlator_steps() -> list[Step]:
         Step("a day of attribution", [*bench, "attribution", "--json"], timeout_s=3600),
         Step("a campaign's 30 days, a click's journey", [*bench, "reads", "--json"], timeout_s=3600),
         Step("bytes a click takes, memory a query gets", [*bench, "disk", "--json"], timeout_s=3600),
+        Step(
+            "an erasure killed before every single change",
+            [sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/core/erasure/test_killed_eraser.py"],
+            timeout_s=1800,
+        ),
     ]
 
 

@@ -1,7 +1,8 @@
 -- Erasure: the tombstone records, and what an erasure works with.
 
 -- erasure: One erasure per row (fact_id): who asked by which sort of identifier, and the keyed digests of what may not come back. No value of
--- a person stands here. `digests` and `untils` (ms) run parallel: facts up to then are erased.
+-- a person stands here. `digests` and `untils` (ms) run parallel: facts up to then are erased;
+-- `secret` tells apart what the digests are keyed with.
 CREATE TABLE IF NOT EXISTS erasure
 (
     segment LowCardinality(String),
@@ -14,6 +15,7 @@ CREATE TABLE IF NOT EXISTS erasure
     subject LowCardinality(String),
     digests Array(String),
     untils Array(Int64),
+    secret LowCardinality(String),
     INDEX by_segment segment TYPE set(64) GRANULARITY 1,
     INDEX by_known_at known_at TYPE minmax GRANULARITY 1
 )
@@ -32,7 +34,8 @@ CREATE TABLE IF NOT EXISTS inbox_erasure
     fact_id String,
     subject String,
     digests Array(String),
-    untils Array(Int64)
+    untils Array(Int64),
+    secret String
 )
 ENGINE = Null;
 
@@ -47,7 +50,8 @@ SELECT
     fact_id,
     subject,
     digests,
-    untils
+    untils,
+    secret
 FROM inbox_erasure;
 
 -- erasure_line, erasure_key: what the running erasure deletes, emptied when it ends. Grain: journal line (segment, o); identifier (name, value).

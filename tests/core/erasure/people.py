@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+from sqlalchemy import Engine, insert
+
+from core.control.checkpoints import Checkpoints
+from core.control.tables import actions, dead_letters, postback_lives, uploads
 from core.identity import derive
 from core.records import Click, Conversion, Impression, Incident, PlatformClick, Record, Span, Touch, Upload
 
@@ -130,3 +135,29 @@ def bens() -> list[Record]:
         upload(BEN_ORDER),
         incident(FIRST, BEN_CLICK),
     ]
+
+
+def in_control(control: Engine) -> None:
+    """Anna in a dead letter, the sent log, a postback's life and an action's evidence; Ben beside her."""
+    texts = ["client", "reason", "detail", "batch_id", "request_id"]
+    numbers = ["event_ts", "value_micros", "attempts", "next_attempt", "batch_limit", "decided_at", "updated_at"]
+    sent = {"destination": "google", "target": "7001", "state": "sent", "currency": "EUR", "unpublished": False}
+    sent |= dict.fromkeys(texts, "") | dict.fromkeys(numbers, 0)
+    with control.begin() as connection:
+        letter = b'{"kind":"click","ts":"?","visitor_id":"' + ANNA.encode() + b'"'
+        bad = {"segment": "0" * 36, "reason": "not_json", "detail": "", "at": 0, "redriven_at": None}
+        connection.execute(insert(dead_letters).values(o=0, line=letter, **bad))
+        connection.execute(insert(dead_letters).values(o=900, line=letter.replace(ANNA.encode(), BEN.encode()), **bad))
+        for number in (ANNA_ORDER, "170"):
+            conversion = f"conversion::backend:order:{number}"
+            connection.execute(insert(uploads).values(upload_id=number, conversion=conversion, event_id=number, **sent))
+            life = msgspec.json.encode({"conversion": order(number), "count": 1})
+            key = {"key_sha256": number.rjust(64, "0"), "version": 1, "updated_at": 0}
+            connection.execute(insert(postback_lives).values(life=life, **key))
+        connection.execute(
+            insert(actions).values(
+                action_id="a", rule="r", incident_id="i1", kind="pause_campaign", target="google:1:2", state="paused", mode="approve",
+                proposed_at=0, payload={"evidence": [FIRST, BEN_CLICK]},
+            )
+        )  # fmt: skip
+    Checkpoints(control, "detection").put("state", b'{"last":"%b","n":3}' % SECOND.encode())

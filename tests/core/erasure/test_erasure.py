@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 import zstandard
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from core.control.checkpoints import Checkpoints
-from core.control.tables import actions, dead_letters, postback_lives, tombstones, uploads
+from core.control.tables import tombstones
 from core.erasure.eraser import Eraser
 from core.erasure.identifiers import subject
 from core.erasure.stored import StoredPeople
-from core.erasure.tombstones import TombstoneBook
-from core.errors import Invalid, StoreError
+from core.errors import Invalid
 from core.journal import segment as segments
 from core.journal.admin import rebuild_store, verify
 from core.journal.segment import list_segments
@@ -42,6 +39,7 @@ from tests.core.erasure.people import (
     bens,
     click,
     hex32,
+    in_control,
     order,
     touch,
 )
@@ -76,32 +74,6 @@ def of_ben(store: Store) -> dict[str, object]:
         "conversion": store.rows("SELECT * FROM conversion WHERE order_id = '170'"),
         "span": store.rows("SELECT * FROM span WHERE click_id = unhex({c:String})", {"c": BEN_CLICK}),
     }
-
-
-def in_control(control: Engine) -> None:
-    """Anna in a dead letter, the sent log, a postback's life and an action's evidence; Ben beside her."""
-    texts = ["client", "reason", "detail", "batch_id", "request_id"]
-    numbers = ["event_ts", "value_micros", "attempts", "next_attempt", "batch_limit", "decided_at", "updated_at"]
-    sent = {"destination": "google", "target": "7001", "state": "sent", "currency": "EUR", "unpublished": False}
-    sent |= dict.fromkeys(texts, "") | dict.fromkeys(numbers, 0)
-    with control.begin() as connection:
-        letter = b'{"kind":"click","ts":"?","visitor_id":"' + ANNA.encode() + b'"'
-        bad = {"segment": "0" * 36, "reason": "not_json", "detail": "", "at": 0, "redriven_at": None}
-        connection.execute(insert(dead_letters).values(o=0, line=letter, **bad))
-        connection.execute(insert(dead_letters).values(o=900, line=letter.replace(ANNA.encode(), BEN.encode()), **bad))
-        for number in (ANNA_ORDER, "170"):
-            conversion = f"conversion::backend:order:{number}"
-            connection.execute(insert(uploads).values(upload_id=number, conversion=conversion, event_id=number, **sent))
-            life = msgspec.json.encode({"conversion": order(number), "count": 1})
-            key = {"key_sha256": number.rjust(64, "0"), "version": 1, "updated_at": 0}
-            connection.execute(insert(postback_lives).values(life=life, **key))
-        connection.execute(
-            insert(actions).values(
-                action_id="a", rule="r", incident_id="i1", kind="pause_campaign", target="google:1:2", state="paused", mode="approve",
-                proposed_at=0, payload={"evidence": [FIRST, BEN_CLICK]},
-            )
-        )  # fmt: skip
-    Checkpoints(control, "detection").put("state", b'{"last":"%b","n":3}' % SECOND.encode())
 
 
 def test_a_person_leaves_segments_store_and_control_database(
@@ -209,12 +181,6 @@ def test_what_is_sent_again_does_not_come_back_and_a_new_visit_is_a_new_visit(
     eraser.ask(subject("visitor_id", ANNA), by="someone")
     eraser.run_once()
     ship()
-    refund = (
-        msgspec.structs.replace(order(ANNA_ORDER), status="refunded", ts=clock() + HOUR, known_at=None)
-        if False
-        else None
-    )
-    assert refund is None
     later = clock() + HOUR
     journal.append_many(
         [
@@ -342,46 +308,6 @@ def test_the_sqlite_file_keeps_nothing_in_free_pages(eraser: Eraser, control: En
     control.dispose()
     assert ANNA.encode() not in (tmp_path / "control.sqlite").read_bytes()
     assert sqlite3.connect(tmp_path / "control.sqlite").execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
-class Dying:
-    """A store whose process dies, as far as the caller can tell, before its n-th statement that changes something."""
-
-    def __init__(self, store: Store, *, after: int) -> None:
-        self._store = store
-        self._left = after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def command(self, sql: str, params: Mapping[str, object] | None = None) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise StoreError("gone")
-        self._store.command(sql, params)
-
-
-def test_an_erasure_in_the_store_that_is_cut_short_before_any_statement_is_finished_by_the_next(
-    eraser: Eraser, written: Written, ship: Ship, store: Store, control: Engine
-) -> None:
-    written([*annas(), *bens()])
-    ship()
-    bens_before = of_ben(store)
-    info = eraser.ask(subject("visitor_id", ANNA), by="someone")
-    stones = TombstoneBook(control).of([info.erasure_id])
-    deaths = 0
-    while True:
-        try:
-            StoredPeople(Dying(store, after=deaths)).erase(stones)  # type: ignore[arg-type] # a store in all it is asked
-            break
-        except StoreError:
-            deaths += 1
-    assert deaths > 10
-    assert StoredPeople(store).count(stones) == {}
-    assert rows(store) == {"click": 2, "touch": 1, "span": 1, "conversion": 1, "upload": 1, "incident": 1}
-    assert store.rows("SELECT count() AS n FROM conversion_key WHERE fact_id LIKE '%:17'") == [{"n": 0}]
-    assert of_ben(store) == bens_before
-    assert store.rows("SELECT * FROM erasure_key UNION ALL SELECT segment, toString(o) FROM erasure_line") == []
 
 
 def test_every_table_with_an_identifier_is_reached(store: Store) -> None:

@@ -1,4 +1,8 @@
-"""SIGKILL before every single write that a sweep through a journal makes: each segment stays whole, and the next sweep finishes it."""
+"""SIGKILL at every step of an erasure: what is cut short is finished by the next life, nothing of the person is left, the neighbour stays.
+
+The whole way in real processes (`dying_eraser`) at six steps here and before every single change in the long tests; there also a sweep through
+a journal with what a killed compression left, before every single system call.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -80,6 +87,53 @@ print(json.dumps(outcomes))
 """
 
 
+#: Journal, derived table, a kind's own table, the transaction of dead letters, sent log and lives of postbacks, what was done.
+STEPS = (
+    "journal rename",
+    "store ALTER TABLE conversion_match",
+    "store ALTER TABLE click",
+    "store ALTER TABLE incident",
+    "control DELETE FROM uploads",
+    "control INSERT INTO erasure_nodes",
+)
+#: Where the long test dies, too, among others.
+KEPT = {
+    "control UPDATE erasures", "journal write", "journal fsync", "journal unlink", "store INSERT INTO erasure_line",
+    "store ALTER TABLE conversion_key", "store ALTER TABLE conversion", "store ALTER TABLE touch", "store ALTER TABLE span",
+    "control DELETE FROM dead_letters", "control DELETE FROM postback_lives", "control UPDATE actions", "control UPDATE checkpoints",
+    "control COMMIT", "control PRAGMA wal_checkpoint", *STEPS,
+}  # fmt: skip
+#: Rows of Ben and of both; the tombstone record stands twice when death came between its line and the note that it is there.
+LEFT = {"click": 2, "touch": 1, "conversion": 1, "span": 1, "incident": 1, "upload": 1}
+
+
+def lives(folder: Path, *changes: str, timeout_s: int) -> list[dict[str, Any]]:
+    """Every installation's end, after it was seen that nothing of the person is left in it and all of the neighbour."""
+    command = [sys.executable, "-m", "tests.core.erasure.dying_eraser", str(folder), *changes]
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=timeout_s, check=True)
+    told = json.loads(ran.stdout.splitlines()[-1])
+    for life in told["lives"]:
+        assert (life["state"], life["clean"], life["left"], life["agrees"]) == ("done", True, [], True), life
+        assert life["ben"] == told["before"], life["died"]
+        assert {kind: count for kind, count in life["rows"].items() if kind != "erasure"} == LEFT, life["died"]
+    found: list[dict[str, Any]] = told["lives"]
+    return found
+
+
+def test_an_erasure_that_is_killed_again_and_again_is_finished_and_the_neighbour_stays(tmp_path: Path) -> None:
+    (life,) = lives(tmp_path, *STEPS, timeout_s=120)
+    assert life["died"] == list(STEPS)
+
+
+@pytest.mark.long
+def test_an_erasure_that_is_killed_before_any_change_is_finished_by_the_next_life(tmp_path: Path) -> None:
+    ends = lives(tmp_path, timeout_s=1500)
+    assert ends[-1]["died"] == [], "the last one ran through"
+    assert {change for end in ends for change in end["died"]} >= KEPT
+    assert len(ends) > len(KEPT)
+
+
+@pytest.mark.long
 def test_a_sweep_that_is_killed_before_any_write_leaves_whole_segments_and_is_finished_by_the_next(
     tmp_path: Path,
 ) -> None:
