@@ -13,8 +13,8 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-#: Version of the vocabulary that the writer stamps. Older lines are upcast on reading (`core.journal.reader.upcast`).
-SCHEMA_VERSION = 1
+#: Version of the vocabulary that the writer stamps. Older lines are upcast on reading (`core.journal.versions` says when to raise it).
+SCHEMA_VERSION = 2
 
 ConversionStatus = Literal["captured", "qualified", "rejected", "duplicate", "confirmed", "returned", "refunded"]
 Origin = Literal["backend", "analytics", "platform", "crm", "offline"]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from app.demo import world as w
 from app.demo.past_facts import campaign_lines, deploy_lines, past_deploys, service_lines, spend_lines
 from app.demo.user_agents import BROWSERS, DeviceName
+from core.records import SCHEMA_VERSION
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -123,16 +124,19 @@ def lines_of(template: str, *columns: Sequence[object]) -> bytes:
     return "".join(map(template.__mod__, zip(*columns, strict=True))).encode()
 
 
-CLICK = '{"kind":"click","ts":%d,"source":"redirect","click_id":"%s","hit_id":"%s",%s,"network":"%s","duration_us":%d,"v":1,"known_at":%d}\n'
-TOUCH = '{"kind":"touch","ts":%d,"source":"snippet","name":"%s","click_id":"%s",%s,"v":1,"known_at":%d}\n'
-ORGANIC_TOUCH = (
-    '{"kind":"touch","ts":%d,"source":"snippet","name":"page_view","visitor_id":"%s",%s,"v":1,"known_at":%d}\n'
+ENVELOPE = f'"v":{SCHEMA_VERSION},"known_at":%d}}\n'
+CLICK = (
+    '{"kind":"click","ts":%d,"source":"redirect","click_id":"%s","hit_id":"%s",%s,"network":"%s","duration_us":%d,'
+    + ENVELOPE
 )
+TOUCH = '{"kind":"touch","ts":%d,"source":"snippet","name":"%s","click_id":"%s",%s,' + ENVELOPE
+ORGANIC_TOUCH = '{"kind":"touch","ts":%d,"source":"snippet","name":"page_view","visitor_id":"%s",%s,' + ENVELOPE
 ORDER = (
     '{"kind":"conversion","ts":%d,"source":"push","fact_id":"conversion::backend:order:%s","conversion_id":"%s","type":"order",'
     '"status":"confirmed","origin":"backend","value_micros":%d,"currency":"'
     + w.CURRENCY
-    + '"%s,"order_id":"%s",%s,"v":1,"known_at":%d}\n'
+    + '"%s,"order_id":"%s",%s,'
+    + ENVELOPE
 )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.demo import world as w
 from app.demo.user_agents import DeviceName
+from core.records import SCHEMA_VERSION
 
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 #: Platforms report hours late.
@@ -31,7 +32,7 @@ Flags = NDArray[np.bool_]
 
 
 def _line(fields: dict[str, object], *, known_at: int) -> bytes:
-    return msgspec.json.encode({**fields, "v": 1, "known_at": known_at}) + b"\n"
+    return msgspec.json.encode({**fields, "v": SCHEMA_VERSION, "known_at": known_at}) + b"\n"
 
 
 def spend_lines(world: w.World, ts: Ints, keys: list[tuple[str, DeviceName]], *, history_end: int) -> bytes:

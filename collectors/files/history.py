@@ -14,12 +14,14 @@ from typing import Final
 import msgspec
 import zstandard
 
-from core.records import AnyRecord
+from core.journal.versions import upcast
+from core.records import SCHEMA_VERSION, AnyRecord
 
 #: The envelope as writers leave it: known_at, and around it in any order version, offset and claim.
 _TAIL: Final = re.compile(
-    rb'(?:,"(?:v|o)":\d+|,"claimed":(?:true|false))*,"known_at":(\d+)(?:,"(?:v|o)":\d+|,"claimed":(?:true|false))*\}$'
+    rb'(?:,"v":(\d+)|,"o":\d+|,"claimed":(?:true|false))*,"known_at":(\d+)(?:,"v":(\d+)|,"o":\d+|,"claimed":(?:true|false))*\}$'
 )
+_TODAY: Final = b"%d" % SCHEMA_VERSION
 _START: Final = b'{"kind":"'
 #: The envelope is at most this long: version, known_at, offset, claim.
 _TAIL_BYTES: Final = 96
@@ -27,6 +29,7 @@ _TAIL_BYTES: Final = 96
 
 class _Known(msgspec.Struct):
     known_at: int
+    v: int = SCHEMA_VERSION
 
 
 _decode_record = msgspec.json.Decoder(AnyRecord).decode
@@ -41,17 +44,20 @@ class Body(msgspec.Struct, frozen=True, gc=False):
 
 
 def body_of(line: bytes) -> Body:
-    """One journal line taken apart.
+    """One journal line taken apart, in today's words.
 
     Raises:
         msgspec.MsgspecError: not JSON, of no known kind, or a field is missing or of the wrong type.
+        Invalid: reason ``unknown_version``.
     """
-    record = _decode_record(line)
     tail_at = max(0, len(line) - _TAIL_BYTES)
     tail = _TAIL.search(line, tail_at)
-    if tail is not None and line.startswith(_START):
-        return Body(line[: tail.start()] + b"}", int(tail[1]))
-    return Body(msgspec.json.encode(record), _decode_known(line).known_at)
+    if tail is not None and line.startswith(_START) and (tail[1] or tail[3] or _TODAY) == _TODAY:
+        _decode_record(line)
+        return Body(line[: tail.start()] + b"}", int(tail[2]))
+    known = _decode_known(line)
+    record = _decode_record(upcast(line, version=known.v))
+    return Body(msgspec.json.encode(record), known.known_at)
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -190,6 +190,8 @@ class Importer:
                 yield history.body_of(line), share
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 yield BadLine(line=number, reason="not_a_record", detail=str(error)), share
+            except Invalid as refusal:
+                yield BadLine(line=number, reason=refusal.reason, detail=refusal.detail), share
 
     # --- writing -------------------------------------------------------------------------------------------------------------
 

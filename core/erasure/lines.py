@@ -13,7 +13,9 @@ import msgspec
 
 from core.erasure.identifiers import FIELDS, MENTIONING, NAMES, Name, derived_click_ids
 from core.erasure.tombstones import Tombstones
+from core.errors import Invalid
 from core.journal.reader import ERASED_HEAD, is_erased
+from core.journal.versions import upcast
 from core.records import SCHEMA_VERSION
 
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
@@ -27,6 +29,7 @@ class _Placed(msgspec.Struct, frozen=True, kw_only=True):
     ts: int
     known_at: int = 0
     claimed: bool = False
+    v: int = SCHEMA_VERSION
 
 
 def _reader(kind: str) -> msgspec.json.Decoder[msgspec.Struct]:
@@ -78,7 +81,14 @@ def concerns(kind: str, line: bytes, tombstones: Tombstones) -> bool:
     Raises:
         msgspec.DecodeError: it is no such record.
     """
-    return _is_erased_person(_READERS[kind].decode(line), kind, tombstones)
+    return _is_erased_person(_who(line, kind), kind, tombstones)
+
+
+def _who(line: bytes, kind: str) -> msgspec.Struct:
+    """Whom a line is about, in today's words."""
+    found = _READERS[kind].decode(line)
+    version: int = found.v  # type: ignore[attr-defined] # every reader's shape extends _Placed
+    return found if version == SCHEMA_VERSION else _READERS[kind].decode(upcast(line, version=version))
 
 
 def without_mentions(data: bytes, tombstones: Tombstones) -> bytes:
@@ -93,8 +103,8 @@ def without_mentions(data: bytes, tombstones: Tombstones) -> bytes:
 
 def _without_person(line: bytes, kind: str, tombstones: Tombstones, *, offset: int) -> bytes:
     try:
-        found = _READERS[kind].decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = _who(line, kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, Invalid):
         return _without_bad_line(line, tombstones)
     if not _is_erased_person(found, kind, tombstones):
         return line

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from core.errors import Invalid, JournalError
 from core.journal.segment import list_segments, parse, read_range
-from core.records import SCHEMA_VERSION, AnyRecord, Envelope, Line
+from core.journal.versions import upcast
+from core.records import AnyRecord, Envelope, Line
 
-__all__ = ["ERASED_HEAD", "decode_line", "is_erased", "iter_lines", "list_segments", "upcast"]
+__all__ = ["ERASED_HEAD", "decode_line", "is_erased", "iter_lines", "list_segments"]
 
 #: How a line begins that takes the place of an erased one (core.erasure.lines); it is no record.
 ERASED_HEAD = b'{"kind":"erased'
 
 _envelopes = msgspec.json.Decoder(Envelope)
 _records: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
-
-#: From version N to N + 1: takes and returns the line as a plain dict. Empty while there is one version.
-UPCASTS: dict[int, Callable[[dict[str, object]], dict[str, object]]] = {}
-
-
-def upcast(line: bytes, *, version: int) -> bytes:
-    """A line of an older schema version in today's words.
-
-    Raises:
-        Invalid: reason ``unknown_version``.
-    """
-    if version == SCHEMA_VERSION:
-        return line
-    if not all(step in UPCASTS for step in range(version, SCHEMA_VERSION)) or version > SCHEMA_VERSION:
-        raise Invalid("unknown_version", f"schema version {version} is not known; this is version {SCHEMA_VERSION}")
-    value = msgspec.json.decode(line, type=dict[str, object])
-    for step in range(version, SCHEMA_VERSION):
-        value = UPCASTS[step](value)
-    return msgspec.json.encode(value)
 
 
 def decode_line(line: bytes, *, segment: str) -> Line:
@@ -53,7 +35,7 @@ def decode_line(line: bytes, *, segment: str) -> Line:
         raise Invalid("not_json", str(error)) from error
     try:
         record = _records.decode(upcast(line, version=envelope.v))
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise Invalid("not_a_record", str(error)) from error
     return Line(segment=segment, envelope=envelope, record=record)
 

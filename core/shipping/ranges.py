@@ -12,6 +12,7 @@ import msgspec
 from core.errors import Invalid
 from core.journal.dead_letter import DeadLetter
 from core.journal.reader import decode_line, is_erased
+from core.journal.versions import upcast
 from core.records import SCHEMA_VERSION, Kinds
 
 #: Last millisecond that DateTime64 holds (ClickHouse: 2299-12-31); the store would wrap what lies behind it.
@@ -119,7 +120,7 @@ def prepare(one: Range, data: bytes) -> Prepared:
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A line with the offset where it really stands."""
+    """A line with the offset where it really stands, and of which kind it is."""
 
     o: int
     kind: str
@@ -138,17 +139,23 @@ def place(data: bytes, *, start: int) -> list[Placed]:
 
 
 def sort(one: Range, data: bytes) -> tuple[dict[str, list[Placed]], list[DeadLetter]]:
-    """Every line of a range, fully checked: the good ones by kind, and the bad ones with their reasons. Erased ones are neither."""
+    """Every line of a range, fully checked and in today's words: the good ones by kind, and the bad ones, as they stand, with their reasons.
+
+    Erased ones are neither.
+    """
     good: dict[str, list[Placed]] = {}
     bad: list[DeadLetter] = []
     for placed in place(data, start=one.start):
         if is_erased(placed.line):
             continue
-        reason, detail = _fault(one.segment, placed)
-        if reason:
-            bad.append(DeadLetter(segment=one.segment, o=placed.o, reason=reason, detail=detail, line=placed.line))
+        try:
+            fresh = _checked(one.segment, placed)
+        except Invalid as fault:
+            bad.append(
+                DeadLetter(segment=one.segment, o=placed.o, reason=fault.reason, detail=fault.detail, line=placed.line)
+            )
         else:
-            good.setdefault(placed.kind, []).append(placed)
+            good.setdefault(fresh.kind, []).append(fresh)
     return good, bad
 
 
@@ -157,16 +164,23 @@ def refusal(one: Range, placed: Placed, *, detail: str) -> DeadLetter:
     return DeadLetter(segment=one.segment, o=placed.o, reason="refused_by_store", detail=detail, line=placed.line)
 
 
-def _fault(segment: str, placed: Placed) -> tuple[str, str]:
+def _checked(segment: str, placed: Placed) -> Placed:
+    """The line in today's words.
+
+    Raises:
+        Invalid: with one of `core.journal.dead_letter.REASONS`.
+    """
     try:
         line = decode_line(placed.line, segment=segment)
     except Invalid as refusal:
-        reason = "unknown_kind" if refusal.reason == "not_a_record" and not placed.kind else refusal.reason
-        return reason, refusal.detail
-    if not placed.kind:
-        return "unknown_kind", "the kind does not stand first in the line"
+        if refusal.reason == "not_a_record" and not placed.kind:
+            raise Invalid("unknown_kind", refusal.detail) from refusal
+        raise
     if line.envelope.o != placed.o:
-        return "wrong_offset", f"the line says o={line.envelope.o} and stands at {placed.o}"
-    if not passes_gate({placed.kind: placed.line}, lengths=[len(placed.line)], start=placed.o):
-        return "not_a_record", f"a time lies outside 0 to {MAX_TS} ms"
-    return "", ""
+        raise Invalid("wrong_offset", f"the line says o={line.envelope.o} and stands at {placed.o}")
+    fresh = place(upcast(placed.line, version=line.envelope.v) + b"\n", start=placed.o)[0]
+    if not fresh.kind:
+        raise Invalid("unknown_kind", "the kind does not stand first in the line")
+    if not passes_gate({fresh.kind: fresh.line}, lengths=[len(fresh.line)], start=placed.o):
+        raise Invalid("not_a_record", f"a time lies outside 0 to {MAX_TS} ms")
+    return fresh

@@ -313,12 +313,12 @@ CLICK = Click(
     http_status=302, reason="ok", duration_us=40, page="shop.example",
 )  # fmt: skip
 ENVELOPES = {
-    "as our writer leaves it": b'"v":1,"known_at":123456,"o":77}',
-    "claimed before": b'"claimed":true,"v":1,"known_at":123456,"o":0}',
-    "without an offset": b'"v":1,"known_at":123456}',
+    "as our writer leaves it": b'"v":2,"known_at":123456,"o":77}',
+    "claimed before": b'"claimed":true,"v":2,"known_at":123456,"o":0}',
+    "without an offset": b'"v":2,"known_at":123456}',
     "known_at alone": b'"known_at":123456}',
-    "in another order": b'"known_at":123456,"o":5,"v":1,"claimed":false}',
-    "with blanks": b'"v": 1, "known_at": 123456 }',
+    "in another order": b'"known_at":123456,"o":5,"v":2,"claimed":false}',
+    "with blanks": b'"v": 2, "known_at": 123456 }',
 }
 
 
@@ -337,7 +337,7 @@ def test_a_line_whose_kind_does_not_come_first_is_brought_into_form() -> None:
 
 def test_an_attribute_named_like_the_envelope_is_left_alone() -> None:
     gauge = Gauge(ts=1, source="s", service="x", name="n", value=1.0, attributes={"known_at": "7"})
-    body = body_of(msgspec.json.encode(gauge)[:-1] + b',"v":1,"known_at":9}')
+    body = body_of(msgspec.json.encode(gauge)[:-1] + b',"v":2,"known_at":9}')
     assert (msgspec.json.decode(body.encoded, type=AnyRecord), body.known_at) == (gauge, 9)
 
 
@@ -345,7 +345,7 @@ def test_history_moves_in_with_its_own_times_and_bad_lines_are_told(
     importer: Any, lines: Any, tmp_path: Path, store: Any, ship: Any
 ) -> None:
     path = tmp_path / "history.ndjson"
-    good = msgspec.json.encode(CLICK)[:-1] + b',"v":1,"known_at":%d}' % (TS_MS + 5)
+    good = msgspec.json.encode(CLICK)[:-1] + b',"v":2,"known_at":%d}' % (TS_MS + 5)
     path.write_bytes(
         b"\n".join(
             [
@@ -375,7 +375,7 @@ def test_a_sealed_segment_of_another_installation_can_be_imported(
 ) -> None:
     import zstandard
 
-    line = msgspec.json.encode(CLICK)[:-1] + b',"v":1,"known_at":5,"o":0}\n'
+    line = msgspec.json.encode(CLICK)[:-1] + b',"v":2,"known_at":5,"o":0}\n'
     path = tmp_path / "segment.ndjson.zst"
     path.write_bytes(zstandard.compress(line * 3))
     assert importer().run("journal", path).written == 3
@@ -385,7 +385,7 @@ def test_a_sealed_segment_of_another_installation_can_be_imported(
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80), st.integers(0, 400), st.integers(0, 255))
 def test_whatever_stands_in_a_line_it_is_a_record_or_an_error_of_the_decoder(noise: bytes, at: int, byte: int) -> None:
-    good = bytearray(msgspec.json.encode(CLICK)[:-1] + b',"v":1,"known_at":5}')
+    good = bytearray(msgspec.json.encode(CLICK)[:-1] + b',"v":2,"known_at":5}')
     good[at % len(good)] = byte
     for line in (noise, bytes(good)):
         try:

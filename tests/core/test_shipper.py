@@ -56,7 +56,7 @@ def write_lines(directory: Path, lines: list[bytes]) -> str:
 
 
 def encoded(record: object) -> bytes:
-    return msgspec.json.encode(record)[:-1] + b',"v":1,"known_at":1790000000000,"o":%d}'
+    return msgspec.json.encode(record)[:-1] + b',"v":2,"known_at":1790000000000,"o":%d}'
 
 
 # --- what arrives ----------------------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ BAD = [
     (encoded(order(1)).replace(b'"confirmed"', b'"bogus"'), "not_a_record"),
     (encoded(touch(1)).replace(b'{"n":"1"}', b'["n"]'), "not_a_record"),
     (encoded(touch(1)).replace(b'"kind":"touch"', b'"kind":"tuch"'), "unknown_kind"),
-    (encoded(touch(1)).replace(b'"v":1', b'"v":2'), "unknown_version"),
+    (encoded(touch(1)).replace(b'"v":2', b'"v":3'), "unknown_version"),
     (encoded(touch(1)).replace(b"%d", b"7777777"), "wrong_offset"),
     (encoded(click(1)).replace(b"0" * 31 + b"2", b"0" * 40 + b"2"), "refused_by_store"),
 ]

@@ -51,7 +51,7 @@ def test_a_line_is_in_the_file_when_append_returns(journal: JournalWriter, journ
     (segment,) = list_segments(journal_dir)
     raw = segment.path.read_bytes()
     assert raw.startswith(b'{"kind":"click",')
-    assert raw.endswith(b'"v":1,"known_at":1790000000000,"o":0}\n')
+    assert raw.endswith(b'"v":2,"known_at":1790000000000,"o":0}\n')
 
 
 def test_each_line_says_where_it_stands(journal: JournalWriter, journal_dir: Path) -> None:
