@@ -149,6 +149,7 @@ class Conclusions:
                 worked_through=self.correlator.worked_through,
                 config=settings.correlator,
                 clock=clock,
+                retention=settings.retention.days(),
             ),
             build_actions_router(self.desk, authorize=base.authorize),
             build_approval_router(self.desk),

@@ -74,7 +74,7 @@ FOREVER = 0
 
 
 class RetentionConfig(Section):
-    """How long the store keeps facts about people, in days of event time; 0 = for good. The raw journal has `journal.keep_days`."""
+    """How long the store keeps facts about people, and what machines measure, in days of event time; 0 = for good. The raw journal has `journal.keep_days`."""
 
     click: int = Field(0, ge=0, description="Hits, with the click IDs, visitor IDs and truncated networks in them.")
     touch: int = Field(400, ge=0, description="Events of the page snippet.")
@@ -85,6 +85,11 @@ class RetentionConfig(Section):
     span: int = Field(90, ge=0, description="Spans of paid clicks.")
     platform_click: int = Field(0, ge=0, description="What platforms say their clicks belong to.")
     upload: int = Field(400, ge=0, description="What became of conversions that were reported to platforms.")
+    service: int = Field(400, ge=0, description="Requests, errors and durations of services by the minute.")
+    gauge: int = Field(400, ge=0, description="Readings of services, databases and queues.")
+    check: int = Field(400, ge=0, description="Looks at the pages that links lead to.")
+    canary: int = Field(400, ge=0, description="Our own clicks through every link.")
+    reading: int = Field(400, ge=0, description="How the sources did, as their readers saw it.")
 
     def days(self) -> dict[str, int]:
         """Table -> days."""

@@ -6,7 +6,7 @@ clients only. Handlers are plain functions: the framework runs them in worker th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -31,6 +31,7 @@ from correlator.figures import page, present
 from correlator.freshness import freshness, journal_source, read_sources, without_details
 from correlator.incident_list import IncidentView, incident, incidents
 from correlator.journey import journey
+from correlator.kept import COUNTED_FROM, JOURNEYED_FROM, STEPPED_FROM, kept_from, within_retention
 from correlator.learned import read_learned
 from correlator.metric_api import add_metrics
 from correlator.missing_api import add_missing
@@ -70,27 +71,48 @@ class Reports:
         shipped_through: ShippedThrough,
         worked_through: ShippedThrough,
         clock: Clock,
+        retention: Mapping[str, int],
     ) -> None:
         self.store = store
+        self.retention = retention
         self.config = config
         self.shipped_through = shipped_through
         self.worked_through = worked_through
         self.clock = clock
 
-    def ask(self, principal: Principal, *, client: str = "", span_ms: int = DAY_MS, **texts: str) -> Question:
+    def ask(
+        self,
+        principal: Principal,
+        *,
+        client: str = "",
+        span_ms: int = DAY_MS,
+        rests_on: Collection[str] = COUNTED_FROM,
+        earlier_ms: int = 0,
+        **texts: str,
+    ) -> Question:
         """The question of one request, restricted to what the key sees.
 
+        Args:
+            rests_on: the kinds that the answer is counted from.
+            earlier_ms: how far before its period it looks, too.
+
         Raises:
-            Refusal: see `correlator.period.ask` and `clients_for`.
+            Refusal: see `correlator.period.ask`, `clients_for` and `correlator.kept.within_retention`.
         """
         given = {"since": "", "until": "", "as_of": "", **texts}
-        return ask(
+        question = ask(
             **given,
             clients=clients_for(principal, client),
             now=self.clock(),
             complete_through=lambda now: min(self.shipped_through(now), self.worked_through(now)),
             default_span_ms=span_ms,
         )
+        return within_retention(question, self.config, self.retention, rests_on, earlier_ms=earlier_ms)
+
+    def gone(self, kinds: Collection[str], *, at: int) -> list[str]:
+        """The kinds of which what happened at `at` (ms) is not kept any more."""
+        now = self.clock()
+        return [kind for kind in kinds if at < kept_from(self.retention, [kind], now=now)]
 
     def ground(self, question: Question, rows: Sequence[Performance] = ()) -> Ground:
         """What the standing of the answer's figures rests on."""
@@ -131,6 +153,8 @@ class Reports:
             "from": to_rfc3339(question.since),
             "to": to_rfc3339(question.until),
             "as_of": None if question.as_of is None else to_rfc3339(question.as_of),
+            # What lies before is no longer kept as a whole: the figures are smaller than they were.
+            "kept_from": to_rfc3339(question.kept_from) if question.since < question.kept_from else None,
             **content,
         }
 
@@ -143,6 +167,7 @@ def build_router(
     worked_through: ShippedThrough | None = None,
     config: CorrelatorConfig | None = None,
     clock: Clock = now_ms,
+    retention: Mapping[str, int] | None = None,
 ) -> APIRouter:
     """All reading routes under /api/v1.
 
@@ -153,6 +178,7 @@ def build_router(
         worked_through: the same for the derived tables (`Correlator.worked_through`); as-of answers wait for both.
         config: catalogue and bands; the defaults when not given.
         clock: milliseconds.
+        retention: days by kind (`core.settings.RetentionConfig.days`); everything for good when not given.
     """
     reports = Reports(
         store,
@@ -160,6 +186,7 @@ def build_router(
         shipped_through=shipped_through,
         worked_through=worked_through or shipped_through,
         clock=clock,
+        retention={} if retention is None else retention,
     )
     router = APIRouter(prefix="/api/v1", tags=["reports"])
     reader = Depends(authorize("read"))
@@ -192,7 +219,7 @@ def _add_campaigns(router: APIRouter, reports: Reports, reader: Any) -> None:
         limit: _Limit = 100,
     ) -> JSONResponse:
         """Campaigns as platform and people describe them."""
-        question = reports.ask(principal, client=client, as_of=as_of)
+        question = reports.ask(principal, client=client, as_of=as_of, rests_on=())
         with metrics.REPORT_SECONDS.labels("campaigns").time():
             found = campaigns(reports.store, question, config=reports.config)
         shown, following = page(found, key=lambda facts: facts.campaign, cursor=cursor, limit=limit)
@@ -240,9 +267,10 @@ def _add_clicks(router: APIRouter, reports: Reports, reader: Any) -> None:
     @router.get("/clicks/{click_id}")
     def click(click_id: str, principal: Principal = reader, as_of: _AsOf = "", client: _Client = "") -> JSONResponse:
         """One click's journey: hits, touches, spans, conversions, its share of the spend, deploys nearby."""
-        question = reports.ask(principal, client=client, as_of=as_of, span_ms=LONG_SPAN_MS)
+        question = reports.ask(principal, client=client, as_of=as_of, span_ms=LONG_SPAN_MS, rests_on=())
         with metrics.REPORT_SECONDS.labels("click").time():
-            return _answer(present(journey(reports.store, reports.config, click_id, question)))
+            found = journey(reports.store, reports.config, click_id, question)
+        return _answer({**present(found), "no_longer_kept": reports.gone(JOURNEYED_FROM, at=found.at_ms)})
 
 
 def _add_incidents(router: APIRouter, reports: Reports, reader: Any) -> None:
@@ -260,7 +288,14 @@ def _add_incidents(router: APIRouter, reports: Reports, reader: Any) -> None:
     ) -> JSONResponse:
         """Incidents open at some time in the period (default: the last 30 days), newest first. `payload` is as in the journal."""
         question = reports.ask(
-            principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign, span_ms=LONG_SPAN_MS
+            principal,
+            client=client,
+            since=since,
+            until=until,
+            as_of=as_of,
+            campaign=campaign,
+            span_ms=LONG_SPAN_MS,
+            rests_on=(),
         )
         with metrics.REPORT_SECONDS.labels("incidents").time():
             found = incidents(reports.store, question, state=state)
@@ -271,7 +306,7 @@ def _add_incidents(router: APIRouter, reports: Reports, reader: Any) -> None:
     def one_incident(
         incident_id: str, principal: Principal = reader, as_of: _AsOf = "", client: _Client = ""
     ) -> JSONResponse:
-        question = reports.ask(principal, client=client, as_of=as_of)
+        question = reports.ask(principal, client=client, as_of=as_of, rests_on=())
         with metrics.REPORT_SECONDS.labels("incident").time():
             return _answer(_incident(incident(reports.store, incident_id, question)))
 
@@ -329,7 +364,7 @@ def _add_unmatched(router: APIRouter, reports: Reports, reader: Any) -> None:
         limit: _Limit = 100,
     ) -> JSONResponse:
         """Conversions that found no click, by who told them and why; `faults` are those that a wrong set-up explains."""
-        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of)
+        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, rests_on=STEPPED_FROM)
         with metrics.REPORT_SECONDS.labels("unmatched").time():
             found = unmatched_sources(reports.store, reports.config, question)
         shown, following = page(
@@ -351,7 +386,7 @@ def _add_freshness(router: APIRouter, reports: Reports, reader: Any) -> None:
     @router.get("/freshness")
     def how_complete(principal: Principal = reader, as_of: _AsOf = "") -> JSONResponse:
         """How complete every source is, and how old the newest line of every kind."""
-        question = reports.ask(principal, as_of=as_of)
+        question = reports.ask(principal, as_of=as_of, rests_on=())
         with metrics.REPORT_SECONDS.labels("freshness").time():
             found = freshness(
                 reports.store,
@@ -375,7 +410,15 @@ def _add_traffic(router: APIRouter, reports: Reports, reader: Any) -> None:
         limit: _Limit = 100,
     ) -> JSONResponse:
         """Clicks, hits and conversions, flagged and unflagged side by side, by the word that flags them (docs/redirect.md)."""
-        question = reports.ask(principal, client=client, since=since, until=until, grain=grain, campaign=campaign)
+        question = reports.ask(
+            principal,
+            client=client,
+            since=since,
+            until=until,
+            grain=grain,
+            campaign=campaign,
+            rests_on=STEPPED_FROM,
+        )
         with metrics.REPORT_SECONDS.labels("traffic").time():
             found = traffic(reports.store, reports.config.traffic, question)
         shown, following = page(found.rows, key=_quality_key, cursor=cursor, limit=limit)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from core.clock import HOUR_MS
+from core.clock import DAY_MS, HOUR_MS
 from core.errors import NotFound
 from core.principal import Principal
 from correlator import metrics
 from correlator.campaigns import campaigns
 from correlator.comparisons import TRAILING_MS, compare
+from correlator.control_campaign import HISTORY_DAYS
 from correlator.figures import present
 from correlator.past import matched
 from correlator.query_params import AsOf, Client, From, To
@@ -35,7 +36,14 @@ def add_comparisons(router: APIRouter, reports: Reports, reader: Any) -> None:
     ) -> JSONResponse:
         """The period (default: the last hour) against the same hours yesterday and a week ago, the trailing seven days, a control, the target."""
         question = reports.ask(
-            principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign, span_ms=HOUR_MS
+            principal,
+            client=client,
+            since=since,
+            until=until,
+            as_of=as_of,
+            campaign=campaign,
+            span_ms=HOUR_MS,
+            earlier_ms=HISTORY_DAYS * DAY_MS,
         )
         ground = reports.ground(question)
         # Matched once for everything that is compared: no period of it begins more than a week earlier.

@@ -11,6 +11,7 @@ from core.principal import Principal
 from correlator import metrics
 from correlator.completeness import COUNTED
 from correlator.figures import page, present
+from correlator.kept import STEPPED_FROM
 from correlator.missing import missing
 from correlator.past import matched
 from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Limit, To
@@ -34,7 +35,9 @@ def add_missing(router: APIRouter, reports: Reports, reader: Any) -> None:
         limit: Limit = 100,
     ) -> JSONResponse:
         """Conversions that consent and blockers hid, modelled beside the observed ones and in none of the other figures."""
-        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign)
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign, rests_on=STEPPED_FROM
+        )
         with (
             metrics.REPORT_SECONDS.labels("missing").time(),
             matched(reports.store, reports.config, question) as known,

@@ -30,6 +30,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str = ""
     clients: tuple[str, ...] = ()  # () = all
     by: str = CAMPAIGN.name  # one of `correlator.dimensions.DIMENSIONS`
+    #: From when on (ms) everything that the answer rests on is kept; 0 = all of it is (`correlator.kept`).
+    kept_from: int = 0
     #: A query for the matches known by `as_of`, where they were put before; "" = computed for each query.
     matched_in: str = ""
 

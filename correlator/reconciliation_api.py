@@ -12,6 +12,7 @@ from core.principal import Principal
 from correlator import metrics
 from correlator.completeness import RECONCILED
 from correlator.figures import page, present
+from correlator.kept import STEPPED_FROM
 from correlator.kept_findings import Finding, findings
 from correlator.past import matched
 from correlator.query_params import AsOf, Campaign, Client, Cursor, From, Grain, Limit, To
@@ -43,7 +44,14 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
     ) -> JSONResponse:
         """What each system counts, at which step clicks and sales get lost, and what is likely behind it (docs/reconciliation.md)."""
         question = reports.ask(
-            principal, client=client, since=since, until=until, as_of=as_of, grain=grain, campaign=campaign
+            principal,
+            client=client,
+            since=since,
+            until=until,
+            as_of=as_of,
+            grain=grain,
+            campaign=campaign,
+            rests_on=STEPPED_FROM,
         )
         with (
             metrics.REPORT_SECONDS.labels("reconciliation").time(),
@@ -73,7 +81,9 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
         limit: Limit = 100,
     ) -> JSONResponse:
         """What the daily runs found of the days in the period, newest first. A key of some clients sees their campaigns only."""
-        question = reports.ask(principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign)
+        question = reports.ask(
+            principal, client=client, since=since, until=until, as_of=as_of, campaign=campaign, rests_on=()
+        )
         with metrics.REPORT_SECONDS.labels("reconciliation_findings").time():
             found = findings(reports.store, reports.config, question)
         shown, following = page(found, key=_finding_key, cursor=cursor, limit=limit)

@@ -154,6 +154,10 @@ def print_footer(found: dict[str, Any]) -> None:
     _say(f"Complete through {clock(complete['all'])} ({parts}).{known}")
     if sentence := known_share(found["standing"]):
         _say(sentence)
+    if found["kept_from"]:
+        _say(
+            f"Before {clock(found['kept_from'])} not everything is kept any more (retention): figures of then are too small."
+        )
 
 
 def known_share(standing: dict[str, Any]) -> str:
@@ -189,6 +193,8 @@ def _print_journey(found: dict[str, Any]) -> None:
         )
     if not found["conversions"]:
         _say("\nNo conversion belongs to this click so far.")
+    if found["no_longer_kept"]:
+        _say(f"\nOf its time no longer kept (retention): {', '.join(found['no_longer_kept'])}.")
 
 
 def _journey_events(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -20,15 +20,52 @@ SLACK_DAYS: Final = 7
 _SYNC: Final = "SETTINGS mutations_sync = 2, allow_nondeterministic_mutations = 1, max_execution_time = 3600"
 
 
+#: A click ID goes with its last hit: a shared address may be hit for years.
+_OLD_CLICK: Final = "click_id IN (SELECT click_id FROM click GROUP BY click_id HAVING countIf(NOT {old}) = 0)"
 #: What is derived from a kind and goes with it: table -> how its rows are told by those of the kind that go.
 _DERIVED: Final[Mapping[str, Mapping[str, str]]] = {
     "click": {
-        "click_key": "click_id IN (SELECT click_id FROM click WHERE {old})",
-        "repeated_click": "click_id IN (SELECT click_id FROM click WHERE {old})",
+        "click_key": _OLD_CLICK,
+        "repeated_click": _OLD_CLICK,
         "hit_flag": "(toString(segment), o) IN (SELECT toString(segment), o FROM click WHERE {old})",
     },
     "conversion": dict.fromkeys(("conversion_match", "conversion_key", "conversion_flag"), "{old}"),
 }
+
+
+#: Kinds that are kept for good, and why. Nobody is told apart in them.
+FOR_GOOD: Final[Mapping[str, str]] = {
+    "spend": "money: settled figures of any year rest on it",
+    "tally": "totals of other systems, which reconciliation compares",
+    "campaign": "names and limits with their history",
+    "rate": "the rates that past money was exchanged at",
+    "deploy": "what changed, for incidents of any age",
+    "incident": "what we concluded; a person's click is taken out by erasure",
+    "decision": "who decided what about money",
+    "baseline": "what was taken for usual when we decided",
+    "watermark": "how far each source was complete, for answers as of any moment",
+    "erasure": "keyed digests of what may not come back",
+}
+#: Derived tables that hold no fact of a day, and why they stay.
+STANDING: Final[Mapping[str, str]] = {
+    "user_agent_dim": "distinct values, looked up once; about nobody",
+    "network_dim": "distinct truncated networks, looked up once; about nobody",
+    "network_country": "distinct truncated networks, looked up once; about nobody",
+    "traffic_window": "two rows for ten minutes: when they were judged",
+    "known_by_age": "sums by day: how fast sources are",
+    "reconciliation_run": "days that were compared",
+    "reconciled_day": "sums by day and campaign: what is usual",
+    "reconciliation_finding": "what was found of a day",
+    "store_identity": "which store this is",
+    "schema_migration": "which schema it has",
+}
+#: Working tables: emptied by what fills them, or by the engine after an hour (a week: arrival).
+WORKING: Final[frozenset[str]] = frozenset(
+    {
+        "matching_target", "matching_fact", "matching_direct", "traffic_due", "traffic_hit", "traffic_loud", "traffic_conversion",
+        "erasure_line", "erasure_key", "path_key", "past_fact", "past_direct", "past_match", "arrival",
+    }
+)  # fmt: skip
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +95,11 @@ def apply(store: Store, config: RetentionConfig, *, now: int) -> dict[str, int]:
         store.command(f"ALTER TABLE {kept.table} DELETE WHERE {old} {_SYNC}")
         gone[kept.table] = kept.due
     return gone
+
+
+def derived_tables() -> frozenset[str]:
+    """Tables whose rows go with those of a kind."""
+    return frozenset(name for tables in _DERIVED.values() for name in tables)
 
 
 def state(store: Store, config: RetentionConfig, *, now: int) -> list[Kept]:

@@ -67,6 +67,8 @@ class World:
             shipped_through=lambda now: ship.shipper.shipped_through(now),
         )
         self._number = count()
+        #: Days by kind; a test says so.
+        self.retention: dict[str, int] = {}
         keys = KeyRing(control)
         app = FastAPI()
         install(app)
@@ -78,6 +80,7 @@ class World:
                 worked_through=self.correlator.worked_through,
                 config=config,
                 clock=clock,
+                retention=self.retention,
             )
         )
         self.app, self.keys = app, keys
