@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from core.settings import JournalConfig
 from core.shipper import Shipper, ShipReport
 from core.store.client import Store
 from tests.databases import Databases
+from tests.in_memory import folder_in_memory
 
 #: 2026-09-21T14:13:20Z, where the clock of every test begins.
 START_MS = 1_790_000_000_000
@@ -66,9 +68,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-def engine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one directory of the embedded engine in this process: chDB opens no second one."""
-    return tmp_path_factory.mktemp("engine")
+def engine_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The one directory of the embedded engine in this process: chDB opens no second one.
+
+    In memory where there is room: it makes and drops so many small files that ext4, which gives out no inode within five seconds of
+    its removal, takes a fifth of all processor time to find free ones. What is about disks, kills and restarts uses `tmp_path`.
+    """
+    with folder_in_memory(otherwise=tmp_path_factory.mktemp("engine")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +140,12 @@ _ASIDE = 19
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path.name not in _FIRST, item.path.name in _LAST))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests live to the end: no collector of garbage need look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
