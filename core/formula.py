@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -19,11 +20,19 @@ from core.errors import Invalid
 
 #: A quantity's value: None = not known; several = the single measurements that a quantile is taken of.
 Known = float | Sequence[float] | None
+#: What a formula is once it is read: its value of the quantities.
+Compiled = Callable[[Mapping[str, Known]], float | None]
 #: Powers of money and of seconds: a count or a ratio has neither.
 Dimension = tuple[int, int]
 
 _SIGNS: Final[dict[type[ast.operator], str]] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _PLAIN: Final[Dimension] = (0, 0)
+_APPLY: Final[dict[str, Callable[[float, float], float | None]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": lambda left, right: left / right if right else None,
+}
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -76,16 +85,21 @@ def divisions(formula: Formula) -> Iterator[tuple[set[str], set[str]]]:
         yield from divisions(formula.right)
 
 
-def evaluate(formula: Formula, known: Mapping[str, Known]) -> float | None:
-    """Its value; whole numbers stay exact until they are divided. None where a quantity is not known or a base is nothing."""
+def compiled(formula: Formula) -> Compiled:
+    """A function of the quantities that gives its value; whole numbers stay exact until they are divided.
+
+    It gives None where a quantity is not known or a base is nothing.
+    """
     if isinstance(formula, Operation):
-        left, right = evaluate(formula.left, known), evaluate(formula.right, known)
-        return None if left is None or right is None else _apply(formula.sign, left, right)
-    if isinstance(formula, Name):
-        found = known[formula.name]
-        assert not isinstance(found, Sequence), f"{formula.name} is one number"
-        return found
-    return formula.value if isinstance(formula, Number) else _quantile(known[formula.name], formula.share)
+        return _applied(formula.sign, compiled(formula.left), compiled(formula.right))
+    if isinstance(formula, Number):
+        return lambda _: formula.value
+    return _measured(formula) if isinstance(formula, Quantile) else _named(formula.name)
+
+
+def evaluate(formula: Formula, known: Mapping[str, Known]) -> float | None:
+    """Its value from its quantities: see `compiled`, which is for whoever asks again and again."""
+    return compiled(formula)(known)
 
 
 def to_sql(formula: Formula, columns: Mapping[str, str]) -> str:
@@ -162,10 +176,27 @@ def _names(formula: Formula) -> Iterator[str]:
         yield from _names(formula.right)
 
 
-def _apply(sign: str, left: float, right: float) -> float | None:
-    if sign == "/":
-        return left / right if right else None
-    return left + right if sign == "+" else left - right if sign == "-" else left * right
+def _named(name: str) -> Compiled:
+    def found(known: Mapping[str, Known]) -> float | None:
+        one = known[name]
+        assert one is None or isinstance(one, (int, float)), f"{name} is one number"
+        return one
+
+    return found
+
+
+def _measured(formula: Quantile) -> Compiled:
+    return lambda known: _quantile(known[formula.name], formula.share)
+
+
+def _applied(sign: str, left: Compiled, right: Compiled) -> Compiled:
+    apply = _APPLY[sign]
+
+    def found(known: Mapping[str, Known]) -> float | None:
+        one, other = left(known), right(known)
+        return None if one is None or other is None else apply(one, other)
+
+    return found
 
 
 def _quantile(measured: Known, share: float) -> float | None:

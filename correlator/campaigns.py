@@ -9,7 +9,7 @@ import msgspec
 
 from core.metric_catalogue import value
 from core.store.client import Store
-from correlator import queries
+from correlator.campaign_rows import campaign_rows
 from correlator.config import CorrelatorConfig
 from correlator.exchange import Exchange, exchange_for, in_one_currency
 from correlator.period import Question
@@ -46,8 +46,7 @@ class CampaignFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 def campaigns(store: Store, question: Question, *, config: CorrelatorConfig | None = None) -> list[CampaignFacts]:
     """The campaigns the question may see, by ID; what people said of them at the rates of the question's day."""
-    sql = queries.compose("campaign_facts", {"visible_campaign": queries.text("visible_campaign")})
-    rows = queries.read(store, sql, question.params())
+    rows = campaign_rows(store, question)
     exchange = exchange_for(rows, store, config or CorrelatorConfig(), at=question.at, as_of=question.known_by)
     return sorted((_facts(row, exchange) for row in rows), key=lambda facts: facts.campaign)
 

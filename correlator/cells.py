@@ -7,23 +7,26 @@ spend is then never half of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from core.store.client import Store
+from correlator.campaign_rows import campaign_rows
 from correlator.config import CorrelatorConfig
 from correlator.dimensions import CAMPAIGN, CLIENT, NOT_TOLD, dimension
 from correlator.exchange import Exchange, exchange_for, in_one_currency
 from correlator.period import Question
-from correlator.report_queries import read_report, report_params
+from correlator.report_queries import named_where_needed, read_report, report_params
 from correlator.side_by_side import side_by_side
 
 Row = dict[str, Any]
 #: Value of the dimension, bucket (ms), campaign.
 Place = tuple[str, int, str]
+#: Puts queries by name (`correlator.side_by_side`).
+Together = Callable[[Iterable[str], Callable[[str], list[Row]]], Mapping[str, list[Row]]]
 #: Part of a cell -> the query whose rows it is made of.
 _PARTS: Final = {
     "traffic": "traffic_from_click",
@@ -87,16 +90,25 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_cells(
-    store: Store, config: CorrelatorConfig, question: Question, *, outcomes: bool = True, customers: bool = False
+    store: Store,
+    config: CorrelatorConfig,
+    question: Question,
+    *,
+    outcomes: bool = True,
+    customers: bool = False,
+    together: Together = side_by_side,
 ) -> Cells:
-    """Every place where anything happened. `outcomes` and `customers` cost queries more, dear ones as of an earlier moment."""
-    params = report_params(config, question)
+    """Every place where anything happened. `outcomes` and `customers` cost queries more, dear ones as of an earlier moment.
+
+    Args:
+        together: how the queries are put, `in_turn` from inside one of several that are put side by side.
+    """
     by = dimension(question.by)
     wanted = ["campaign_facts", "traffic_from_click", "cost_from_spend", "reported_from_spend"]
     wanted += ["outcome_from_match", "cohort_from_match"] if outcomes else []
     wanted += ["customer_from_match"] if customers and config.customer_types() else []
     wanted += ["told_from_spend"] if by.spend and by not in (CAMPAIGN, CLIENT) else []
-    rows = side_by_side(wanted, lambda name: read_report(store, name, params, question=question))
+    rows = _rows(store, config, question, wanted, together=together)
     campaigns = {str(row["campaign"]): row for row in rows["campaign_facts"]}
     told = _told(question, rows.get("told_from_spend", []))
     placed = _Placing(question.by, campaigns, told)
@@ -112,6 +124,27 @@ def read_cells(
         reported={str(row["campaign"]): _ms(row["reported_through"]) for row in rows["reported_from_spend"]},
         told=frozenset(campaigns) if told is None else frozenset(told),
     )
+
+
+def _rows(
+    store: Store, config: CorrelatorConfig, question: Question, wanted: list[str], *, together: Together
+) -> Mapping[str, list[Row]]:
+    """The rows of each query. Two short ones go before the others, which are then planned without what is known already."""
+    question = named_where_needed(store, question)
+    params = report_params(config, question)
+    known: dict[str, list[Row]] = {}
+    if question.campaign:
+        known["reported_from_spend"] = read_report(store, "reported_from_spend", params, question=question)
+        params["reported_through"] = max(
+            (_ms(row["reported_through"]) for row in known["reported_from_spend"]), default=0
+        )
+
+    def read(name: str) -> list[Row]:
+        if name == "campaign_facts":
+            return campaign_rows(store, question)
+        return read_report(store, name, params, question=question)
+
+    return {**known, **together([name for name in wanted if name not in known], read)}
 
 
 class _Placing:
@@ -166,7 +199,8 @@ def _told(question: Question, rows: Iterable[Row]) -> set[str] | None:
 
 
 def total(rows: Iterable[Row], column: str) -> int:
-    return sum(int(row[column]) for row in rows)
+    # A list, not a generator: a report asks this of thousands of cells with a row or two each.
+    return sum([int(row[column]) for row in rows])
 
 
 def _ms(moment: datetime) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from core.store.client import Store
 from correlator import queries
 from correlator.config import CorrelatorConfig
 from correlator.period import Question
-from correlator.report_queries import read_report, report_params
+from correlator.report_queries import read_report, report_params, visible_to
 
 #: The scope of everything asked for; no campaign is called so.
 ALL: Final = "*"
@@ -52,15 +52,20 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """One scope in one bucket. `funnel` has the steps that somebody counted, `told` (type, origin) -> count.
 
     Counts are fractions where a longer bucket of another system was spread; they are rounded when they are shown, so that sums are not off.
+    Where a platform has told its clicks through a moment only (`told_through`, ms; 0 = of the whole bucket), `told_hits` are the hits up to
+    there: those that its clicks can be held against.
     """
 
     funnel: dict[str, float]
     told: dict[tuple[str, str], Told]
+    told_hits: float = 0.0
+    told_through: int = 0
 
     def with_zeros(self, steps: Iterable[str], systems: Iterable[tuple[str, str]]) -> Counts:
         """The same, with a zero for what nobody counted."""
         funnel = {**dict.fromkeys(steps, 0.0), **self.funnel}
-        return Counts(
+        return msgspec.structs.replace(
+            self,
             funnel={step: funnel[step] for step in FUNNEL if step in funnel},
             told={**dict.fromkeys(systems, Told()), **self.told},
         )
@@ -73,13 +78,39 @@ def read_counts(store: Store, config: CorrelatorConfig, question: Question) -> d
     def report(name: str) -> Rows:
         return read_report(store, name, params, question=question)
 
-    parts = {"visible": queries.text("visible"), "touched": queries.text("touched_click")}
+    parts = {"visible": visible_to(question)["visible"], "touched": queries.text("touched_click")}
     touches = queries.read(store, queries.compose("step_from_touch", parts), params)
     tallies = report("tally_in_period")
     told = _told(report("system_from_match"), tallies, config=config)
-    steps = _funnel(report("cost_from_spend"), report("traffic_from_click"), touches, tallies)
+    traffic = report("traffic_from_click")
+    steps = _funnel(report("cost_from_spend"), traffic, touches, tallies)
     found = {key: Counts(funnel=steps.get(key, {}), told=told.get(key, {})) for key in {*steps, *told}}
+    through = {str(row["campaign"]): int(row["through"]) for row in report("told_through_from_spend")}
+    found |= _held_to_what_was_told(found, through, _hits_until(store, config, question, through), question=question)
     return {**found, **_summed(found)}
+
+
+def _hits_until(
+    store: Store, config: CorrelatorConfig, question: Question, through: Mapping[str, int]
+) -> dict[Key, float]:
+    """Hits up to where each campaign's platform has told; asked only where that lies within the period."""
+    found: dict[Key, float] = {}
+    for moment in sorted({moment for moment in through.values() if question.since < moment < question.until}):
+        cut = {**report_params(config, question), "until": moment}
+        rows = read_report(store, "traffic_from_click", cut, question=question)
+        found |= {_key(row): float(row["hits"]) for row in rows if through.get(str(row["campaign"])) == moment}
+    return found
+
+
+def _held_to_what_was_told(
+    found: Mapping[Key, Counts], through: Mapping[str, int], hits: Mapping[Key, float], *, question: Question
+) -> dict[Key, Counts]:
+    """Buckets that their platform has told in part, or not at all. Of a campaign that none tells anything of, all hits stand."""
+    return {
+        key: msgspec.structs.replace(counts, told_hits=hits.get(key, 0.0), told_through=through[key[0]])
+        for key, counts in found.items()
+        if 0 < through.get(key[0], 0) < min(key[1] + question.bucket_ms, question.until)
+    }
 
 
 def _funnel(costs: Rows, traffic: Rows, touches: Rows, tallies: Rows) -> dict[Key, dict[str, float]]:
@@ -127,7 +158,12 @@ def _sum(several: list[Counts]) -> Counts:
         for name, one in counts.told.items():
             told[name].append(one)
     funnel = {step: math.fsum(steps[step]) for step in FUNNEL if step in steps}
-    return Counts(funnel=funnel, told={name: _sum_told(ones) for name, ones in told.items()})
+    return Counts(
+        funnel=funnel,
+        told={name: _sum_told(ones) for name, ones in told.items()},
+        told_hits=math.fsum(one.told_hits if one.told_through else one.funnel.get("hits", 0.0) for one in several),
+        told_through=min((one.told_through for one in several if one.told_through), default=0),
+    )
 
 
 def _sum_told(ones: list[Told]) -> Told:

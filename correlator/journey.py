@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,14 +14,15 @@ from core.identity import is_click_id
 from core.metric_catalogue import amount
 from core.store.client import Store
 from correlator import queries
+from correlator.campaign_rows import campaign_rows
 from correlator.cells import read_cells
 from correlator.config import CorrelatorConfig
 from correlator.life import LifeStep, Worth, lives, worth
 from correlator.past import matched
 from correlator.performance import performances
 from correlator.period import Question
-from correlator.report_queries import read_report, report_params
-from correlator.side_by_side import side_by_side
+from correlator.report_queries import named_where_needed, read_report, report_params
+from correlator.side_by_side import in_turn, side_by_side
 
 #: A later hit of the same click ID from the same network within this time is the same person loading again; else the ID is reused.
 REUSE_AFTER_MS: Final = 30 * MINUTE_MS
@@ -152,20 +154,18 @@ def journey(store: Store, config: CorrelatorConfig, click_id: str, question: Que
     """
     if not is_click_id(click_id):
         raise Invalid("bad_click_id", "click_id: 32 lower-case hex digits")
-    params = {"click_id": click_id, "as_of": question.known_by, "judged": int(question.as_of is None)}
-    hits = queries.read(store, queries.text("hit_from_click"), params)
-    first = hits[0] if hits else {}
-    facts = _campaign_facts(store, str(first.get("campaign", "")), question)
-    client = str(first.get("client") or facts.get("client", ""))
-    if not hits or (question.clients and client not in question.clients):
+    hits = queries.read(store, queries.text("hit_from_click"), {"click_id": click_id, "as_of": question.known_by})
+    if not hits:
+        raise NotFound("unknown_click", f"there is no click {click_id}")
+    first = hits[0]
+    found = _beside(store, config, click_id, hits=hits, question=question)
+    facts = found["facts"][0] if found["facts"] else {}
+    client = str(first["client"] or facts.get("client", ""))
+    if question.clients and client not in question.clients:
         raise NotFound("unknown_click", f"there is no click {click_id}")
     at = int(first["ts"])
-    near = round(config.journey_deploy_window_s * 1000)
-    around = {**params, "since": at - near, "until": at + near}
-    rows = side_by_side(
-        ("deploy_nearby", "touch_of_click", "span_of_click"),
-        lambda name: queries.read(store, queries.text(name), around),
-    )
+    judged = {(row["segment"], row["o"]): row["flags"] for row in found["judged"]}
+    agents = {row["user_agent"]: row for row in found["agents"]}
     return Journey(
         click_id=click_id,
         at_ms=at,
@@ -178,12 +178,15 @@ def journey(store: Store, config: CorrelatorConfig, click_id: str, question: Que
         keyword=str(first["keyword"]),
         visitor_id=str(first["visitor_id"]),
         lost=all(int(hit["http_status"]) >= 400 for hit in hits),
-        hits=[_hit(hit, first) for hit in hits],
-        touches=[_touch(row) for row in rows["touch_of_click"]],
-        spans=span_tree(rows["span_of_click"]),
-        conversions=_conversions(store, config, click_id, since=at, question=question),
-        spend=_spend(store, config, campaign=str(first["campaign"]), at=at, question=question),
-        deploys=[_deploy(row, at=at) for row in rows["deploy_nearby"]],
+        hits=[
+            _hit(hit, first, agent=agents.get(hit["user_agent"], {}), flags=judged.get((hit["segment"], hit["o"]), []))
+            for hit in hits
+        ],
+        touches=[_touch(row) for row in found["touches"]],
+        spans=span_tree(found["spans"]),
+        conversions=found["conversions"],
+        spend=found["spend"],
+        deploys=[_deploy(row, at=at) for row in found["deploys"]],
     )
 
 
@@ -217,12 +220,44 @@ def span_tree(rows: list[dict[str, Any]]) -> list[SpanNode]:
     return found
 
 
-def _campaign_facts(store: Store, campaign: str, question: Question) -> dict[str, Any]:
-    if not campaign:
-        return {}
-    sql = queries.compose("campaign_facts", {"visible_campaign": queries.text("visible_campaign")})
-    rows = queries.read(store, sql, {"campaign": campaign, "clients": [], "as_of": question.known_by})
-    return rows[0] if rows else {}
+def _beside(
+    store: Store, config: CorrelatorConfig, click_id: str, *, hits: list[dict[str, Any]], question: Question
+) -> Mapping[str, Any]:
+    """Everything else that is known of a click whose hits are found, by name: none of it waits for another."""
+    first = hits[0]
+    at, campaign = int(first["ts"]), str(first["campaign"])
+    near = round(config.journey_deploy_window_s * 1000)
+    params = {
+        "click_id": click_id,
+        "as_of": question.known_by,
+        "judged": int(question.as_of is None),
+        "since": at - near,
+        "until": at + near,
+        "segments": sorted({str(hit["segment"]) for hit in hits}),
+        "os": sorted({int(hit["o"]) for hit in hits}),
+        "agents": sorted({str(hit["user_agent"]) for hit in hits}),
+    }
+
+    def rows(name: str) -> Callable[[], Any]:
+        return lambda: queries.read(store, queries.text(name), params)
+
+    jobs: dict[str, Callable[[], Any]] = {
+        "spend": lambda: _spend(store, config, campaign=campaign, at=at, question=question),
+        "conversions": lambda: _conversions(store, config, click_id, since=at, question=question),
+        "facts": lambda: _campaign_facts(store, campaign, question),
+        "deploys": rows("deploy_nearby"),
+        "touches": rows("touch_of_click"),
+        "spans": rows("span_of_click"),
+        "judged": rows("hit_judged"),
+        "agents": rows("agent_of_hit"),
+    }
+    return side_by_side(jobs, lambda name: jobs[name]())
+
+
+def _campaign_facts(store: Store, campaign: str, question: Question) -> list[dict[str, Any]]:
+    # Whoever may see the click may see what its campaign is called.
+    asked = msgspec.structs.replace(question, campaign=campaign, clients=())
+    return campaign_rows(store, asked) if campaign else []
 
 
 def _conversions(
@@ -232,7 +267,7 @@ def _conversions(
     skew = config.clock_skew_ms
     asked = msgspec.structs.replace(question, since=since - skew, until=question.until + skew, clients=())
     params = {**report_params(config, asked), "click_id": click_id, "judged": int(asked.as_of is None)}
-    with matched(store, config, asked) as known:
+    with matched(store, config, named_where_needed(store, asked)) as known:
         rows = read_report(store, "conversion_of_click", params, question=known)
     facts = {"fact_ids": [row["fact_id"] for row in rows], "as_of": asked.known_by}
     states = lives(queries.read(store, queries.text("state_of_conversion"), facts) if rows else [])
@@ -264,7 +299,7 @@ def _spend(store: Store, config: CorrelatorConfig, *, campaign: str, at: int, qu
         return None
     hour = at - at % HOUR_MS
     asked = msgspec.structs.replace(question, since=hour, until=hour + HOUR_MS, grain_ms=0, campaign=campaign)
-    cells = read_cells(store, config, asked, outcomes=False)
+    cells = read_cells(store, config, asked, outcomes=False, together=in_turn)
     found = [row for row in performances(cells, config, asked) if row.clicks and row.cost.spend_micros]
     if not found:
         return None
@@ -278,7 +313,7 @@ def _spend(store: Store, config: CorrelatorConfig, *, campaign: str, at: int, qu
     )
 
 
-def _hit(row: dict[str, Any], first: dict[str, Any]) -> Hit:
+def _hit(row: dict[str, Any], first: dict[str, Any], *, agent: dict[str, Any], flags: list[str]) -> Hit:
     return Hit(
         at_ms=int(row["ts"]),
         flag=hit_flag(row, first),
@@ -293,13 +328,13 @@ def _hit(row: dict[str, Any], first: dict[str, Any]) -> Hit:
         routing=[str(step) for step in row["routing"]] or (["destination"] if row["reason"] == "redirected" else []),
         page=row["page"],
         variant=row["variant"],
-        device=row["device"],
-        browser=row["browser"],
+        device=agent.get("device", ""),
+        browser=agent.get("browser", ""),
         network=row["network"],
         referrer_host=row["referrer_host"],
         parallel=bool(row["parallel"]),
         bot_signals=[str(signal) for signal in row["bot_signals"]],
-        behaviour=[str(word) for word in row["behaviour"]],
+        behaviour=[str(word) for word in flags],
         platform_id_names=[str(name) for name in row["platform_id_names"]],
     )
 

@@ -21,7 +21,7 @@ from correlator import queries
 from correlator.config import CorrelatorConfig
 from correlator.intervals import Interval, difference, wilson
 from correlator.period import Question
-from correlator.report_queries import matches, report_params
+from correlator.report_queries import matches, report_params, visible_to
 
 #: Why nothing is modelled of a group.
 Refusal = Literal["", "no_clicks", "too_few_clicks", "no_difference"]
@@ -60,7 +60,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 def missing(store: Store, config: CorrelatorConfig, question: Question) -> list[Missing]:
     """Every campaign with clicks in the period that had their chance to convert, by name."""
-    parts = {"visible": queries.text("visible"), "period": queries.text("period"), "matches": matches(question)}
+    parts = {"visible": visible_to(question)["visible"], "period": queries.text("period"), "matches": matches(question)}
     rows = queries.read(store, queries.compose("reach_from_click", parts), report_params(config, question))
     hidden = sum(int(row["declined"]) + int(row["unseen"]) for row in rows)
     return [model(row, hidden_everywhere=hidden, share=config.missing_share_at_most) for row in rows if row["shown"]]

@@ -21,7 +21,7 @@ from correlator.config import CorrelatorConfig, days_ms
 from correlator.dimensions import dimension
 from correlator.matching import matches_of
 from correlator.period import Question
-from correlator.report_queries import matches, report_params
+from correlator.report_queries import matches, rates, report_params
 
 KEY_COLUMNS: Final = ("question", "fact_id", "space", "key")
 _NOTED: Final = "SELECT fact_id, space, key FROM path_key WHERE question = {question:UInt64}"
@@ -121,8 +121,10 @@ def _matches(day: Question) -> str:
 
 
 def _worth(found: str, *, reporting: str) -> str:
-    factor = queries.text("factor_of_period" if reporting else "no_factor")
-    return queries.compose("worth_of_match", {"matches": found, "factor": factor, "visible": queries.text("visible")})
+    rate = rates(reporting)["rate_of_match"]
+    return queries.compose(
+        "worth_of_match", {"matches": found, "rate_of_match": rate, "visible": queries.text("visible")}
+    )
 
 
 def _told(by: str, rows: str, parts: dict[str, str]) -> tuple[str, str]:

@@ -34,6 +34,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     kept_from: int = 0
     #: A query for the matches known by `as_of`, where they were put before; "" = computed for each query.
     matched_in: str = ""
+    #: False: no click waits for a platform to name its campaign, so names need not be looked up (`report_queries.named_where_needed`).
+    to_name: bool = True
 
     @property
     def known_by(self) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
+
+import msgspec
 
 from core.store.client import Store
 from correlator import queries
@@ -43,25 +46,58 @@ def report_params(config: CorrelatorConfig, question: Question) -> dict[str, obj
 
 def matches(question: Question) -> str:
     """The query for the period's matches: as the last tick left them, or computed anew as known at the as-of time."""
-    if question.as_of is None:
-        return queries.compose("match_named", {"matches": queries.text("match_kept")})
-    if question.matched_in:
-        return queries.compose("match_named", {"matches": question.matched_in})
-    return queries.compose("match_named", {"matches": matches_of(queries.text("conversion_in_period"))})
+    found = queries.text("match_kept") if question.as_of is None else question.matched_in
+    found = found or matches_of(queries.text("conversion_in_period"))
+    return queries.compose("match_named", {"matches": found}) if question.to_name else found
 
 
-def _parts_of(question: Question, *, reporting: object) -> dict[str, str]:
+def visible_to(question: Question) -> dict[str, str]:
+    """The conditions for what the question may see. Where it may see every client, none is looked up."""
+    names = ("visible", "visible_campaign")
+    return {name: queries.text(name if question.clients else "of_campaign") for name in names}
+
+
+def named_where_needed(store: Store, question: Question) -> Question:
+    """The question, without looking up names that no platform has for any click. One cheap question spares dear ones their planning.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    waiting = queries.read(store, queries.text("click_to_name"), {})[0]["waiting"]
+    return msgspec.structs.replace(question, to_name=bool(waiting))
+
+
+def _parts_of(question: Question, params: Mapping[str, object]) -> dict[str, str]:
     """The queries that others are made of, each with its own slots filled."""
     parts = {
-        "visible": queries.text("visible"),
-        "visible_campaign": queries.text("visible_campaign"),
-        "reported": queries.text("reported_from_spend"),
+        **visible_to(question),
+        **rates(params["reporting"]),
+        **_reported("reported_through" in params),
+        "hits": queries.text("named_click" if question.to_name else "click_as_told"),
         "spread": queries.text("spread"),
-        "factor": queries.text("factor_of_period" if reporting else "no_factor"),
         "matches": matches(question),
     }
-    slots = {slot: parts[slot] for slot in queries.slots("worth_of_match")}
-    return {**parts, "worth": queries.compose("worth_of_match", slots)}
+    return {**parts, "worth": _composed("worth_of_match", parts)}
+
+
+def rates(reporting: object) -> dict[str, str]:
+    """The joins that bring what a currency is worth in the reporting one ("": nothing is converted), by the slots they fill."""
+    joins = ("rate_of_spend", "rate_of_match")
+    if not reporting:
+        return dict.fromkeys(joins, queries.text("no_factor"))
+    return {name: _composed(name, {"factor": queries.text("factor_of_period")}) for name in joins}
+
+
+def _reported(known: bool) -> dict[str, str]:
+    """The joins that bring up to where the platform has told a campaign's cost, by the slots they fill."""
+    joins = ("reported_of_spend", "reported_of_hit")
+    if known:
+        return dict.fromkeys(joins, queries.text("reported_bound"))
+    return {name: _composed(name, {"reported": queries.text("reported_from_spend")}) for name in joins}
+
+
+def _composed(name: str, parts: Mapping[str, str]) -> str:
+    return queries.compose(name, {slot: parts[slot] for slot in queries.slots(name)})
 
 
 #: Queries whose figures are told by a dimension -> which rows of theirs have its value.
@@ -82,12 +118,15 @@ def _told_by(name: str, question: Question, parts: dict[str, str]) -> dict[str, 
     value, lookup = dimension(question.by).read_from(_TOLD_BY[name])
     if not lookup:
         return {"value": value, "lookup": ""}
-    return {"value": value, "lookup": queries.compose(lookup, {slot: parts[slot] for slot in queries.slots(lookup)})}
+    return {"value": value, "lookup": _composed(lookup, parts)}
 
 
 def read_report(store: Store, name: str, params: dict[str, object], *, question: Question) -> list[dict[str, Any]]:
-    """Run one of the report queries with its standard slots filled."""
-    parts = _parts_of(question, reporting=params["reporting"])
+    """Run one of the report queries with its standard slots filled.
+
+    Args:
+        params: `report_params`; with `reported_through` (ms), up to where the platform has told the question's one campaign is not asked again.
+    """
+    parts = _parts_of(question, params)
     parts |= _told_by(name, question, parts)
-    sql = queries.compose(name, {slot: parts[slot] for slot in queries.slots(name)})
-    return queries.read(store, sql, params)
+    return queries.read(store, _composed(name, parts), params)

@@ -18,6 +18,11 @@ AT_ONCE: Final = 4
 _threads: Final = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="report")
 
 
+def in_turn(names: Iterable[str], read: Callable[[str], Found]) -> Mapping[str, Found]:
+    """The same one after the other, for whoever is read side by side with others."""
+    return {name: read(name) for name in names}
+
+
 def side_by_side(names: Iterable[str], read: Callable[[str], Found]) -> Mapping[str, Found]:
     """`read(name)` of every name, by name. Not to be called from inside a `read`: that one would wait for itself.
 

@@ -17,7 +17,7 @@ from correlator.intervals import Interval, around
 from correlator.matching import directs, reached
 from correlator.past import facts_of, matched
 from correlator.period import Question
-from correlator.report_queries import matches, report_params
+from correlator.report_queries import matches, report_params, visible_to
 from correlator.unmatched_words import REASONS, WORDS
 
 #: Fewer conversions than these name no fault: one bad line is not a set-up.
@@ -123,7 +123,7 @@ def _source(key: tuple[str, str, str], reasons: dict[str, int]) -> UnmatchedSour
 
 
 def _parts(question: Question) -> dict[str, str]:
-    return {"matches": matches(question), "period": queries.text("period"), "visible": queries.text("visible")}
+    return {"matches": matches(question), "period": queries.text("period"), "visible": visible_to(question)["visible"]}
 
 
 def _targets(question: Question) -> str:

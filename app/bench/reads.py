@@ -39,8 +39,9 @@ def run(*, days: int, clicks_a_day: int, rounds: int, rank: int) -> dict[str, ob
         config, campaign = CorrelatorConfig(), world.campaign_id(rank)
         hour = traffic.ends - traffic.ends % HOUR_MS
         asked = Question(since=hour - days * DAY_MS, until=hour, now=traffic.ends, grain_ms=HOUR_MS, campaign=campaign)
-        buckets = len(roi(store, config, asked))
-        timeline = _median_ms(lambda _: roi(store, config, asked), rounds=rounds)
+        # As `GET /api/v1/campaigns/{campaign}/timeline` asks it.
+        buckets = len(roi(store, config, asked, whole=False))
+        timeline = _median_ms(lambda _: roi(store, config, asked, whole=False), rounds=rounds)
         ids = [world.click_id(store, traffic, -1 - turn * traffic.clicks // (rounds + 1)) for turn in range(rounds + 1)]
         since = Question(since=traffic.begins, until=traffic.ends, now=traffic.ends)
         path = _median_ms(lambda turn: journey(store, config, ids[turn], since), rounds=rounds)

@@ -233,7 +233,13 @@ def open_store(config: StoreConfig, data_dir: Path, *, database: str = "") -> St
 def connector(config: StoreConfig, data_dir: Path, *, database: str = "") -> Connect:
     """A function that makes a client with this configuration's limits."""
     limits = {"max_execution_time": config.max_query_seconds, "max_memory_usage": config.max_query_memory_bytes}
-    settings = {**limits, "output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
+    settings = {
+        **limits,
+        "output_format_arrow_string_as_string": 1,
+        "output_format_arrow_compression_method": "none",
+        # A click, a visitor or a fact is looked up by its projection in tables of any size: as delivered, only from a million rows of a part on.
+        "min_table_rows_to_use_projection_index": 0,
+    }
     options: dict[str, Any]
     if config.url:
         options = {"dsn": config.url, "autogenerate_session_id": False}

@@ -16,16 +16,15 @@ WITH
             begins + toInt64(bucket_s) * 1000 AS ends,
             {{spread}}
         FROM spend_as_of(as_of={as_of:Int64}) AS spend
-        INNER JOIN ({{reported}}) AS reported ON reported.campaign = spend.campaign
-        LEFT JOIN ({{factor}}) AS rate
-            ON rate.sold = toString(spend.currency) AND rate.on_day = toDate(spend.ts + toIntervalSecond(intDiv(bucket_s, 2)))
+        {{reported_of_spend}}
+        {{rate_of_spend}}
         -- The campaign here, too: outside the join it would not reach the table's order.
         WHERE ({campaign:String} = '' OR spend.campaign = {campaign:String})
             AND spend.ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
             -- No platform reports in buckets longer than a month.
             AND spend.ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') - INTERVAL 31 DAY
             AND spend.ts + toIntervalSecond(bucket_s) > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-            AND spend.ts + toIntervalSecond(bucket_s) <= reported.reported_through
+            AND spend.ts + toIntervalSecond(bucket_s) <= reported_through
     )
 SELECT
     toString(campaign) AS campaign,

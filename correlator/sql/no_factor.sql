@@ -1,3 +1,3 @@
--- What stands in the place of factor_of_period when there is no reporting currency: nothing is converted, and planning it costs nothing.
--- Grain: none, it has no row. Columns: those of factor_of_period.
-SELECT '' AS sold, toDate(0) AS on_day, 0. AS factor WHERE 0
+-- What stands in the place of rate_of_spend and rate_of_match when there is no reporting currency: nothing is converted, and planning it costs nothing.
+-- A join, not a query. Grain: that of the rows it stands at. Columns: factor (0).
+ARRAY JOIN [0.] AS factor

@@ -5,38 +5,6 @@
 -- A click is the first hit of its click ID. Bots are counted apart (as in the view hit). mature_clicks are older than {mature_before}, unreported_clicks later
 -- than what the platform has told the cost of. A click that came without a campaign is its whose the platform says it is (platform_click).
 WITH
-    named AS
-    (
-        SELECT
-            click_id,
-            argMax((toString(campaign), toString(platform), toString(ad_group), toString(creative)), (known_at, toString(segment), o)) AS said
-        FROM platform_click
-        WHERE known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND click_id IN
-        (
-            SELECT click_id
-            FROM click
-            WHERE campaign = '' AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
-        )
-        GROUP BY click_id
-    ),
-    -- Only clicks without a campaign are looked up: they lie together in the table, and are few.
-    named_click AS
-    (
-        SELECT
-            campaign, ad_group, creative, keyword, page, variant, platform, client, click_id, ts, known_at, segment, o, http_status, bot_signals,
-            user_agent, network
-        FROM click
-        WHERE campaign != ''
-        UNION ALL
-        SELECT
-            toLowCardinality(named.said.1) AS campaign,
-            if(named.said.3 = '', ad_group, toLowCardinality(named.said.3)) AS ad_group,
-            if(named.said.4 = '', creative, toLowCardinality(named.said.4)) AS creative,
-            keyword, page, variant, if(named.said.2 = '', platform, toLowCardinality(named.said.2)) AS platform, client, click_id, ts, known_at,
-            segment, o, http_status, bot_signals, user_agent, network
-        FROM (SELECT * FROM click WHERE campaign = '') AS unnamed
-        ANY LEFT JOIN named ON named.click_id = unnamed.click_id
-    ),
     first_hit AS
     (
         SELECT click_id, min((ts, known_at, toString(segment), o)) AS place
@@ -57,14 +25,14 @@ WITH
             (click_id NOT IN (SELECT click_id FROM repeated_click)
                 OR (click_id, (ts, known_at, toString(segment), o)) IN (SELECT click_id, place FROM first_hit)) AS starts,
             notEmpty(arrayFilter(signal -> signal != 'no_accept', bot_signals)) OR user_agent IN (SELECT user_agent FROM user_agent_dim WHERE bot) AS bot
-        FROM named_click AS hit
+        FROM {{hits}} AS hit
         {{lookup}}
         WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
             AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
             AND {{visible}}
     )
 SELECT
-    toString(hit_in_period.campaign) AS campaign,
+    toString(hit.campaign) AS campaign,
     value,
     {since:Int64} + intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {grain_ms:Int64}) * {grain_ms:Int64} AS bucket,
     toString(max(platform)) AS platform,
@@ -74,8 +42,8 @@ SELECT
     countIf(lost) AS lost_hits,
     countIf(starts AND bot) AS bot_clicks,
     countIf(starts AND NOT bot AND ts < fromUnixTimestamp64Milli({mature_before:Int64}, 'UTC')) AS mature_clicks,
-    countIf(starts AND NOT bot AND ts >= reported.reported_through) AS unreported_clicks,
+    countIf(starts AND NOT bot AND ts >= reported_through) AS unreported_clicks,
     maxIf(toUnixTimestamp64Milli(known_at), known_at > ts + toIntervalMillisecond({late_ms:Int64})) AS late_known_at
-FROM hit_in_period
-LEFT JOIN ({{reported}}) AS reported ON reported.campaign = hit_in_period.campaign
+FROM hit_in_period AS hit
+{{reported_of_hit}}
 GROUP BY campaign, value, bucket

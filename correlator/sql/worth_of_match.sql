@@ -15,6 +15,6 @@ SELECT
     if(factor > 0, {reporting:String}, told_in) AS paid_in,
     if(factor > 0, toInt64(round(told_micros * factor)), told_micros) AS worth
 FROM ({{matches}}) AS match
-LEFT JOIN ({{factor}}) AS rate ON rate.sold = told_in AND rate.on_day = toDate(match.ts)
+{{rate_of_match}}
 WHERE ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
     AND {{visible}}
