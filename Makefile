@@ -3,6 +3,8 @@
 PY := .venv/bin/python
 PART ?= loop
 SHELL := /bin/bash
+# Where Python may not keep what it compiled, each of the hundreds of processes that the tests start compiles all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-dev demo test quick test-long check bench lock generate clean
 

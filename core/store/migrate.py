@@ -13,6 +13,8 @@ from core.errors import StoreError
 
 SCHEMA = Path(__file__).parent / "schema"
 _NUMBERED = re.compile(r"^(\d{4})_(\w+)\.sql$")
+#: What neither separates statements nor begins a quoted run or a comment.
+_PLAIN = re.compile(r"[^-/'\"`;]+")
 
 #: What the migrator itself needs. The store's identity lies in the store: a wiped store is another store, and is refilled.
 BOOTSTRAP = (
@@ -70,7 +72,7 @@ def split_statements(sql: str) -> list[str]:
 
 
 def _skip(sql: str, at: int) -> int:
-    """Where the token at `at` ends: a quoted run, a comment, or one character."""
+    """Where the token at `at` ends: a quoted run, a comment, a run in which nothing of that begins, or one character."""
     if sql.startswith("--", at):
         end = sql.find("\n", at)
         return len(sql) if end < 0 else end
@@ -78,7 +80,8 @@ def _skip(sql: str, at: int) -> int:
         return _after(sql, "*/", at=at, begin=at + 2)
     if sql[at] in "'\"`":
         return _after_quote(sql, at)
-    return at + 1
+    plain = _PLAIN.match(sql, at)
+    return at + 1 if plain is None else plain.end()
 
 
 def _after(sql: str, mark: str, *, at: int, begin: int) -> int:

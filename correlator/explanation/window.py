@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow
 import pyarrow.compute
-from scipy.signal import fftconvolve
 
 from core.clock import HOUR_MS, MINUTE_MS
 from core.store.client import Store
@@ -306,8 +305,15 @@ def _arrivals(weighted: Array, model: BaselineModel, bucket_ms: int) -> Array:
     if weighted.size == 0:
         return weighted
     kernel = arrival_kernel(model.law, bucket_ms=bucket_ms, buckets=weighted.shape[1])
-    convolved: Array = fftconvolve(weighted, kernel[None, :], axes=1)[:, : weighted.shape[1]]
-    return np.maximum(convolved, 0.0)
+    return np.maximum(_convolved(weighted, kernel), 0.0)
+
+
+def _convolved(rows: Array, kernel: Array) -> Array:
+    """Each row convolved with the kernel, cut to the row's length; numpy's transform, for `scipy.signal` takes 0.3 s to import."""
+    length = rows.shape[1] + len(kernel) - 1
+    both = np.fft.rfft(rows, length, axis=1) * np.fft.rfft(kernel, length)
+    convolved: Array = np.fft.irfft(both, length, axis=1)[:, : rows.shape[1]]
+    return convolved
 
 
 def _touches(table: pyarrow.Table, grid: _Grid) -> tuple[dict[str, Array], dict[str, Array]]:
