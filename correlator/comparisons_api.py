@@ -11,6 +11,7 @@ from core.clock import DAY_MS, HOUR_MS
 from core.errors import NotFound
 from core.principal import Principal
 from correlator import metrics
+from correlator.campaign_names import campaign_names, named
 from correlator.campaigns import campaigns
 from correlator.comparisons import TRAILING_MS, compare
 from correlator.control_campaign import HISTORY_DAYS
@@ -58,4 +59,7 @@ def add_comparisons(router: APIRouter, reports: Reports, reader: Any) -> None:
             if empty and campaign not in {facts.campaign for facts in campaigns(reports.store, question)}:
                 raise NotFound("unknown_campaign", f"there is no campaign {campaign}")
         told = reports.told(question, metric="cost_per_conversion", ground=ground)
-        return JSONResponse(reports.envelope(question, **told, **present(found)))
+        names = campaign_names(reports.store, question)
+        shown = named(present(found), names)
+        shown["against"] = [named(one, names) for one in shown["against"]]
+        return JSONResponse(reports.envelope(question, **told, **shown))

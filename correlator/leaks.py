@@ -17,6 +17,9 @@ from correlator.usual import State, Usual, state_of, usual_of
 #: Ratios learned of whole days say little of parts of one: people convert in the evening for clicks of the morning.
 JUDGED_MS: Final = DAY_MS
 
+#: What the platform says was clicked; it tells it hours after our hits are counted.
+BILLED: Final = FUNNEL[0]
+
 #: What was counted on one earlier day: step -> count. Steps of conversions are called as in the table: "lead (crm)".
 Day = Mapping[str, float]
 History = Sequence[Day]
@@ -27,6 +30,8 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 
     `within_band`: systems that count the same thing agree. `usual`: what earlier days say of this ratio, and `state` what follows.
     Where a chain of systems begins, `of` is the last step of the site: a ratio to it, and no difference, because it is another thing.
+    Where the step before was told through a moment only (`told_through_ms`, 0 = whole), `compared` of the count lie up to there, and the ratio
+    and the difference are theirs.
     """
 
     step: str
@@ -37,6 +42,8 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
     within_band: bool | None
     usual: Usual | None
     state: State
+    compared: int | None = None
+    told_through_ms: int = 0
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -46,23 +53,43 @@ class _Step(msgspec.Struct, frozen=True):
     #: The system that counts, in a chain; "" = a step of the site.
     system: str = ""
     begins: bool = False
+    #: Of the count, what can be held against the step before, which was told through a moment (ms, 0 = whole) only.
+    compared: float | None = None
+    through: int = 0
+
+    @property
+    def comparable(self) -> float:
+        return self.count if self.compared is None else self.compared
 
 
-def leak_table(counts: Counts, *, config: CorrelatorConfig, history: History, span_ms: int) -> list[Leak]:
+def leak_table(
+    counts: Counts, *, config: CorrelatorConfig, history: History, span_ms: int, since_ms: int = 0
+) -> list[Leak]:
     """Every step that was counted, and those that earlier days counted and nobody now: a tag that is dead leaves no row of its own.
+
+    A step whose step before was told of less than a day is judged as a part of a day.
 
     Args:
         history: earlier days of the same scope; () = nothing is judged.
-        span_ms: length of the bucket.
+        since_ms, span_ms: where the bucket begins, and its length.
     """
     steps = _steps(with_silent(counts, history, least_days=config.reconciliation.least_days))
     known = {step.name: step.count for step in steps}
-    return [_leak(step, known.get(step.of), config=config, history=history, span_ms=span_ms) for step in steps]
+    return [
+        _leak(step, known.get(step.of), config=config, history=history, span_ms=_span(step, span_ms, since_ms))
+        for step in steps
+    ]
+
+
+def _span(step: _Step, span_ms: int, since_ms: int) -> int:
+    """How long what is compared took."""
+    return min(span_ms, step.through - since_ms) if step.through else span_ms
 
 
 def steps_of(counts: Counts) -> dict[str, float]:
-    """Step -> count as the table calls them: what is kept of a day, to learn from."""
-    return {step.name: step.count for step in _steps(counts)}
+    """Step -> count as the table calls them: what is kept of a day, to learn from. Half-told billed clicks would teach a wrong ratio."""
+    left_out = BILLED if counts.told_through else ""
+    return {step.name: step.count for step in _steps(counts) if step.name != left_out}
 
 
 def pairs_of(steps: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -93,7 +120,10 @@ def _steps(counts: Counts) -> list[_Step]:
     found: list[_Step] = []
     before = ""
     for step, count in counts.funnel.items():
-        found.append(_Step(step, count, before))
+        if before == BILLED and counts.told_through:
+            found.append(_Step(step, count, before, compared=counts.told_hits, through=counts.told_through))
+        else:
+            found.append(_Step(step, count, before))
         before = step
     for type_ in sorted({type_ for type_, _ in counts.told}):
         found += _chain(type_, counts, after=before)
@@ -112,22 +142,24 @@ def _chain(type_: str, counts: Counts, *, after: str) -> Iterable[_Step]:
 def _leak(step: _Step, before: float | None, *, config: CorrelatorConfig, history: History, span_ms: int) -> Leak:
     rules = config.reconciliation
     comparable = before is not None and not step.begins
-    ratio = value("step_ratio", step_count=step.count, step_before=before)
+    ratio = value("step_ratio", step_count=step.comparable, step_before=before)
     days = [(day[step.of], day.get(step.name, 0.0)) for day in history if step.of in day]
     usual = None if not before or span_ms < JUDGED_MS else usual_of(days, before, rules=rules)
     return Leak(
         step=step.name,
         count=round(step.count),
         of=step.of,
-        difference=round(step.count) - round(before) if comparable and before is not None else None,
+        difference=round(step.comparable) - round(before) if comparable and before is not None else None,
         ratio=ratio,
         within_band=abs(ratio - 1) <= config.band_of(step.system) if comparable and ratio and step.system else None,
         usual=usual,
         state=_state(step, before, usual, config=config, span_ms=span_ms),
+        compared=None if step.compared is None else round(step.compared),
+        told_through_ms=step.through,
     )
 
 
 def _state(step: _Step, before: float | None, usual: Usual | None, *, config: CorrelatorConfig, span_ms: int) -> State:
     if before is None:
         return "first"
-    return "short" if span_ms < JUDGED_MS else state_of(step.count, before, usual, rules=config.reconciliation)
+    return "short" if span_ms < JUDGED_MS else state_of(step.comparable, before, usual, rules=config.reconciliation)

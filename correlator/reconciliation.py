@@ -128,7 +128,7 @@ def _table(
         until_ms=until,
         counts=counts,
         systems=systems_of(counts, config=config, exchange=exchange),
-        leaks=leak_table(counts, config=config, history=past, span_ms=until - since),
+        leaks=leak_table(counts, config=config, history=past, span_ms=until - since, since_ms=since),
     )
 
 

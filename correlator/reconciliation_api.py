@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from core.principal import Principal
 from correlator import metrics
+from correlator.campaign_names import campaign_names, named
 from correlator.completeness import RECONCILED
 from correlator.figures import page, present
 from correlator.kept import STEPPED_FROM
@@ -60,11 +61,12 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
             known = msgspec.structs.replace(question, matched_in=past.matched_in)
             tables = reconciliation(reports.store, reports.config, known, by_campaign=bool(by))
         shown, following = page(tables, key=_table_key, cursor=cursor, limit=limit)
+        names = campaign_names(reports.store, question) if by else {}
         return JSONResponse(
             reports.envelope(
                 question,
                 **reports.told(question, metric="reconciliation_variance", of=RECONCILED),
-                tables=present(shown),
+                tables=[named(table, names) for table in present(shown)],
                 next_cursor=following,
             )
         )
@@ -87,7 +89,9 @@ def add_reconciliation(router: APIRouter, reports: Reports, reader: Any) -> None
         with metrics.REPORT_SECONDS.labels("reconciliation_findings").time():
             found = findings(reports.store, reports.config, question)
         shown, following = page(found, key=_finding_key, cursor=cursor, limit=limit)
-        return JSONResponse(reports.envelope(question, findings=present(shown), next_cursor=following))
+        names = campaign_names(reports.store, question) if shown else {}
+        told = [named(finding, names) for finding in present(shown)]
+        return JSONResponse(reports.envelope(question, findings=told, next_cursor=following))
 
 
 def _table_key(table: Reconciliation) -> str:

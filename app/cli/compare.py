@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -10,7 +11,7 @@ from rich.markup import escape
 
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
-from app.cli.reports import AsOf, Client, Until, clock, interval, money, print_footer, share_known
+from app.cli.reports import AsOf, Client, Until, clock, interval, money, names_in, print_footer, share_known
 
 app = typer.Typer(help="Comparisons.", no_args_is_help=True)
 
@@ -52,9 +53,11 @@ def compare(
     if json:
         print_json(found)
         return
+    names = names_in([found, *(one for one in found["against"] if one["campaign"])])
+    _say(f"[bold]{escape(names[found['campaign']])}[/]")
     columns = ["", "clicks", "rate (95 %)", "conv.", "spend", "value", "per conv.", "per lead", "ROAS"]
     rows = [(f"[bold]{clock(found['since'])} to {clock(found['until'])}[/]", *_now(found))]
-    rows += [(_title(one), *_then(one)) for one in found["against"] if not one["missing"]]
+    rows += [(_title(one, names), *_then(one)) for one in found["against"] if not one["missing"]]
     print_table(columns, rows, empty="", whole=("",))
     _say_what_is_behind(found)
     print_footer(found)
@@ -87,10 +90,10 @@ def _cells(figures: dict[str, Any], currency: str) -> list[tuple[str, str]]:
     ]
 
 
-def _title(one: dict[str, Any]) -> str:
+def _title(one: dict[str, Any], names: Mapping[str, str]) -> str:
     if one["name"] != "control":
         return TITLES[one["name"]]
-    return f"{TITLES['control']}: {escape(one['campaign'])} ({one['score']:.2f})"
+    return f"{TITLES['control']}: {escape(names[one['campaign']])} ({one['score']:.2f})"
 
 
 def _say_what_is_behind(found: dict[str, Any]) -> None:

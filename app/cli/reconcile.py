@@ -11,7 +11,19 @@ from rich.markup import escape
 
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
-from app.cli.reports import AsOf, Campaign, Client, Grain, Since, Until, clock, percent, print_footer, read_all
+from app.cli.reports import (
+    AsOf,
+    Campaign,
+    Client,
+    Grain,
+    Since,
+    Until,
+    clock,
+    names_in,
+    percent,
+    print_footer,
+    read_all,
+)
 
 app = typer.Typer(help="Reconciliation.", no_args_is_help=True)
 
@@ -56,10 +68,12 @@ def reconcile(
 
 
 def _print_tables(answer: dict[str, Any]) -> None:
+    names = names_in(answer["tables"])
     for table in answer["tables"]:
-        whose = "" if table["campaign"] is None else f" {escape(table['campaign'] or '(no campaign)')}"
+        whose = "" if table["campaign"] is None else f" {escape(names.get(table['campaign'], '(no campaign)'))}"
         _say(f"[bold]{clock(table['since'])} to {clock(table['until'])}{whose}[/]")
         print_table(_LEAKS, [_leak(leak) for leak in table["leaks"]], empty="")
+        _say_what_waits(table["leaks"])
         others = [_system(one) for one in table["systems"] if not one["believed"]]
         if others:
             print_table(_SYSTEMS, others, empty="")
@@ -72,12 +86,13 @@ def _print_tables(answer: dict[str, Any]) -> None:
 
 def _print_found(findings: Sequence[dict[str, Any]]) -> None:
     """Kept findings, day by day."""
+    names = names_in(findings)
     day = ""
     for finding in findings:
         if finding["since"] != day:
             day = finding["since"]
             _say(f"[bold]{day[:10]}[/] as known by {clock(finding['known_by'])}")
-        whose = "all campaigns" if finding["campaign"] is None else finding["campaign"] or "no campaign"
+        whose = "all campaigns" if finding["campaign"] is None else names.get(finding["campaign"], "no campaign")
         _print_break(finding["found"], whose=f"{escape(whose)}: ")
     if not findings:
         _say("The daily runs found nothing outside its band in these days.")
@@ -106,6 +121,16 @@ def break_sentence(one: dict[str, Any]) -> str:
 
 def _evidence(cause: dict[str, Any]) -> str:
     return "; ".join(cause["evidence"])
+
+
+def _say_what_waits(leaks: Sequence[dict[str, Any]]) -> None:
+    """A ratio is of the hours that both sides have told."""
+    for leak in leaks:
+        if leak["told_through"]:
+            of, step = leak["of"].replace("_", " "), leak["step"].replace("_", " ")
+            _say(
+                f"{of} are complete through {clock(leak['told_through'])}: {leak['compared']:,} {step} of before then are held against them."
+            )
 
 
 def _leak(leak: dict[str, Any]) -> tuple[object, ...]:

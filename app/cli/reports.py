@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -131,7 +132,19 @@ def read_all(api: ApiClient, path: str, field: str, query: dict[str, str]) -> di
 def campaign_names(api: ApiClient) -> dict[str, str]:
     """What people call the campaigns that have a name, by qualified ID."""
     found = read_all(api, "/campaigns", "campaigns", {})["campaigns"]
-    return {row["campaign"]: row["name"] for row in found if row["name"]}
+    return told_apart({row["campaign"]: row["name"] for row in found if row["name"]})
+
+
+def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Names by ID; the ID stands beside a name that several campaigns have."""
+    times = Counter(names.values())
+    return {campaign: name if times[name] == 1 else f"{name} ({campaign})" for campaign, name in names.items()}
+
+
+def names_in(rows: Iterable[Mapping[str, Any]], *, field: str = "campaign_name") -> dict[str, str]:
+    """What to call the campaigns of an answer that has their names in it, by qualified ID."""
+    found = {row["campaign"]: row[field] or row["campaign"] for row in rows if row["campaign"]}
+    return told_apart(found)
 
 
 def _pages(api: ApiClient, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:

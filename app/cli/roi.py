@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -22,6 +22,7 @@ from app.cli.reports import (
     clock,
     interval,
     money,
+    names_in,
     percent,
     print_footer,
     read_all,
@@ -116,7 +117,8 @@ _COLUMNS = (
 def _print_rows(found: dict[str, Any]) -> None:
     rows, by = found["rows"], found["by"]
     shown = [column for column in _COLUMNS if not column.wanted or any(column.cell(row) for row in rows)]
-    table = [(_name(row, by), *(column.cell(row) for column in shown)) for row in rows]
+    names = names_in(rows, field="name") if by == "campaign" else {}
+    table = [(_name(row, by, names), *(column.cell(row) for column in shown)) for row in rows]
     titles = [by.replace("_", " "), *(column.title for column in shown)]
     print_table(titles, table, empty="Nothing happened in this period.")
     _say_what_is_blank(rows)
@@ -136,9 +138,8 @@ def _is_blank(row: dict[str, Any]) -> bool:
     return row["live"]["roas"] is None and float(row["outcome"]["value"]) == 0
 
 
-def _name(row: dict[str, Any], by: str) -> str:
-    named = row["name"] if by == "campaign" else ""
-    return escape(named or row[by] or f"(no {by.replace('_', ' ')})")
+def _name(row: dict[str, Any], by: str, names: Mapping[str, str]) -> str:
+    return escape(names.get(row[by], row[by]) or f"(no {by.replace('_', ' ')})")
 
 
 def _basis(row: dict[str, Any]) -> str:

@@ -63,6 +63,6 @@ def _of_steps(table: Table) -> Iterator[Break]:
                 kind="step",
                 name=leak.step,
                 believed=leak.of,
-                count=leak.count,
+                count=leak.count if leak.compared is None else leak.compared,
                 expected=leak.usual.ratio * before[leak.of],
             )

@@ -8,9 +8,15 @@ from core.clock import DAY_MS
 from core.records import Touch
 from correlator.config import CorrelatorConfig
 from correlator.counted import Counts, Told
-from correlator.leaks import leak_table
+from correlator.leaks import leak_table, steps_of
 from correlator.reconciling_config import ReconciliationConfig
 from tests.correlator.conftest import moment
+
+
+def leak(table: dict[str, Any], step: str) -> dict[str, Any]:
+    (found,) = [one for one in table["leaks"] if one["step"] == step]
+    return dict(found)
+
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
 
@@ -48,6 +54,40 @@ def test_the_leak_table_follows_the_click_to_the_sale(world: Any) -> None:
         ("billed_clicks", 5, None), ("hits", 4, -1), ("clicks", 4, 0), ("landings", 3, -1), ("form_submits", 2, -1),
         ("order (backend)", 1, None),
     ]  # fmt: skip
+
+
+def test_hits_are_held_against_billed_clicks_of_hours_that_the_platform_has_told(world: Any) -> None:
+    for hour in range(6):
+        for minute in range(10):
+            world.click(f"{hour:02d}:{minute:02d}")
+    for hour in range(3):
+        world.spend(f"{hour:02d}:00", 1, known="06:01", clicks=10)
+    world.click("01:30", campaign="meta:7:1", platform="meta")
+    world.spend("01:00", 1, known="06:01", clicks=2, campaign="meta:7:1", fact_id="m")
+    world.watermark("03:20", known="06:01")
+    world.settle("06:02")
+    everything, *campaigns = world.get("/reconciliation", since="00:00", until="06:00", by="campaign")["tables"]
+    google = next(table for table in campaigns if table["campaign"] == "google:1:2")
+    hits = {table["campaign"]: leak(table, "hits") for table in (everything, google)}
+    assert [(hit["count"], hit["compared"], hit["difference"], hit["ratio"]) for hit in hits.values()] == [
+        (61, 31, -1, 31 / 32),
+        (60, 30, 0, 1.0),
+    ]
+    # The watermark lies within an hour; nothing was billed to the other campaign in the last hours before it, and that was told, too.
+    assert {hit["told_through"] for hit in hits.values()} == {"2026-09-21T03:00:00.000Z"}
+    assert (leak(everything, "clicks")["ratio"], leak(everything, "clicks")["told_through"]) == (1.0, None)
+    whole = world.get("/reconciliation", since="00:00", until="02:00")["tables"][0]
+    assert (leak(whole, "hits")["compared"], leak(whole, "hits")["ratio"]) == (None, 21 / 22)
+
+
+def test_a_day_that_was_told_in_part_teaches_nothing_about_billed_clicks() -> None:
+    funnel = {"billed_clicks": 30.0, "hits": 60.0, "clicks": 60.0}
+    part = Counts(funnel=funnel, told={}, told_hits=30.0, told_through=DAY_MS // 2)
+    assert steps_of(part) == {"hits": 60.0, "clicks": 60.0}
+    assert steps_of(Counts(funnel=funnel, told={})) == funnel
+    history = [{"billed_clicks": 1000.0, "hits": 1000.0}] * 10
+    _, hits, _ = leak_table(part, config=CorrelatorConfig(), history=history, span_ms=DAY_MS, since_ms=0)
+    assert (hits.state, hits.usual) == ("short", None)
 
 
 def test_by_the_hour_there_is_a_table_for_each_hour(world: Any) -> None:

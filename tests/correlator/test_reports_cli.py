@@ -17,7 +17,6 @@ from app.cli.attribution import app as attribution_app
 from app.cli.compare import app as compare_app
 from app.cli.main import load_command
 from app.cli.reconcile import app as reconcile_app
-from app.cli.reports import app
 from app.cli.roi import app as roi_app
 from app.cli.traffic import app as traffic_app
 from app.cli.traffic import list_sentence
@@ -121,10 +120,23 @@ def test_attribution_shows_the_models_side_by_side_by_what_is_asked(sold: Any) -
     assert {(row["model"], row["campaign"], row["credit"]) for row in rows} >= {("linear", "google:1:last", "0.50")}
 
 
-def test_reconcile_prints_the_leak_table(sold: Any) -> None:
-    shown = sold.run_reconcile(*TODAY)
+def test_reconcile_prints_the_leak_table_with_names_and_how_far_the_platform_has_told(sold: Any) -> None:
+    shown = sold.run_reconcile(*TODAY, "--by-campaign")
     assert "billed_clicks" in shown
     assert "order (backend)" in shown
+    assert "00:00:00 Spring [sale]" in shown
+    assert (
+        "billed clicks are complete through 2026-09-21 10:00:00: 3 hits of before then are held against them." in shown
+    )
+    tables = json.loads(sold.run_reconcile(*TODAY, "--by-campaign", "--json"))["tables"]
+    assert {(table["campaign"], table["campaign_name"]) for table in tables} == {
+        (None, ""), ("", ""), ("google:1:2", "Spring [sale]"),
+    }  # fmt: skip
+
+
+def test_a_name_that_several_campaigns_have_stands_with_the_id() -> None:
+    names = told_apart({"google:1:2": "Spring", "meta:7:1": "Spring", "google:1:3": "Autumn"})
+    assert names == {"google:1:2": "Spring (google:1:2)", "meta:7:1": "Spring (meta:7:1)", "google:1:3": "Autumn"}
 
 
 def test_reconcile_says_what_does_not_agree_and_what_is_likely_behind_it(served: Any) -> None:
@@ -258,9 +270,11 @@ def test_compare_shows_what_there_is_and_says_what_is_missing(sold: Any) -> None
     about = ["google:1:2", "--from", "2026-09-21T09:00:00Z", "--to", "2026-09-21T10:00:00Z"]
     shown = sold.run(*about, of=compare_app)
     assert "2026-09-21 09:00:00 to 2026-09-21 10:00:00" in shown
+    assert "Spring [sale]" in shown
     assert "20.00 USD" in shown
     assert "No same hours yesterday: nothing happened then." in shown
     assert "No target: nobody set one." in shown
     assert "Complete through 2026-09-21 12:00:00 (clicks" in shown
     found = json.loads(sold.run(*about, "--json", of=compare_app))
     assert (found["figures"]["clicks"], found["figures"]["spend"], found["currency"]) == (3.0, "20.00", "USD")
+    assert (found["campaign"], found["campaign_name"]) == ("google:1:2", "Spring [sale]")

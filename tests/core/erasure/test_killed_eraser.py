@@ -126,6 +126,7 @@ def test_an_erasure_that_is_killed_again_and_again_is_finished_and_the_neighbour
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1700)
 def test_an_erasure_that_is_killed_before_any_change_is_finished_by_the_next_life(tmp_path: Path) -> None:
     ends = lives(tmp_path, timeout_s=1500)
     assert ends[-1]["died"] == [], "the last one ran through"
