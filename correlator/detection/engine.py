@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,9 +29,10 @@ from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_dr
 from correlator.detection.config import DetectionConfig
 from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf
 from correlator.detection.feed import Feed, FeedState
-from correlator.detection.sequential import EMPTY, fleet_log_value
+from correlator.detection.minutes import CONVERSION_SHARE, Detectors, Fired, fleet_threshold
+from correlator.detection.sequential import EMPTY
 from correlator.detection.shares import ShareBoard, ShareKey, share_name
-from correlator.detection.streams import Input, StreamBoard, stream_name
+from correlator.detection.streams import StreamBoard, stream_name
 from correlator.explanation.explain import Alarm
 from correlator.explanation.window import CampaignFacts, Question, read_campaigns
 from correlator.incidents import Facts, IncidentBook, IncidentRun, Journal
@@ -45,8 +45,6 @@ Array = npt.NDArray[np.float64]
 LOOK_INTERVAL_MS = 60_000
 #: After a long stop, older minutes are skipped: an alarm about this morning helps nobody, and its incident is in the history.
 LONGEST_CATCH_UP_MS = 3 * HOUR_MS
-#: Weight of conversions among the two families of detectors.
-CONVERSION_SHARE = 0.5
 #: A share detector above this many nats when an incident opens is taken to belong to it.
 RELATED_NATS = float(np.log(100))
 #: Later than any row (the store's times end in 2299).
@@ -66,13 +64,6 @@ class _Saved(msgspec.Struct, kw_only=True):
     incidents: bytes
     muted: dict[str, list[tuple[str, str, str, str]]]
     counts: tuple[int, int]
-
-
-class Fired(NamedTuple):
-    """The stream that contributed most to a fleet alarm."""
-
-    kind: str
-    position: int
 
 
 class Detection:
@@ -124,7 +115,7 @@ class Detection:
     @property
     def threshold(self) -> float:
         """log of the minutes between false alarms of the whole fleet."""
-        return float(np.log(MINUTES_PER_MONTH / self._config.false_alarms_per_month))
+        return fleet_threshold(self._config.false_alarms_per_month)
 
     def tick(self, now: int | None = None) -> list[str]:
         """One round; the IDs of incidents that were journaled."""
@@ -313,35 +304,22 @@ class Detection:
 
     def _advance(self, end: int, facts: Facts) -> tuple[Array, Array]:
         """Close one minute; log values of all conversion streams and of all shares."""
-        model, exposure = facts.model, self._exposure
-        before = len(self._streams.layout.keys)
-        minute = exposure.close_minute(end, model.law)
-        self._streams.adopt(exposure.leaves)
-        if len(self._streams.layout.keys) != before:
-            self.incidents.mask_new_leaves(exposure.leaves)
-        rates = [
-            model.rate(leaf, targets=facts.question.targets, minimum_conversions=facts.question.minimum_conversions)
-            for leaf in exposure.leaves
-        ]
-        value = np.asarray([rate.value for rate in rates])
-        expected = minute.expected * value * float(model.season(end - MINUTE_MS / 2))
-        self._keep_pace(expected)
-        seasons = model.season(exposure.edges.astype(np.float64))
-        given = Input(
-            observed=minute.observed,
-            expected=expected,
-            relative_error=np.hypot([rate.error for rate in rates], model.profile_error),
-            cohort_observed=exposure.converted,
-            cohort_expected=exposure.expected_so_far(model.law) * value[:, None] * seasons[None, :],
-            widths_minutes=exposure.widths_minutes(),
-            onset_allowed=exposure.edges[None, :] >= exposure.since[:, None],
+        model, question = facts.model, facts.question
+        readings = self._detectors.observe(
+            end,
+            model=model,
+            rate=lambda leaf: model.rate(
+                leaf, targets=question.targets, minimum_conversions=question.minimum_conversions
+            ),
+            masked=self.incidents.masked,
+            appeared=self.incidents.mask_new_leaves,
         )
-        masked = self.incidents.masked()
-        active = np.asarray([tuple(leaf) not in masked for leaf in exposure.leaves], dtype=np.bool_)
-        conversions = self._streams.step(
-            given, active, dispersion=model.dispersion, misfit=model.misfit, bucket_starts=exposure.edges
-        )
-        return conversions, self._shares.step(model.shares)
+        self._keep_pace(readings.expected)
+        return readings.conversions, readings.shares
+
+    @property
+    def _detectors(self) -> Detectors:
+        return Detectors(self._exposure, self._streams, self._shares)
 
     def _keep_pace(self, expected: Array) -> None:
         for leaf, rate in zip(self._exposure.leaves, expected, strict=True):
@@ -353,7 +331,7 @@ class Detection:
         conversions, shares = conversions.copy(), shares.copy()
         shares[[position for position, key in enumerate(self._shares.keys) if self._is_muted(key)]] = EMPTY
         for _ in range(20):  # every round takes at least one stream out
-            fired = self._fired(conversions, shares)
+            fired = self._detectors.fired(conversions, shares, threshold=self.threshold)
             if fired is None:
                 break
             alarm = self._alarm(fired, end)
@@ -365,17 +343,6 @@ class Detection:
             if run_.incident_id not in changed and run_.journaled_at == facts.now:
                 changed.append(run_.incident_id)
         return changed
-
-    def _fired(self, conversions: Array, shares: Array) -> Fired | None:
-        """The biggest contributor when the weighted mean over both families reaches the threshold."""
-        by_stream = conversions + self._streams.layout.log_weights + np.log(CONVERSION_SHARE)
-        by_share = shares + self._shares.log_weights() + np.log(1 - CONVERSION_SHARE)
-        total = fleet_log_value(np.concatenate([by_stream, by_share]), np.zeros(by_stream.size + by_share.size))
-        if total < self.threshold:
-            return None
-        if by_share.size and (not by_stream.size or by_share.max() > by_stream.max()):
-            return Fired("shares", int(by_share.argmax()))
-        return Fired("conversions", int(by_stream.argmax()))
 
     def _alarm(self, fired: Fired, end: int) -> Alarm:
         if fired.kind == "conversions":

@@ -12,7 +12,9 @@ from correlator.detection.baseline import BaselineModel, History, fit
 from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop, optimal_delay_minutes
 from correlator.detection.delay import assumed_law
 from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf
+from correlator.detection.minutes import CONVERSION_SHARE, Detectors
 from correlator.detection.sequential import fleet_log_value
+from correlator.detection.shares import ShareBoard
 from correlator.detection.streams import Input, StreamBoard
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -88,26 +90,13 @@ class Live:
         return self
 
     def _step(self, end: int) -> float:
-        minute = self.exposure.close_minute(end, LAW)
-        self.board.adopt(self.exposure.leaves)
-        rates = [self.model.rate(leaf, targets=self.targets, minimum_conversions=50) for leaf in self.exposure.leaves]
-        value = np.asarray([r.value for r in rates])
-        given = Input(
-            observed=minute.observed,
-            expected=minute.expected * value * float(self.model.season(end - MINUTE / 2)),
-            relative_error=np.hypot([r.error for r in rates], self.model.profile_error),
-            cohort_observed=self.exposure.converted,
-            cohort_expected=self.exposure.expected_so_far(LAW)
-            * value[:, None]
-            * self.model.season(self.exposure.edges)[None, :],
-            widths_minutes=self.exposure.widths_minutes(),
-            onset_allowed=np.ones(self.exposure.clicks.shape, dtype=bool),
+        readings = Detectors(self.exposure, self.board, ShareBoard()).observe(
+            end,
+            model=self.model,
+            rate=lambda leaf: self.model.rate(leaf, targets=self.targets, minimum_conversions=50),
+            masked=set,
         )
-        active = np.ones(len(rates), dtype=bool)
-        values = self.board.step(
-            given, active, dispersion=self.model.dispersion, misfit=self.model.misfit, bucket_starts=self.exposure.edges
-        )
-        return fleet_log_value(values, self.board.layout.log_weights) + float(np.log(0.5))
+        return fleet_log_value(readings.conversions, self.board.layout.log_weights) + float(np.log(CONVERSION_SHARE))
 
 
 SIX = {Leaf(c, d, "a.test/x"): 0.024 for c in ("google:1:1", "google:1:2", "meta:2:1") for d in ("mobile", "desktop")}
