@@ -1,20 +1,21 @@
 """Who bears what the business pays besides the platforms: configured costs, shared day by day, exact to the micro.
 
-A cost accrues over the period up to now (`ConfiguredCost.accrued`). Each day's part is shared between the values it belongs to by their whole
-day's spend, clicks, conversions or value, over all campaigns, so that a question about one campaign shows the same share as one about all. A part
-that nobody has a weight for stands under `NOT_TOLD`. A cost per conversion lies where the conversions are.
+A cost accrues evenly over the period up to now (`ConfiguredCost.accrued`). Each day's part is shared between the values it belongs to by their
+whole day's spend, clicks, conversions or value, over all campaigns, so that a question about one campaign shows the same share as one about all. An
+hour bears what accrues in it, shared as its whole day is, whether anything happened in it or not: rent runs at night, too. So the hours sum to the
+day and the days to the month, row by row. A part that nobody has a weight for in the whole day stands under `NOT_TOLD`. A cost per conversion lies
+where the conversions are.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from core.clock import DAY_MS
 from core.store.client import Store
-from correlator.apportion import apportion
 from correlator.cells import Cell, Cells, Place, read_cells, total
 from correlator.config import CorrelatorConfig
 from correlator.configured_cost import ConfiguredCost, Weight
@@ -41,9 +42,9 @@ class Borne(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def charges(store: Store, config: CorrelatorConfig, question: Question, *, found: Cells) -> list[Charge]:
-    """All configured costs of the period, for a question about whole days or about the whole period at once; `found` are its cells."""
+    """All configured costs of the period, for a question in buckets of an hour at least or about the whole period at once; `found` are its cells."""
     costs = [piece for cost in config.costs for piece in cost.pieces]
-    if not costs or not question.whole_days:
+    if not costs or not question.long_buckets:
         return []
     sharing = _Sharing(store, config, question, found)
     return [charge for cost in costs for charge in sharing.of(cost) if charge.micros]
@@ -79,21 +80,26 @@ class _Sharing:
         if cost.per == "conversion":
             yield from self._by_conversion(cost, amount, currency)
             return
-        for since, until in days(self._question.since, min(self._question.until, self._question.at)):
-            accrued = cost.accrued(since, until)
-            if accrued:
-                yield from self._of_day(cost, since, accrued * amount // (cost.amount_micros or 1), currency)
+        for since, until in cut(self._question.since, min(self._question.until, self._question.at), every=DAY_MS):
+            if cost.accrued(since, until, amount=amount):
+                yield from self._of_day(cost, amount, since, until, currency)
 
-    def _of_day(self, cost: ConfiguredCost, since: int, micros: int, currency: str) -> Iterator[Charge]:
-        shares = self._shares(cost, since - since % DAY_MS, currency)
-        places = sorted(shares)
-        bucket = self._bucket(since)
-        parts = apportion(micros, [shares[place] for place in places])
-        for (value, campaign), part in zip(places, parts, strict=True):
+    def _of_day(self, cost: ConfiguredCost, amount: int, since: int, until: int, currency: str) -> Iterator[Charge]:
+        """What accrues in [since, until) of a day, bucket by bucket, to those who bear the day."""
+        day = since - since % DAY_MS
+        asked = self._question
+        pieces = [
+            (self._bucket(begins), cost.accrued(day, begins, amount=amount), cost.accrued(day, ends, amount=amount))
+            for begins, ends in cut(since, until, every=asked.bucket_ms, begin=asked.since)
+        ]
+        shares = self._shares(cost, day, currency)
+        for (value, campaign), share in shared(shares).items():
             if self._seen(campaign):
-                yield _charge(cost, (value, bucket, campaign), currency, part)
-        if not sum(parts) and self._is_asked_for(cost):
-            yield _charge(cost, self._idle(cost, bucket), currency, micros)
+                for bucket, before, after in pieces:
+                    yield _charge(cost, (value, bucket, campaign), currency, share.of(after) - share.of(before))
+        if not shares and self._is_asked_for(cost):
+            for bucket, before, after in pieces:
+                yield _charge(cost, self._idle(cost, bucket), currency, after - before)
 
     def _idle(self, cost: ConfiguredCost, bucket: int) -> Place:
         """Who bears what nobody has a weight for: the one campaign that it is for, else nobody."""
@@ -202,12 +208,38 @@ class _Sharing:
         return (cost.amount_micros, currency) if converted is None else (converted, reporting)
 
 
-def days(since: int, until: int) -> Iterator[tuple[int, int]]:
-    """[since, until) (ms) cut at midnight UTC."""
+def cut(since: int, until: int, *, every: int, begin: int = 0) -> Iterator[tuple[int, int]]:
+    """[since, until) (ms) cut at every so many ms from `begin` on: at midnight UTC, hour by hour."""
     while since < until:
-        ends = min(since - since % DAY_MS + DAY_MS, until)
+        ends = min(since - (since - begin) % every + every, until)
         yield since, ends
         since = ends
+
+
+class Share(msgspec.Struct, frozen=True):
+    """The part of a whole that lies from `begins` to `ends` of `of_all`.
+
+    Parts of one amount sum to it, and what a part grows by while the amount grows piece by piece sums to the part: both to the micro, as each
+    border between two parts is rounded by itself.
+    """
+
+    begins: int
+    ends: int
+    of_all: int
+
+    def of(self, micros: int) -> int:
+        return micros * self.ends // self.of_all - micros * self.begins // self.of_all
+
+
+def shared(weights: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], Share]:
+    """The share of each (value, campaign), one behind the other; a campaign's lie together, so that its sum is the same by any dimension."""
+    whole = sum(weights.values())
+    found: dict[tuple[str, str], Share] = {}
+    passed = 0
+    for place in sorted(weights, key=lambda place: (place[1], place[0])):
+        found[place] = Share(passed, passed + weights[place], whole)
+        passed += weights[place]
+    return found
 
 
 def _weighing(weight: Weight, currency: str) -> Callable[[Cell], int]:

@@ -81,17 +81,21 @@ class ConfiguredCost(Section):
             return [self.model_copy(update={"pages": (one,)}) for one in self.pages]
         return [self]
 
-    def accrued(self, since: int, until: int) -> int:
-        """Micros that accrue in [since, until) (ms). Whatever a time is cut into, the parts sum to it exactly. 0 for one per conversion."""
+    def accrued(self, since: int, until: int, *, amount: int | None = None) -> int:
+        """Micros that accrue in [since, until) (ms). Whatever a time is cut into, the parts sum to it exactly. 0 for one per conversion.
+
+        Args:
+            amount: micros, where the stated amount is told in another currency.
+        """
         since, until = self.within(since, until)
         if until <= since or self.per == "conversion":
             return 0
-        return self._until(until) - self._until(since)
+        amount = self.amount_micros if amount is None else amount
+        return self._until(until, amount) - self._until(since, amount)
 
-    def _until(self, moment: int) -> int:
+    def _until(self, moment: int, amount: int) -> int:
         """Micros from a fixed beginning to `moment`: a whole number at each moment, so differences leave nothing over."""
         span_begins, span_ends, passed = self._span(moment)
-        amount = self.amount_micros
         return passed * amount + amount * (moment - span_begins) // (span_ends - span_begins)
 
     def _span(self, moment: int) -> tuple[int, int, int]:

@@ -48,9 +48,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return self.now if self.as_of is None else self.as_of
 
     @property
-    def whole_days(self) -> bool:
-        """Whether the answer has no buckets shorter than a day."""
-        return self.grain_ms in (0, DAY_MS)
+    def long_buckets(self) -> bool:
+        """Whether the answer has no buckets shorter than an hour."""
+        return self.grain_ms in (0, HOUR_MS, DAY_MS)
 
     @property
     def bucket_ms(self) -> int:

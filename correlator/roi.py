@@ -66,7 +66,7 @@ class BusinessReturn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoiRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`business` is None without configured costs, and in buckets shorter than a day. `apportioned`: `correlator.apportioned`."""
+    """`business` is None without configured costs, and in buckets shorter than an hour. `apportioned`: `correlator.apportioned`."""
 
     campaign: str
     figures: Performance
@@ -88,7 +88,7 @@ def roi(store: Store, config: CorrelatorConfig, question: Question, *, whole: bo
         place, bucket, campaign = charge.place
         borne_by[place, bucket].append(charge)
         found.cells.setdefault(charge.place, Cell(campaign=campaign))
-    told = bool(config.costs) and whole and question.whole_days
+    told = bool(config.costs) and whole and question.long_buckets
     shared = apportioned_spend(found)
     return [
         row_of(

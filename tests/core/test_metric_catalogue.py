@@ -94,6 +94,15 @@ def test_a_quantity_is_in_prometheus_only_under_a_metric_we_have() -> None:
     assert {name.removesuffix("_total") for name in asked} <= {name.removesuffix("_total") for name in ours}
 
 
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.threshold])
+def test_what_alerts_by_itself_says_which_page_its_response_stands_on(name: str) -> None:
+    """A target of the campaign or of the business alerts nobody by itself: people look at it."""
+    metric = METRICS[name]
+    assert metric.threshold
+    by_itself = metric.threshold.steered_by.partition(" ")[0] in ("rule", "detection", "setting")
+    assert bool(metric.runbook) or not by_itself, f"{name}: whoever is told at night asks what to do"
+
+
 def test_every_runbook_is_a_page() -> None:
     named = {metric.runbook for metric in METRICS.values() if metric.runbook}
     assert named

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.clock import DAY_MS, HOUR_MS, parse_rfc3339
+from correlator.business import cut, shared
 from correlator.config import CorrelatorConfig
 from correlator.configured_cost import ConfiguredCost
 from tests.correlator.conftest import World
@@ -80,7 +83,16 @@ def test_costs_are_borne_by_their_stated_rule_and_the_business_earns_less_than_t
     # Whoever asks about one campaign, or with another cut of time, sees the same share.
     assert rows(shop, campaign="google:1:2")["google:1:2"]["business"] == first["business"]
     assert rows(shop, grain="1d")["google:1:2"]["business"]["costs"] == first["business"]["costs"]
-    assert rows(shop, grain="1h")["google:1:2"]["business"] is None
+    assert rows(shop, grain="15m")["google:1:2"]["business"] is None
+    by_hour = shop.get("/roi", **DAY, grain="1h", limit="1000")["rows"]
+    for name, whole in (("google:1:2", first), ("google:1:3", second)):
+        hours = [row["business"] for row in by_hour if row["campaign"] == name]
+        assert len(hours) == 24, "those without a click, too"
+        for category, amount in whole["business"]["costs_by_category"].items():
+            assert sum(Decimal(hour["costs_by_category"].get(category, "0")) for hour in hours) == Decimal(amount)
+    night = next(row for row in by_hour if row["campaign"] == "google:1:2" and row["since"].endswith("T03:00:00.000Z"))
+    borne = {name: round(float(amount), 2) for name, amount in night["business"]["costs_by_category"].items()}
+    assert (night["clicks"], borne, night["business"]["roi"]) == (0, {"overhead": 3.12, "page": 0.42}, -1.0)
     first, second = (rows(shop)[name] for name in ("google:1:2", "google:1:3"))
     assert first["customers"] == {"new": 1, "known": 0, "unknown": 1}
     assert second["customers"] == {"new": 0, "known": 1, "unknown": 0}
@@ -134,6 +146,29 @@ def test_whatever_time_is_cut_into_the_parts_sum_to_the_whole(cuts: list[int], p
     parts = [cost.accrued(since, until) for since, until in pairwise(moments)]
     assert sum(parts) == cost.accrued(moments[0], moments[-1])
     assert all(part >= 0 for part in parts)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    weights=st.dictionaries(st.tuples(st.sampled_from("xyz"), st.sampled_from("abc")), st.integers(1, 10**12), min_size=1),
+    amount=st.integers(0, 10**12),
+    zone_h=st.integers(0, 23),
+)  # fmt: skip
+def test_the_hours_of_a_month_sum_to_the_month_to_the_micro_for_everyone_and_in_each_hour(
+    weights: dict[tuple[str, str], int], amount: int, zone_h: int
+) -> None:
+    cost = ConfiguredCost(name="x", amount="1")
+    parts, borne, in_hours = shared(weights), Counter[tuple[str, str]](), []
+    for day, ends in cut(MONTH, MONTH + 30 * DAY_MS, every=DAY_MS):
+        for since, until in cut(day, ends, every=HOUR_MS, begin=zone_h):
+            before, after = (cost.accrued(day, moment, amount=amount) for moment in (since, until))
+            charged = {place: share.of(after) - share.of(before) for place, share in parts.items()}
+            assert sum(charged.values()) == cost.accrued(since, until, amount=amount)
+            borne.update(charged)
+            in_hours.append(after - before)
+    assert sum(in_hours) == borne.total() == amount
+    whole = sum(weights.values())
+    assert all(abs(borne[place] - amount * weight / whole) <= 31 for place, weight in weights.items())
 
 
 def test_the_costs_that_the_page_shows_are_settings() -> None:
