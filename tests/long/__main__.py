@@ -108,7 +108,7 @@ def correlator_steps() -> list[Step]:
         Step("bytes a click takes, memory a query gets", [*bench, "disk", "--json"], timeout_s=3600),
         Step(
             "an erasure killed before every single change",
-            [sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/core/erasure/test_killed_eraser.py"],
+            [sys.executable, "-m", "pytest", "-q", "-s", "-m", "long", "tests/core/erasure/test_killed_eraser.py"],
             timeout_s=1800,
         ),
     ]
