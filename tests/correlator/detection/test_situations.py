@@ -37,7 +37,7 @@ def first(world: Any, fault: Any, *, within_s: float, then_minutes: float = 0.0)
     opened = payloads(world)
     assert opened, f"no incident within {within_s} s of the onset"
     assert world.clock.now - fault.start <= within_s * 1000
-    world.run(then_minutes)
+    world.run(then_minutes, every_s=30)
     [incident] = payloads(world)
     assert incident.incident_id == opened[0].incident_id
     return incident
@@ -131,7 +131,8 @@ def test_a_flood_of_robots(w: Any) -> None:
 
 def test_an_innocent_deploy(w: Any) -> None:
     w.deploy("shop", "2.1")
-    w.run(4)
+    w.run(2)
+    w.run(2, every_s=30)
     assert w.incidents() == []
     assert max(w.seconds[2:]) < 2.0
 
@@ -166,7 +167,8 @@ def test_a_restart_in_the_middle_of_an_incident_neither_loses_nor_doubles_it(w: 
     fault = w.breaks(after_s=5, order_fails=lambda ad, device: 0.9 if device == "mobile" else 0.0)
     before = first(w, fault, within_s=120)
     w.monitor()
-    w.run(2)
+    w.run(1)
+    w.run(1, every_s=30)
     [after] = payloads(w)
     assert after.incident_id == before.incident_id
     assert after.observed >= before.observed
@@ -191,7 +193,7 @@ def test_an_import_that_is_half_loaded_at_the_first_tick_is_counted_whole(world:
     for half in (records[:middle], records[middle:]):
         w.load(half)
         w.step()
-    w.run(2)
+    w.run(2, every_s=30)
     state = w.detection.exposure
     scanned = scan_exposure(
         w.store, closed=state.closed, horizon_ms=state.horizon_ms, types=["order", "lead"], origin="backend"
