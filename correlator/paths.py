@@ -7,6 +7,7 @@ then, and nothing has to be kept up to date between two questions.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from correlator.report_queries import matches, rates, report_params
 
 KEY_COLUMNS: Final = ("question", "fact_id", "space", "key")
 _NOTED: Final = "SELECT fact_id, space, key FROM path_key WHERE question = {question:UInt64}"
+_NOTED_CLICKS: Final = "SELECT * FROM path_click WHERE question = {question:UInt64}"
+#: Columns of a hit that every path needs, and those that some dimensions are told by.
+_CLICK: Final = ("click_id", "ts", "known_at", "segment", "o", "visitor_id", "client", "campaign")
+_TOLD_BY: Final = ("ad_group", "creative", "keyword", "page", "variant", "network", "user_agent")
+_COLUMN_OF_HIT: Final = re.compile(r"\bhit\.(\w+)")
 
 
 class Walked(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,23 +65,41 @@ def walked(store: Store, config: CorrelatorConfig, day: Question) -> Iterator[Wa
 
     1. Find whose clicks they are, in a table, because the engine repeats a named subquery at every mention.
     2. Add the visitors whom those clicks name.
-    3. Let the caller read; then drop what was noted.
+    3. Note their clicks, too: they lie all over the look-back, and are the one thing here that grows with it.
+    4. Let the caller read; then drop what was noted.
     """
     number = secrets.randbits(63)
     params = {**path_params(config, day), "question": number}
     try:
         queries.insert(store, "path_key", KEY_COLUMNS, _persons(), params)
         queries.insert(store, "path_key", KEY_COLUMNS, queries.compose("visitor_of_path_key", {"keys": _NOTED}), params)
-        yield Walked(paths=paths(day, keys=_NOTED, reporting=config.reporting_currency), params=params)
+        _note_clicks(store, day.by, params)
+        found = paths(day, keys=_NOTED, clicks=_NOTED_CLICKS, reporting=config.reporting_currency)
+        yield Walked(paths=found, params=params)
     finally:
-        store.command(f"ALTER TABLE path_key DROP PARTITION {number}")
+        for table in ("path_key", "path_click"):
+            store.command(f"ALTER TABLE {table} DROP PARTITION {number}")
+
+
+def _note_clicks(store: Store, by: str, params: dict[str, object]) -> None:
+    """Fill path_click with the columns that telling by the dimension needs."""
+    asked = _COLUMN_OF_HIT.findall(" ".join(_value_of_hit(by)))
+    columns = (*_CLICK, *(name for name in _TOLD_BY if name in asked))
+    found = _walked_clicks(columns, keys=_NOTED)
+    named = queries.compose("numbered", {"columns": ", ".join(columns), "found": found})
+    queries.insert(store, "path_click", ("question", *columns), named, params)
+
+
+def _walked_clicks(columns: tuple[str, ...], *, keys: str) -> str:
+    return queries.compose("walked_click", {"columns": ", ".join(columns), "keys": keys})
 
 
 def inline(config: CorrelatorConfig, day: Question) -> Walked:
     """The same as one query that notes nothing, for an engine that may only be read. Planning it takes several times as long."""
     persons = _once(_persons())
     keys = _once(f"{persons} UNION ALL {queries.compose('visitor_of_path_key', {'keys': persons})}")
-    found = paths(day, keys=keys, reporting=config.reporting_currency)
+    clicks = _walked_clicks((*_CLICK, *_TOLD_BY), keys=keys)
+    found = paths(day, keys=keys, clicks=clicks, reporting=config.reporting_currency)
     return Walked(paths=found, params={**path_params(config, day), "question": 0})
 
 
@@ -85,8 +109,12 @@ def _once(keys: str) -> str:
     return f"SELECT row.1 AS question, row.2 AS fact_id, row.3 AS space, row.4 AS key FROM (SELECT arrayJoin({rows}) AS row)"
 
 
-def paths(day: Question, *, keys: str, reporting: str) -> str:
-    """The query for the paths of a day's conversions, whose persons' keys the query `keys` gives; `reporting`: the currency of their worth."""
+def paths(day: Question, *, keys: str, clicks: str, reporting: str) -> str:
+    """The query for the paths of a day's conversions, whose persons' keys the query `keys` gives and whose hits the query `clicks`.
+
+    Args:
+        reporting: the currency of their worth.
+    """
     owners = queries.text("owner_of_campaign")
     found = _matches(day)
     value, lookup = _told(day.by, "match", {"matches": found})
@@ -94,7 +122,7 @@ def paths(day: Question, *, keys: str, reporting: str) -> str:
         "path_from_match",
         {
             "worth": _worth(found, reporting=reporting),
-            "clicks": _clicks(day.by, keys=keys, owners=owners),
+            "clicks": _clicks(day.by, keys=keys, found=clicks, owners=owners),
             "owners": owners,
             "match_value": "client" if day.by == "client" else value,
             "match_lookup": lookup,
@@ -108,10 +136,15 @@ def _persons() -> str:
     return queries.compose("person_from_fact", {"facts": facts, "keys": keys})
 
 
-def _clicks(by: str, *, keys: str, owners: str) -> str:
-    value, lookup = _told(by, "hit", {})
-    slots = {"keys": keys, "owners": owners, "hit_value": "client" if by == "client" else value, "hit_lookup": lookup}
+def _clicks(by: str, *, keys: str, found: str, owners: str) -> str:
+    value, lookup = _value_of_hit(by)
+    slots = {"keys": keys, "found": found, "owners": owners, "hit_value": value, "hit_lookup": lookup}
     return queries.compose("path_from_key", slots)
+
+
+def _value_of_hit(by: str) -> tuple[str, str]:
+    value, lookup = _told(by, "hit", {})
+    return "client" if by == "client" else value, lookup
 
 
 def _matches(day: Question) -> str:

@@ -63,7 +63,14 @@ def _pick(what: str, count: str, number: str = "n") -> str:
     return f"({_NUMBER % (what, number)} % {count})"
 
 
-#: Columns of click n that others refer to, by number. A quarter of the visitors return; half of the clicks fall on a twentieth of the campaigns.
+#: Whose click n is. A quarter are of visitors who click again within the hour, a tenth of regulars who click every third day for as long as history
+#: is, so that a path reaches into every day of its look-back.
+_VISITOR: Final = f"""multiIf(
+    {_u("returns")} < 0.25, sipHash128('visitor', {{seed:UInt64}}, intDiv(n, 50) * 50),
+    {_u("returns")} < 0.35, sipHash128('regular', {{seed:UInt64}}, {_pick("regular", "(1 + intDiv({clicks_a_day:Int64} * 3, 10))")}),
+    sipHash128('visitor', {{seed:UInt64}}, n))"""
+
+#: Columns of click n that others refer to, by number. Half of the clicks fall on a twentieth of the campaigns.
 _CLICK: Final = f"""
     {{ends:Int64}} + toInt64(n * 86400000 / {{clicks_a_day:Int64}}) AS at,
     toUInt32(pow({_u("campaign")}, 4) * {{campaigns:UInt32}}) AS c,
@@ -72,7 +79,7 @@ _CLICK: Final = f"""
     lower(hex(substring(SHA256(concat('gclid:', gclid)), 1, 16))) AS click_hex,
     concat('google:1:', toString(1000000 + c)) AS campaign,
     concat('shop.example/p/', toString(c % 150)) AS page,
-    lower(hex(sipHash128('visitor', {{seed:UInt64}}, if({_u("returns")} < 0.25, intDiv(n, 50) * 50, n)))) AS visitor_hex,
+    lower(hex({_VISITOR})) AS visitor_hex,
     agents[1 + toUInt32(pow({_u("agent")}, 2) * {{agents:UInt32}})] AS user_agent
 """
 

@@ -63,7 +63,7 @@ STANDING: Final[Mapping[str, str]] = {
 WORKING: Final[frozenset[str]] = frozenset(
     {
         "matching_target", "matching_fact", "matching_direct", "traffic_due", "traffic_hit", "traffic_loud", "traffic_conversion",
-        "erasure_line", "erasure_key", "path_key", "past_fact", "past_direct", "past_match", "arrival",
+        "erasure_line", "erasure_key", "path_key", "path_click", "past_fact", "past_direct", "past_match", "arrival",
     }
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ WITH
         FROM click
         WHERE campaign != '' AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND {{period}}
             AND (empty({clients:Array(String)}) OR has({clients:Array(String)}, client)
-                OR campaign IN (SELECT campaign FROM campaign_as_of(as_of={as_of:Int64}) WHERE has({clients:Array(String)}, client)))
+                OR campaign IN (SELECT campaign FROM campaign_client_as_of(as_of={as_of:Int64}) WHERE has({clients:Array(String)}, client)))
         GROUP BY named, hour
     )
 SELECT

@@ -1,25 +1,10 @@
--- The clicks of the persons whose keys are given, whenever they happened inside [{paths_since}, {paths_until}), as known at {as_of}.
+-- The clicks of the persons whose keys are given, out of their hits (walked_click), as known at {as_of}.
 -- Grain: conversion (fact_id). Columns: fact_id, clicks (Array of (ts, click ID, client, campaign, value of the dimension), unordered).
--- A click is the first hit of its click ID, and no bot's (as in the view hit). One that came without a campaign belongs to the one that the platform
+-- A click is the first hit of its click ID. One that came without a campaign belongs to the one that the platform
 -- says (as in match_named), one without a client to its campaign's. A visitor ID with more than {person_clicks} clicks is no person's.
--- Rows lie all over the table, so what is not asked for is not read: no column is bound into an aggregate, and only click IDs that more than one
--- hit carries (repeated_click) are compared with their other hits.
+-- Only click IDs that more than one hit carries (repeated_click) are compared with their other hits.
 WITH
-    found AS
-    (
-        SELECT *
-        FROM click
-        WHERE visitor_id IN (SELECT key FROM ({{keys}}) WHERE space = 1)
-            AND ts >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
-            AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
-        UNION ALL
-        -- Clicks without a visitor are the person's by their own ID alone, all others came above.
-        SELECT *
-        FROM click
-        WHERE visitor_id = toFixedString('', 16) AND click_id IN (SELECT key FROM ({{keys}}) WHERE space = 0)
-            AND ts >= fromUnixTimestamp64Milli({paths_since:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({paths_until:Int64}, 'UTC')
-            AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
-    ),
+    found AS ({{found}}),
     repeated AS (SELECT click_id FROM repeated_click WHERE click_id IN (SELECT click_id FROM found)),
     said AS
     (
@@ -52,19 +37,17 @@ WITH
             toString(one.user_agent) AS user_agent
         FROM found AS one
         ANY LEFT JOIN said ON said.click_id = one.click_id
-        WHERE empty(arrayFilter(signal -> signal != 'no_accept', one.bot_signals))
-            AND one.user_agent NOT IN (SELECT user_agent FROM user_agent_dim WHERE bot)
-            AND (one.click_id NOT IN repeated OR (one.click_id, one.ts, one.known_at, toString(one.segment), one.o) IN
+        WHERE one.click_id NOT IN repeated OR (one.click_id, one.ts, one.known_at, toString(one.segment), one.o) IN
+            (
+                SELECT click_id, place.1, place.2, place.3, place.4
+                FROM
                 (
-                    SELECT click_id, place.1, place.2, place.3, place.4
-                    FROM
-                    (
-                        SELECT click_id, min((ts, known_at, toString(segment), o)) AS place
-                        FROM click
-                        WHERE click_id IN repeated AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
-                        GROUP BY click_id
-                    )
-                ))
+                    SELECT click_id, min((ts, known_at, toString(segment), o)) AS place
+                    FROM click
+                    WHERE click_id IN repeated AND known_at <= fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
+                    GROUP BY click_id
+                )
+            )
     ),
     trodden AS
     (

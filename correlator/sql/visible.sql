@@ -4,5 +4,5 @@
 AND (
     empty({clients:Array(String)}) OR has({clients:Array(String)}, client)
     OR (client = '' AND campaign IN
-        (SELECT campaign FROM campaign_as_of(as_of={as_of:Int64}) WHERE client != '' AND has({clients:Array(String)}, client)))
+        (SELECT campaign FROM campaign_client_as_of(as_of={as_of:Int64}) WHERE has({clients:Array(String)}, client)))
 )

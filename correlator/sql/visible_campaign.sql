@@ -2,5 +2,5 @@
 ({campaign:String} = '' OR campaign = {campaign:String})
 AND (
     empty({clients:Array(String)})
-    OR campaign IN (SELECT campaign FROM campaign_as_of(as_of={as_of:Int64}) WHERE client != '' AND has({clients:Array(String)}, client))
+    OR campaign IN (SELECT campaign FROM campaign_client_as_of(as_of={as_of:Int64}) WHERE has({clients:Array(String)}, client))
 )

@@ -12,7 +12,7 @@ from netaddr import IPSet
 from correlator.apportion import apportion
 from correlator.config import CorrelatorConfig
 from correlator.dimensions import DIMENSIONS, NOT_TOLD
-from tests.correlator.conftest import World
+from tests.correlator.conftest import World, moment
 
 DAY = {"since": "00:00", "until": "2026-09-22T00:00:00Z"}
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Safari/605.1.15"
@@ -132,6 +132,25 @@ def test_modelled_spend_stands_where_it_will_be_told_and_old_answers_do_not_chan
 
 def test_a_dimension_that_there_is_not_is_refused_with_those_there_are(world: World) -> None:
     assert "ad_group" in world.get("/roi", by="colour", status=422)["detail"]
+
+
+def test_a_campaign_belongs_to_the_client_that_a_person_named_else_to_the_platforms(world: World) -> None:
+    world.campaign("08:00", client="told by the platform")
+    world.campaign("08:10", client="acme", source="push")
+    world.campaign("08:20", client="told later")
+    world.campaign("08:30", client="", source="push", campaign=META)
+    world.campaign("08:40", client="beta", campaign=META)
+    world.settle("12:00")
+    asked = {"as_of": moment("08:05")}, {"as_of": moment("08:15")}, {"as_of": moment("12:00")}
+    full, short = (
+        [world.store.rows(f"SELECT campaign, client FROM {view}(as_of={{as_of:Int64}}) {rest}", at) for at in asked]
+        for view, rest in (
+            ("campaign_as_of", "WHERE client != '' ORDER BY campaign"),
+            ("campaign_client_as_of", "ORDER BY campaign"),
+        )
+    )
+    assert full == short
+    assert [[row["client"] for row in rows] for rows in short] == [["told by the platform"], ["acme"], ["acme", "beta"]]
 
 
 def test_shares_are_whole_sum_to_the_total_and_ties_go_to_the_first() -> None:
