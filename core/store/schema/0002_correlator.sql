@@ -292,7 +292,8 @@ CREATE VIEW IF NOT EXISTS campaign_current AS SELECT * FROM campaign_as_of(as_of
 -- conversion_match: every conversion's newest version with the click it belongs to, or method 'none'. Grain: conversion (fact_id).
 -- `ts` is the conversion's event time (see conversion_as_of), `click_ts` the click's, and campaign … link_id are the matched click's, empty
 -- when unmatched (device, page and client fall back to what the conversion itself says). `status` is 'duplicate' when the catalogue's
--- duplicate rule says so, and `duplicate_of` then names the first. `content` is a hash of the rest: a row is written only when it changed.
+-- duplicate rule says so, and `duplicate_of` then names the first. `source` told the newest version; `qualified` by the catalogue's rule, and no
+-- duplicate. `content` is a hash of the rest: a row is written only when it changed.
 -- Read it with FINAL.
 CREATE TABLE IF NOT EXISTS conversion_match
 (
@@ -324,6 +325,8 @@ CREATE TABLE IF NOT EXISTS conversion_match
     link_id LowCardinality(String),
     duplicate_of String,
     restated_at DateTime64(3, 'UTC'),
+    source LowCardinality(String),
+    qualified Bool,
     content UInt64,
     INDEX by_matched_at matched_at TYPE minmax GRANULARITY 1,
     INDEX by_ts ts TYPE minmax GRANULARITY 1
@@ -359,7 +362,9 @@ CREATE TABLE IF NOT EXISTS matching_fact
     client LowCardinality(String),
     page LowCardinality(String),
     user_agent LowCardinality(String),
-    restated_at DateTime64(3, 'UTC')
+    restated_at DateTime64(3, 'UTC'),
+    source LowCardinality(String),
+    qualified Bool
 )
 ENGINE = MergeTree
 ORDER BY fact_id;
@@ -389,6 +394,24 @@ SELECT pair.1 AS name, pair.2 AS key, fact_id
 FROM inbox_conversion
 ARRAY JOIN arrayFilter(named -> named.2 != '', [
     ('order_id', order_id), ('crm_id', crm_id), ('email_sha256', email_sha256), ('phone_sha256', phone_sha256)]) AS pair;
+
+-- click_key: which clicks came with a platform key that can stand for many people (core/identity.py: MATCH_PARAMETERS), for look-ups by it.
+-- Grain: (key, click_id); key = first 16 bytes of SHA-256 over <name>:<value>, as a click ID is derived, but it is none.
+CREATE TABLE IF NOT EXISTS click_key
+(
+    key FixedString(16),
+    click_id FixedString(16)
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (key, click_id)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS click_key_from_journal TO click_key AS
+SELECT
+    toFixedString(substring(SHA256(concat(name, ':', platform_ids[name])), 1, 16), 16) AS key,
+    toFixedString(unhex(click_id), 16) AS click_id
+FROM inbox_click
+ARRAY JOIN arrayFilter(parameter -> platform_ids[parameter] != '', ['gbraid', 'wbraid', 'li_fat_id']) AS name;
 
 -- repeated_click: click IDs that more than one hit carries (shared URLs, replays, reloads). Grain: click ID. Only the first of such hits
 -- starts a click, so counting clicks is counting hits that are not here, plus one for each that is.

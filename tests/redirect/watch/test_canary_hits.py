@@ -145,4 +145,4 @@ def test_nothing_but_the_watch_reads_the_canary_table() -> None:
         if path.suffix in {".py", ".sql"} and "FROM canary" in path.read_text("utf-8")
     ]
     # The schema's view of the past is read by nobody: its name begins with the table's, so a reader would be found here.
-    assert set(readers) <= {"redirect/watch/canary.py", "core/store/schema/0009_matching.sql"}
+    assert set(readers) <= {"redirect/watch/canary.py", "core/store/schema/0009_as_of.sql"}
