@@ -115,6 +115,11 @@ COMMANDS: dict[str, Command] = {
     "journal": Command(
         module="app.cli.journal", sentence="The journal: state, checks, rebuilding the store.", panel=CARE
     ),
+    "evaluate": Command(
+        module="app.cli.evaluate",
+        sentence="The detector against simulated incidents, beside the optimum and the simple rules.",
+        panel=CARE,
+    ),
     "bench": Command(module="app.cli.bench", sentence="Measure the redirect or the ingestion.", panel=CARE),
 }
 
