@@ -58,6 +58,12 @@ COMMANDS: dict[str, Command] = {
         sentence="What changed at a campaign, why, and what to do.",
         panel=LOOK,
     ),
+    "localize": Command(
+        module="app.cli.localize",
+        pick="localize",
+        sentence="Which attribute combinations explain a gap in any table.",
+        panel=LOOK,
+    ),
     "roi": Command(module="app.cli.roi", pick="roi", sentence="Live and settled return on spend.", panel=LOOK),
     "attribution": Command(
         module="app.cli.attribution",
@@ -76,6 +82,9 @@ COMMANDS: dict[str, Command] = {
         pick="missing",
         sentence="Conversions hidden by consent and blockers, modelled.",
         panel=LOOK,
+    ),
+    "detect": Command(
+        module="app.cli.detect", pick="detect", sentence="An anomaly score for each row of any series.", panel=LOOK
     ),
     "reconcile": Command(
         module="app.cli.reconcile", pick="reconcile", sentence="Where the systems' counts differ.", panel=LOOK
