@@ -13,7 +13,7 @@ import re
 import threading
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ from uuid import uuid4
 import chdb
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -89,6 +91,16 @@ class EmbeddedReads:
             handle.close()
 
 
+class _AsSent:
+    """A bound value in the protocol's own form already: the driver writes what is no value of its kinds by `str`, and leaves it at that."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 class ServerReads:
     """A ClickHouse server; limits travel with each request, before anything a client says."""
 
@@ -102,8 +114,8 @@ class ServerReads:
             client = connector(self._config, Path())()
             self._local.client = client
         settings = {**query.settings, **_limits(self._config), "readonly": "1", "default_format": query.default_format}
-        bound = {f"param_{name}": value for name, value in query.params.items()}
-        answer: bytes = client.raw_query(sql, settings={**settings, **bound, "database": query.database})
+        bound = {name: _AsSent(value) for name, value in query.params.items()}
+        answer: bytes = client.raw_query(sql, bound, settings={**settings, "database": query.database})
         return answer
 
 
@@ -211,8 +223,11 @@ async def _read(request: Request, *, database: str) -> ReadQuery:
         body += chunk
         if len(body) > MAX_QUERY_BYTES:
             raise Invalid("too_long", f"a query has at most {MAX_QUERY_BYTES} bytes", status=413)
-    values: Mapping[str, str] = request.query_params
+    values: dict[str, str] = dict(request.query_params)
     try:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            values |= await _fields(request.headers, body)
+            body = b""
         sql = values.get("query", "") + body.decode()
     except UnicodeDecodeError as error:
         raise Invalid("not_utf8", "a query is UTF-8 text", status=400) from error
@@ -224,6 +239,19 @@ async def _read(request: Request, *, database: str) -> ReadQuery:
         params={name.removeprefix("param_"): value for name, value in values.items() if name.startswith("param_")},
         settings={name: value for name, value in values.items() if name in CLIENT_SETTINGS},
     )
+
+
+async def _fields(headers: Headers, body: bytes) -> dict[str, str]:
+    """The fields of a form: how clients send a statement whose bound values are too long for an address."""
+
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await MultiPartParser(headers, whole(), max_files=0, max_part_size=MAX_QUERY_BYTES).parse()
+    except MultiPartException as error:
+        raise Invalid("bad_form", error.message, status=400) from error
+    return {name: str(value) for name, value in form.items()}
 
 
 def _presented_key(request: Request) -> str:
