@@ -31,12 +31,16 @@ _MEANINGS: Final = {
 }
 
 
+#: Made once: the API's routes mention it a hundred times, and pydantic works it out anew at every call.
+_SCHEMA: Final = Problem.model_json_schema()
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route: these statuses, and those that any route may answer."""
     return {
         status: {
             "description": _MEANINGS[status],
-            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+            "content": {"application/problem+json": {"schema": _SCHEMA}},
         }
         for status in sorted({*statuses, 401, 403, 422, 503})
     }
