@@ -155,6 +155,70 @@ def disk(days: Days = 9, clicks_a_day: ClicksADay = 1_100_000, json: Json = Fals
     _judged(run(days=days, clicks_a_day=clicks_a_day), json=json)
 
 
+@app.command()
+def series(
+    series: Annotated[int, typer.Option(min=1, help="Series of each kind, once with faults and once without.")] = 4,
+    first_seed: Annotated[
+        int, typer.Option(help="Seeds from here on; below 5000 they were used to choose constants.")
+    ] = 5000,
+    json: Json = False,
+) -> None:
+    """Scores of `clicktrace detect` on drawn series with labelled faults, beside simple rules at their best thresholds."""
+    from app.bench.series.run import run
+
+    result = run(series=series, first_seed=first_seed)
+    if json:
+        print_json(result)
+        return
+    for part in ("rules", "kinds", "faults"):
+        figures = cast(Cases, result[part])
+        columns = list(next(iter(figures.values())))
+        print_table([part, *columns], [[name, *row.values()] for name, row in figures.items()], empty="")
+    typer.echo(f"{result['series']} series, {result['rows']} rows, {result['rows_per_cpu_second']} a second")
+
+
+@app.command()
+def localize(
+    tables: Annotated[int, typer.Option(min=1, help="Labelled tables of each family.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of the first; the next table's is one more.")] = 1,
+    family: Annotated[list[str] | None, typer.Option(help="Only this family (repeatable).")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
+    json: Json = False,
+) -> None:
+    """How exactly `localize` names the causes in labelled tables, beside two published methods; fails when it is too slow."""
+    from app.bench.localize import run
+
+    result = run(tables=tables, seed=seed, families=family or (), methods=method or ())
+    if json:
+        print_json(result)
+    else:
+        rows = [
+            [name, method, *figures.values()]
+            for name, methods in result["families"].items()
+            for method, figures in methods.items()
+        ]
+        columns = ["family", "method", "F1", "precision", "recall", "top-1", "top-3", "exact", "returned", "s"]
+        print_table(columns, rows, empty="")
+        typer.echo(f"large: {result['large']}")
+    if result["missed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(
+    lines: Annotated[int, typer.Option(help="Lines of the journal, of every kind.")] = 5_000_000,
+    days: Days = 10,
+    json: Json = False,
+) -> None:
+    """Write a journal, work on it, drop the store, rebuild it: fails when a table or an answer is not the same, and says which.
+
+    Disk: 1.5 kB a line.
+    """
+    from app.bench.rebuild import run
+
+    _judged(run(lines=lines, days=days), json=json)
+
+
 def _judged(result: Mapping[str, Any], *, json: bool) -> None:
     _print(result, json=json)
     if result["missed"]:
