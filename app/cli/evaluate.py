@@ -88,7 +88,8 @@ def _print_idealised(world: dict[str, Any]) -> None:
         ["optimum at 1 a month", "1", *(d["optimum_at_one_a_month"] for d in drops)],
         ["optimum at the measured rate", "", *(d["optimum_at_measured_rate"] for d in drops)],
         ["shipped detector", _rate(world["false_alarms"]), *(_delays(d["shipped"]) for d in drops)],
-        ["  x optimum", "", *(d["ratio"] for d in drops)],
+        ["  / optimum at the measured rate", "", *(d["ratio"] for d in drops)],
+        ["  / optimum at 1 a month", "", *(d["ratio_at_one_a_month"] for d in drops)],
     ]
     for rule, levels in world["rules"].items():
         for which, level in levels.items():

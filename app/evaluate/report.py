@@ -112,6 +112,7 @@ def _ideal_drop(plan: Plan, results: Results, clicks: int, drop: float, run_leng
         "optimum_at_measured_rate": round(measured, 2),
         "shipped": ours,
         "ratio": round(ours.mean / measured, 3),
+        "ratio_at_one_a_month": round(ours.mean / nominal, 3),
         "rules": {
             rule: {which: delays_of(_finite(delays)) for which, delays in levels.items()}
             for rule, levels in result["rules"].items()

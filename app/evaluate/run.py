@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,16 @@ class State:
 
     def __init__(self, path: Path | None, *, plan: Plan) -> None:
         self._path = path
-        self._header = {"version": VERSION, "plan": msgspec.to_builtins(plan)}
         self.results: Results = {}
         if path is None:
             return
+        header = msgspec.json.encode({"version": VERSION, "plan": plan})
         lines = path.read_bytes().splitlines() if path.exists() else []
-        if lines and _read(lines[0]) == self._header:
-            entries = [entry for line in lines[1:] if (entry := _read(line)) is not None]
-            self.results = {entry["key"]: entry["result"] for entry in entries}
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(msgspec.json.encode(self._header) + b"\n")
+        kept = [(line, entry) for line in lines[1:] if (entry := _read(line))] if lines[:1] == [header] else []
+        self.results = {entry["key"]: entry["result"] for _, entry in kept}
+        # Written anew, so that nothing is appended to a line that was cut off.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(line + b"\n" for line in (header, *(line for line, _ in kept))))
 
     def add(self, task: Task, result: dict[str, Any]) -> None:
         self.results[task.key] = result
@@ -52,16 +51,32 @@ def run(plan: Plan, *, workers: int, state: Path | None = None, progress: Progre
     kept = State(state, plan=plan)
     healthy, broken = clean_tasks(plan), incident_tasks(plan)
     total = len(healthy) + len(broken)
-    for name in ONE_THREAD:
-        os.environ.setdefault(name, "1")
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with _workers(workers) as pool:
         _run_all(pool, kept, healthy, {}, total=total, progress=progress)
         _run_all(pool, kept, broken, thresholds(plan, kept.results), total=total, progress=progress)
     return kept.results
 
 
+def _workers(number: int) -> Executor:
+    """Processes of their own; a single worker is this process."""
+    if number == 1:
+        return _Here()
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
+
+
+class _Here(Executor):
+    """Does each piece of work at once, where it is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 def _run_all(
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     kept: State,
     tasks: Sequence[Task],
     levels: Mapping[str, Mapping[str, Any]],

@@ -114,7 +114,24 @@ def correlator_steps() -> list[Step]:
     ]
 
 
-PARTS = {"loop": loop_steps, "redirect": redirect_steps, "collectors": collectors_steps, "correlator": correlator_steps}
+def detection_steps() -> list[Step]:
+    """The simulated world held against single events, then the detector against the whole of it."""
+    return [
+        Step(
+            "counts by the minute beside ten million events",
+            [sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/app/evaluate/test_counts.py"],
+        ),
+        Step("the detector evaluated", [CLICKTRACE, "evaluate", "--full", "--json"], timeout_s=4700),
+    ]
+
+
+PARTS = {
+    "loop": loop_steps,
+    "redirect": redirect_steps,
+    "collectors": collectors_steps,
+    "correlator": correlator_steps,
+    "detection": detection_steps,
+}
 
 
 def commit() -> str:
