@@ -50,6 +50,14 @@ class Audit:
         with suppress(IntegrityError), self._engine.begin() as connection:
             self._enter(connection, {**row, "by": AGAIN, "identifiers": {}, "journaled": True}, found.stones)
 
+    def reopen(self, erasure_ids: Sequence[str]) -> None:
+        """Every machine does them again, and their records are written anew."""
+        with self._engine.begin() as connection:
+            connection.execute(update(erasures).where(erasures.c.erasure_id.in_(erasure_ids)).values(journaled=False))
+            connection.execute(
+                update(erasure_nodes).where(erasure_nodes.c.erasure_id.in_(erasure_ids)).values(done_at=None)
+            )
+
     def _enter(self, connection: Connection, row: Mapping[str, Any], stones: Iterable[Tombstone]) -> None:
         connection.execute(insert(erasures).values(**row))
         enter(connection, stones, erasure_id=row["erasure_id"])

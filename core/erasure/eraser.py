@@ -21,7 +21,7 @@ from core.erasure.audit import Audit
 from core.erasure.due import Due
 from core.erasure.identifiers import Subject
 from core.erasure.person import Known, person_of
-from core.erasure.recalled import recalled, unknown_here
+from core.erasure.recalled import recalled, unknown_here, unknown_there
 from core.erasure.result import ErasureInfo, NodeResult, Preview, Proof, added
 from core.erasure.segments import Paused
 from core.erasure.stored import StoredPeople
@@ -104,7 +104,7 @@ class Eraser:
     def run_once(self, now: int = 0) -> None:
         """Go on with everything that is not done; cheap when there is nothing.
 
-        1. Write the tombstone record of each erasure into the journal; take up again what only the journal remembers.
+        1. Take up again what store or control database forgot; write the tombstone record of each erasure into the journal.
         2. Let the shipper hear of them, then rewrite segments, erase in the store and in the control database.
         3. Search everything. Done when nothing is found and no segment is being written that holds something.
 
@@ -114,10 +114,10 @@ class Eraser:
         self.audit.present()
         self.oldest_open = self.audit.oldest_open()
         book = TombstoneBook(self._control)
-        self._write_records(book)
         hourly = now >= self._next_look
         if hourly:
             self._recall(book)
+        self._write_records(book)
         mine = self.audit.mine()
         if mine:
             self._erase(mine, book.of(mine))
@@ -168,15 +168,21 @@ class Eraser:
                 self._due.done(name)
 
     def _recall(self, book: TombstoneBook) -> None:
-        """The control database may be an older one than the journal: whoever was erased since stands in it again."""
+        """Control database or store may be older ones than the journal: whoever was erased since stands in them again."""
         mark = book.pseudonyms.mark  # the secret is made here at the first start, so that every backup has it
         found = recalled(unknown_here(self._store, self._control), secret=mark)
         for one in found.again:
             self.audit.ask_again(one)
-        if found.again or found.untold:
+        lacking = unknown_there(
+            self._store, self._control, before=self._clock() - HOUR_MS
+        )  # what is on its way lacks nothing
+        if lacking:
+            self.audit.reopen(lacking)
+        if found.again or found.untold or lacking:
             log.warning(
-                "the control database does not know erasures of the journal",
-                taken_up_again=len(found.again),
+                "store or control database are older than erasures",
+                unknown_to_control_database=len(found.again),
+                unknown_to_store=len(lacking),
                 made_with_another_secret=len(found.untold),
             )
 

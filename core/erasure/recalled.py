@@ -3,6 +3,9 @@
 The tombstone records in the store hold the digests, and the backup holds the secret that they were made with, because the secret is made at the
 first start. So such an erasure is entered again and carried out again, everywhere. A record under another secret (the control database was lost and
 begun anew) cannot be carried out: nobody can tell any more whom it names.
+
+The other way round, a store without the record of an erasure that was done was put back from a backup itself, or filled anew from a journal that is
+younger than it: the erasure is carried out again, too, and its record is written anew.
 """
 
 from __future__ import annotations
@@ -30,6 +33,18 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
 
     again: list[Remembered]
     untold: list[Remembered]
+
+
+def unknown_there(store: Store, control: Engine, *, before: int) -> list[str]:
+    """Erasures asked for before a moment (ms) whose record went into the journal and is not in the store.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    journaled = select(erasures.c.erasure_id).where(erasures.c.journaled, erasures.c.asked_at < before)
+    with control.connect() as connection:
+        asked = set(connection.scalars(journaled))
+    return sorted(asked - {str(row["fact_id"]) for row in store.rows("SELECT DISTINCT fact_id FROM erasure")})
 
 
 def unknown_here(store: Store, control: Engine) -> list[Remembered]:

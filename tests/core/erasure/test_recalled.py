@@ -87,6 +87,35 @@ def test_whoever_stands_again_in_a_control_database_from_a_backup_is_erased_agai
     assert (ANNA.encode() in data, BEN.encode() in data) == (False, True)
 
 
+def test_whoever_stands_again_in_a_store_from_a_backup_is_erased_again_and_the_record_is_written_anew(
+    eraser: Eraser,
+    written: Written,
+    ship: Ship,
+    store: Store,
+    control: Engine,
+    clock: FakeClock,
+    anew: Callable[[Engine], Eraser],
+) -> None:
+    written([*annas(), *bens()])
+    ship()
+    before = store.rows("SELECT * FROM conversion WHERE order_id = '17'")
+    asked = eraser.ask(subject("visitor_id", ANNA), by="someone")
+    eraser.run_once()
+    ship()
+    clock.advance(2 * HOUR)
+    anew(control).run_once()
+    assert anew(control).audit.one(asked.erasure_id).nodes[0].store_rows["conversion"] == 2, "nothing was done again"
+    # The store as it was: her order is back, and the record of her erasure is not there yet.
+    store.insert("conversion", list(before[0]), [list(row.values()) for row in before])
+    store.command("TRUNCATE TABLE erasure SYNC")
+    anew(control).run_once()
+    again = anew(control).audit.one(asked.erasure_id)
+    assert (again.state, again.nodes[0].store_rows["conversion"]) == ("done", 3)
+    assert store.rows("SELECT count() AS n FROM conversion") == [{"n": 1}]
+    ship()
+    assert store.rows("SELECT fact_id FROM erasure") == [{"fact_id": asked.erasure_id}]
+
+
 def test_an_erasure_that_was_under_way_in_the_backup_goes_on(
     eraser: Eraser, written: Written, ship: Ship, control: Engine, anew: Callable[[Engine], Eraser], tmp_path: Path
 ) -> None:
