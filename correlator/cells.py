@@ -104,10 +104,12 @@ def read_cells(
         together: how the queries are put, `in_turn` from inside one of several that are put side by side.
     """
     by = dimension(question.by)
-    wanted = ["campaign_facts", "traffic_from_click", "cost_from_spend", "reported_from_spend"]
+    wanted = ["traffic_from_click", "cost_from_spend", "reported_from_spend"]
     wanted += ["outcome_from_match", "cohort_from_match"] if outcomes else []
     wanted += ["customer_from_match"] if customers and config.customer_types() else []
     wanted += ["told_from_spend"] if by.spend and by not in (CAMPAIGN, CLIENT) else []
+    # Last: asked in turn, somebody else may have asked it by then.
+    wanted += ["campaign_facts"]
     rows = _rows(store, config, question, wanted, together=together)
     campaigns = {str(row["campaign"]): row for row in rows["campaign_facts"]}
     told = _told(question, rows.get("told_from_spend", []))

@@ -63,6 +63,8 @@ def named_where_needed(store: Store, question: Question) -> Question:
     Raises:
         StoreError: the store does not answer.
     """
+    if not question.to_name:
+        return question
     waiting = queries.read(store, queries.text("click_to_name"), {})[0]["waiting"]
     return msgspec.structs.replace(question, to_name=bool(waiting))
 

@@ -107,3 +107,15 @@ def test_spans_come_depth_first_and_a_loop_is_shown_once() -> None:
     ]
     tree = [(node.span_id, node.depth) for node in span_tree(rows)]
     assert tree == [("a", 0), ("b", 1), ("c", 2), ("d", 1), ("orphan", 0), ("x", 0), ("y", 1)]
+
+
+def test_what_is_said_of_a_campaign_shows_in_the_next_answer(world: Any) -> None:
+    world.campaign("08:00", name="Spring sale", cpc_micros=2_000_000, currency="USD", source="push")
+    click = world.click("09:00")
+    world.settle("09:30")
+    assert [world.get(f"/clicks/{click}")["campaign_name"] for _ in range(2)] == ["Spring sale"] * 2
+    world.campaign("10:00", name="Summer sale", cpc_micros=3_000_000, currency="USD", source="push")
+    world.settle("10:01")
+    found = world.get(f"/clicks/{click}")
+    assert (found["campaign_name"], found["spend"]["cost"]) == ("Summer sale", "3.00")
+    assert world.get(f"/clicks/{click}", as_of="09:30")["campaign_name"] == "Spring sale"

@@ -51,3 +51,16 @@ def test_what_the_platform_says_last_counts_and_never_against_the_click_s_own_ca
     world.platform_click(clicked[2], known="15:00", campaign="google:1:9")
     world.settle("16:00")
     assert rows(world) == {CAMPAIGN: (1, 1), "google:1:3": (1, 1), "google:1:5": (1, 0)}
+
+
+def test_a_click_without_a_campaign_is_looked_up_from_the_first_name_that_a_platform_tells(world: Any) -> None:
+    click_id = derive("gclid", b"A")
+    world.click("09:00", click_id=click_id, **UNNAMED)
+    world.conversion("09:30", click_id=click_id, value_micros=50_000_000, currency="USD")
+    world.settle("12:00")
+    assert rows(world) == {"": (1, 1)}
+    assert world.get(f"/clicks/{click_id}")["conversions"][0]["method"] == "click_id"
+    world.platform_click(click_id, known="13:00")
+    world.settle("14:00")
+    assert rows(world) == {CAMPAIGN: (1, 1)}
+    assert rows(world, as_of="12:30") == {"": (1, 1)}

@@ -329,7 +329,9 @@ CREATE TABLE IF NOT EXISTS conversion_match
     qualified Bool,
     content UInt64,
     INDEX by_matched_at matched_at TYPE minmax GRANULARITY 1,
-    INDEX by_ts ts TYPE minmax GRANULARITY 1
+    INDEX by_ts ts TYPE minmax GRANULARITY 1,
+    -- Whether a click converted is asked for every journey: a byte a row instead of the column of all history.
+    INDEX by_click_id click_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(matched_at)
 ORDER BY fact_id;
