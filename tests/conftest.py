@@ -132,14 +132,17 @@ def ship(store: Store, control: Engine, journal_dir: Path, clock: FakeClock) -> 
     return Ship(lambda: Shipper(store, control, journal_dir, config=JournalConfig(), clock=clock))
 
 
-#: Real-time stories first, so that one process plays them while the others work through the rest; what measures a time last.
-_FIRST, _LAST = ("test_click_to_pause.py",), ("test_freshness.py",)
-#: The rest steps aside for the stories: there are more processes than cores, because many tests wait most of their time.
+#: The longest first, one for each process, so that none is left alone with one at the end; above all the story that plays in real time.
+_FIRST = ("test_click_to_pause.py", "test_kill.py", "test_situations.py")
+#: What measures a time. None of it stands at the end: alone there, it would make the run longer by its own length.
+_TIMED = ("test_click_to_pause.py", "test_freshness.py")
+#: The rest steps aside for these: there are more processes than cores, because many tests wait most of their time.
 _ASIDE = 19
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (item.path.name not in _FIRST, item.path.name in _LAST))
+    places = {name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:
@@ -150,6 +153,6 @@ def pytest_collection_finish() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
-        timed = item.path.name in (*_FIRST, *_LAST)
+        timed = item.path.name in _TIMED
         with suppress(PermissionError):  # back from aside only who may
             os.setpriority(os.PRIO_PROCESS, 0, 0 if timed else _ASIDE)
