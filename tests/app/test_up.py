@@ -152,6 +152,7 @@ def test_metrics_come_as_prometheus_and_as_openmetrics(system: System) -> None:
     plain = httpx.get(system.url("monitor", "/metrics"))
     assert "clicktrace_shipper_behind_bytes" in plain.text
     assert "clicktrace_redirect_requests_total" in plain.text
+    assert "clicktrace_erasure_oldest_open_seconds 0.0" in plain.text
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     open_metrics = httpx.get(system.url("monitor", "/metrics"), headers=accept)
     assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
