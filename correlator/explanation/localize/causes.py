@@ -15,12 +15,13 @@ Small tables start from quiet noise, too, and the shorter description of the two
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from correlator.explanation.localize.bias import Bias, biases, level_of
-from correlator.explanation.localize.lattice import Box, Prices, Search
+from correlator.explanation.localize.lattice import Box, Prices, Search, Single
 from correlator.explanation.localize.leaves import Leaves
 from correlator.explanation.localize.noise import Array, Mask, Noise, fit, log_likelihood, surprise
 
@@ -54,7 +55,7 @@ class _State(NamedTuple):
     bias: Bias
     expected: Array
     grid: Array
-    gains: Array
+    gains: Single
     found: list[Box]
     free: Mask
 
@@ -85,7 +86,7 @@ class _Finder:
             again = self._held(noise, state.free)
             if _alike(again, state):
                 break
-            state = self._found(noise, state.free)
+            state = self._found(noise, state.free, state.found)
         return state._replace(found=self._polished(state)) if len(state.found) > 1 else state
 
     def described(self, state: _State) -> float:
@@ -116,16 +117,19 @@ class _Finder:
         noise = fit(actual[free], unbiased[free] * noise.level, whole=self._leaves.whole)
         return noise._replace(level=level_of(actual[free], unbiased[free], noise)), bias, unbiased
 
-    def _found(self, noise: Noise, free: Mask | None = None) -> _State:
+    def _found(self, noise: Noise, free: Mask | None = None, known: Sequence[Box] = ()) -> _State:
+        """Steps 1 to 3; `known`: the causes of the pass before."""
         noise, bias, expected = self._held(noise, self._everywhere if free is None else free)
         grid = GRID[np.abs(np.log(GRID)) >= max(0.05, BEYOND_BIAS * bias.spread)]
         usual = expected * noise.level
         nothing = surprise(self._leaves.actual, usual, noise)
-        gains = np.stack([nothing - surprise(self._leaves.actual, usual * m, noise) for m in grid], axis=1)
+        gains = np.stack(
+            [(nothing - surprise(self._leaves.actual, usual * m, noise)).astype(np.float32) for m in grid], axis=1
+        )
         state = _State(noise, bias, expected, grid, gains, [], self._everywhere)
         left = self._everywhere
         while len(state.found) < MOST_CAUSES:
-            box = self._best(state, left)
+            box = self._best(state, left, known=known)
             if box is None:
                 break
             for part in self._apart(state, box, left, DEPTH):
@@ -141,13 +145,27 @@ class _Finder:
         fixed: tuple[tuple[int, int], ...] = (),
         whole: bool = True,
         columns: slice = slice(None),
+        known: Sequence[Box] = (),
     ) -> Box | None:
+        """The best combination of the leaves `left`; `known` ones are compared first, so that the search can leave out more."""
         search = Search(
             self._leaves.codes[left], state.gains[left][:, columns], state.grid[columns], self._prices, fixed=fixed
         )
-        box = search.run(least=0.0, whole=whole)
+        box = search.run(known=self._known(state, left, known), whole=whole)
         self.compared += search.compared
         return box
+
+    def _known(self, state: _State, left: Mask, known: Sequence[Box]) -> Box | None:
+        best: Box | None = None
+        for box in known:
+            own = self._inside(box) & left
+            sums = state.gains[own].sum(axis=0, dtype=np.float64)
+            price = self._prices.of([attribute for attribute, _ in box.pairs], float(own.sum()))
+            column = int(np.argmax(sums))
+            again = Box(box.pairs, float(sums[column]), price, float(state.grid[column]))
+            if best is None or again.net > best.net:
+                best = again
+        return best
 
     def _apart(self, state: _State, box: Box, free: Mask, depth: int) -> list[Box]:
         """The box, or its parts where they explain more at the box's own multiplier.
@@ -191,7 +209,7 @@ class _Finder:
             for other, box in enumerate(found):
                 if other != at:
                     left &= ~self._inside(box)
-            better = self._best(state, left) if left.any() else None
+            better = self._best(state, left, known=[found[at]]) if left.any() else None
             if better is None:
                 del found[at]
                 continue
