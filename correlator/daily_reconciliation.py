@@ -77,10 +77,12 @@ class DailyReconciliation:
         return [due for due in range(first, latest + 1, DAY_MS) if due not in done]
 
     def run(self, due: int, *, newest: bool = True) -> None:
-        """Reconcile what was due at `due` (ms). Only the newest run looks again at earlier days: of those before, later runs did."""
+        """Reconcile what was due at `due` (ms): the day before and those looked at again, also in a run that is caught up, so that a store filled
+        anew holds what it held. The `newest` is shown."""
         yesterday = due - due % DAY_MS - DAY_MS
-        days = self._config.reconciliation.recheck_days if newest else 1
-        for day in reversed([yesterday - number * DAY_MS for number in range(days)]):
+        for day in reversed(
+            [yesterday - number * DAY_MS for number in range(self._config.reconciliation.recheck_days)]
+        ):
             self._reconcile(day, due=due)
         if newest:
             self._settle(due)

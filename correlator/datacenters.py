@@ -78,7 +78,10 @@ class Datacenters:
 
         At least half of it must be listed: providers give single addresses to customers' offices, too.
         """
-        parsed = ipaddress.ip_network(network)
+        try:
+            parsed = ipaddress.ip_network(network, strict=False)
+        except ValueError:  # an import brought something else; nobody's, and no reason to stop a tick
+            return None
         ranges = self._v4 if parsed.version == 4 else self._v6
         if ranges.covers(parsed) >= 0.5:
             return "listed"

@@ -56,6 +56,12 @@ def test_what_is_no_list_is_said_and_the_others_go_on(tmp_path: Path, content: s
     assert lists.owner("198.51.100.0/24") == "listed"
 
 
+@pytest.mark.parametrize("network", ["", "unknown", "198.51.100.0/99", "198.51.100.0, 192.0.2.0"])
+def test_what_an_import_brought_for_a_network_belongs_to_nobody(tmp_path: Path, network: str) -> None:
+    (tmp_path / "list").write_text(LINES)
+    assert datacenters.load([str(tmp_path / "list")]).owner(network) is None
+
+
 def test_an_asn_database_is_compared_with_the_kept_hosters(tmp_path: Path) -> None:
     writer = MMDBWriter(ip_version=6, database_type="ASN", ipv4_compatible=True)
     for network, name in {"198.51.100.0/24": "Hetzner Online GmbH", "203.0.113.0/24": "Deutsche Telekom AG"}.items():
