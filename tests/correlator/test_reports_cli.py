@@ -17,6 +17,7 @@ from app.cli.attribution import app as attribution_app
 from app.cli.compare import app as compare_app
 from app.cli.main import load_command
 from app.cli.reconcile import app as reconcile_app
+from app.cli.reports import app, told_apart
 from app.cli.roi import app as roi_app
 from app.cli.traffic import app as traffic_app
 from app.cli.traffic import list_sentence
