@@ -16,6 +16,8 @@ from correlator.explanation.localize.noise import Array, Mask, Noise, surprise
 
 #: A level up to this far from 1 (log units) is the forecast's bias; beyond it, the finding "everything".
 MOST_LEVEL = 0.06
+#: Nats that a level must save over 5,000 leaves before there is one.
+LEVEL_PRICE = 5.0
 #: Values whose bias scatters less than this many standard errors have none.
 SCATTERED = 1.6
 #: A value this many standard deviations out is a finding and keeps its deviation.
@@ -39,9 +41,10 @@ def level_of(actual: Array, expected: Array, noise: Noise) -> float:
         return 1.0
     chosen = np.linspace(0, len(actual) - 1, min(len(actual), 5000)).astype(np.int64)
     grid = np.exp(np.linspace(-2 * MOST_LEVEL, 2 * MOST_LEVEL, 49))
-    costs = [surprise(actual[chosen], expected[chosen] * level, noise).sum() for level in grid]
-    level = float(grid[int(np.argmin(costs))])
-    return level if abs(np.log(level)) <= MOST_LEVEL else 1.0
+    costs = np.array([surprise(actual[chosen], expected[chosen] * level, noise).sum() for level in grid])
+    best = int(np.argmin(costs))
+    unbiased = costs[best] > costs[len(grid) // 2] - LEVEL_PRICE
+    return 1.0 if unbiased or abs(np.log(grid[best])) > MOST_LEVEL else float(grid[best])
 
 
 def biases(codes: Codes, actual: Array, expected: Array, *, noise: Noise, free: Mask) -> Bias:

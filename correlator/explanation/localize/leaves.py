@@ -164,7 +164,10 @@ def _compared(
         actual, expected, failures = _as_counts(sums, measure)
     kept = (actual != 0) | (expected != 0)
     if not np.any(expected != 0):
-        raise Invalid("no_expectation", f"{measure.expected} is 0 in every row; there is nothing to compare with")
+        what = f"{measure.expected} is 0 in every row"
+        if measure.is_ratio:
+            what = f"no row has {measure.actual_total} and an expected ratio above 0"
+        raise Invalid("no_expectation", f"{what}; there is nothing to compare with")
     actual, expected = actual[kept], expected[kept]
     whole = bool(np.all(actual == np.round(actual)))
     return Leaves(
@@ -190,12 +193,19 @@ def _as_counts(sums: Sums, measure: Measure) -> tuple[Array, Array, bool]:
     ratio = np.divide(
         sums.expected, sums.expected_total, out=np.full(len(sums.expected), overall), where=sums.expected_total > 0
     )
-    shares = bool(
-        np.all(sums.actual <= sums.actual_total) and np.all(sums.expected <= sums.expected_total * (1 + 1e-9))
-    ) and bool(np.all(sums.actual >= 0) and np.all(sums.expected >= 0))
-    if shares and overall > 0.5:
+    if overall > 0.5 and _whole_shares(sums):
         return sums.actual_total - sums.actual, sums.actual_total * (1 - ratio), True
     return sums.actual, sums.actual_total * ratio, False
+
+
+def _whole_shares(sums: Sums) -> bool:
+    """Whether whole successes are part of whole trials: only then is the rest a count, too."""
+    whole = all(bool(np.all(column == np.round(column))) for column in (sums.actual, sums.actual_total))
+    return bool(
+        whole
+        and np.all((sums.actual >= 0) & (sums.actual <= sums.actual_total))
+        and np.all((sums.expected >= 0) & (sums.expected <= sums.expected_total * (1 + 1e-9)))
+    )
 
 
 def _with_least(expected: Array, *, whole: bool, notes: list[str]) -> Array:
