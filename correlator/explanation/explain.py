@@ -130,7 +130,12 @@ class Conclusion(NamedTuple):
 def conclude_from(
     store: Store, model: BaselineModel, window: Window, located: Located, *, question: Question
 ) -> Conclusion:
-    """Gather the evidence since the onset and weigh it."""
+    """Gather the evidence since the onset, click-level proof included, and weigh it."""
+    return weigh(window, model, located, proven=proofs(store, model, question, window, located.onset.at))
+
+
+def weigh(window: Window, model: BaselineModel, located: Located, *, proven: dict[str, Proof]) -> Conclusion:
+    """What the window says since the onset, together with the click-level proof."""
     onset = located.onset.at
     changes = route_changes(window, model, onset)
     evidence = gather(
@@ -139,7 +144,7 @@ def conclude_from(
             window.inside(located.scope),
             window.bucket_of(onset),
             changes,
-            proofs(store, model, question, window, onset),
+            proven,
             _seen(window, onset),
         )
     )

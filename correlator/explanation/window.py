@@ -180,7 +180,32 @@ def read_window(
     )
     start -= start % bucket_ms
     params = _params(model, question, start=start, end=end, bucket_ms=bucket_ms)
-    tables = {name: run(store, f"explanation_{name}", params) for name in ("hits", "conversions", "traces", "touches")}
+    return lay_out_window(
+        {name: run(store, f"explanation_{name}", params) for name in ("hits", "conversions", "traces", "touches")},
+        model,
+        start=start,
+        end=end,
+        bucket_ms=bucket_ms,
+        question=question,
+        campaigns=campaigns,
+        service=[ServiceMinute(**row) for row in run(store, "explanation_service", params).to_pylist()],
+        markers=read_markers(store, start=start - DEPLOY_LOOKBACK_MS, end=end),
+    )
+
+
+def lay_out_window(
+    tables: Mapping[str, pyarrow.Table],
+    model: BaselineModel,
+    *,
+    start: int,
+    end: int,
+    bucket_ms: int,
+    question: Question,
+    campaigns: dict[str, CampaignFacts],
+    service: list[ServiceMinute],
+    markers: list[Marker],
+) -> Window:
+    """The arrays from what was read: `tables` has hits, conversions, traces and touches, with the columns of explanation_<name>.sql."""
     grid = _Grid(start, bucket_ms, -(-(end - start) // bucket_ms), _cells(tables))
     clicks, lost = grid.fill(tables["hits"], "clicks"), grid.fill(tables["hits"], "lost")
     rates, bases = _rates(grid.cells, model, question)
@@ -211,8 +236,8 @@ def read_window(
         slow=grid.fill(tables["traces"], "slow"),
         touches=touches,
         clicked_touches=clicked,
-        service=[ServiceMinute(**row) for row in run(store, "explanation_service", params).to_pylist()],
-        markers=read_markers(store, start=start - DEPLOY_LOOKBACK_MS, end=end),
+        service=service,
+        markers=markers,
         rates=rates,
         bases=bases,
         campaigns=campaigns,
@@ -284,7 +309,7 @@ def _floats(column: pyarrow.ChunkedArray) -> Array:
     return np.asarray(column.to_pylist(), dtype=np.float64)
 
 
-def _cells(tables: dict[str, pyarrow.Table]) -> list[Cell]:
+def _cells(tables: Mapping[str, pyarrow.Table]) -> list[Cell]:
     found: set[Cell] = set()
     for name in ("hits", "conversions", "traces"):
         columns = (tables[name].column(field).to_pylist() for field in Cell._fields)
