@@ -68,7 +68,7 @@ def fit(actual: Array, expected: Array, *, whole: bool) -> Noise:
         for tail in TAILS:
             constant = float(gammaln((tail + 1) / 2) - gammaln(tail / 2) - math.log(tail) / 2)
             likelihood = len(a) * constant - (tail + 1) / 2 * np.log1p(squared / tail).sum(axis=1) - scale
-            likelihood -= (math.log(TAILS[-1] / tail) + 3 * np.log1p(TAUS / 0.05)) + (
+            likelihood -= (math.log(TAILS[-1] / tail) + 6 * np.log1p(TAUS / 0.05)) + (
                 1.5 * math.log(phi) if whole else 0.0
             )
             at = int(np.argmax(likelihood))
