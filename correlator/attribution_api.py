@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse
 from core.principal import Principal
 from correlator import metrics
 from correlator.attribution import MODELS, Credit, attribution, model_named, unmatched
+from correlator.campaign_names import campaign_names, named
 from correlator.completeness import COUNTED
-from correlator.dimensions import DIMENSIONS
+from correlator.dimensions import CAMPAIGN, DIMENSIONS
 from correlator.figures import page, present
 from correlator.kept_answers import KeptAnswers
 from correlator.past import matched
@@ -58,6 +59,7 @@ def add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
         credit = kept.answer(asked, work_out, now=question.now, further=bool(cursor))
         told = [entry for entry in credit if wanted in ("", entry.model)]
         shown, following = page(told, key=_key, cursor=cursor, limit=limit)
+        names = campaign_names(reports.store, question) if question.by == CAMPAIGN.name else {}
         return JSONResponse(
             reports.envelope(
                 question,
@@ -65,7 +67,7 @@ def add_attribution(router: APIRouter, reports: Reports, reader: Any) -> None:
                 models=list(MODELS),
                 **reports.told(question, metric="revenue", of=COUNTED),
                 unmatched=present(unmatched(credit)),
-                rows=[_row(entry, by=question.by) for entry in shown],
+                rows=[named(_row(entry, by=question.by), names) for entry in shown],
                 next_cursor=following,
             )
         )

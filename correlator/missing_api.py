@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from core.principal import Principal
 from correlator import metrics
+from correlator.campaign_names import campaign_names, named
 from correlator.completeness import COUNTED
 from correlator.figures import page, present
 from correlator.kept import STEPPED_FROM
@@ -45,4 +46,6 @@ def add_missing(router: APIRouter, reports: Reports, reader: Any) -> None:
             found = missing(reports.store, reports.config, known)
         shown, following = page(found, key=lambda row: row.campaign, cursor=cursor, limit=limit)
         told = reports.told(question, metric="conversion_rate", of=COUNTED)
-        return JSONResponse(reports.envelope(question, **told, rows=present(shown), next_cursor=following))
+        names = campaign_names(reports.store, question) if shown else {}
+        rows = [named(row, names) for row in present(shown)]
+        return JSONResponse(reports.envelope(question, **told, rows=rows, next_cursor=following))

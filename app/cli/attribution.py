@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
-from app.cli.reports import AsOf, Campaign, Client, Since, Until, campaign_names, percent, print_footer, read_all
+from app.cli.reports import AsOf, Campaign, Client, Since, Until, names_in, percent, print_footer, read_all
 from correlator.dimensions import DIMENSIONS, NONE
 
 app = typer.Typer(help="Attribution.", no_args_is_help=True)
@@ -48,10 +48,10 @@ def attribution(
     }
     with ApiClient(url=url, key=key) as api:
         found = read_all(api, "/attribution", "rows", {name: text for name, text in asked.items() if text})
-        names = campaign_names(api) if found["by"] == "campaign" and not json else {}
     if json:
         print_json(found)
         return
+    names = names_in(found["rows"]) if found["by"] == "campaign" else {}
     models = [name for name in found["models"] if model in ("", name)]
     columns = [found["by"].replace("_", " "), "type", *_words(models), "assisted", "matched by", "confidence"]
     print_table(

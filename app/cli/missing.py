@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from app.cli.api_client import ApiClient, Key, Url
 from app.cli.output import Json, print_json, print_table
-from app.cli.reports import AsOf, Campaign, Client, Since, Until, campaign_names, interval, print_footer, read_all
+from app.cli.reports import AsOf, Campaign, Client, Since, Until, interval, names_in, print_footer, read_all
 
 app = typer.Typer(help="Missing conversions.", no_args_is_help=True)
 
@@ -41,10 +41,10 @@ def missing(
     asked = {"from": since, "to": until, "as_of": as_of, "campaign": campaign, "client": client}
     with ApiClient(url=url, key=key) as api:
         found = read_all(api, "/missing-conversions", "rows", {name: text for name, text in asked.items() if text})
-        names = {} if json else campaign_names(api)
     if json:
         print_json(found)
         return
+    names = names_in(found["rows"])
     print_table(
         COLUMNS, [_row(row, names) for row in found["rows"]], empty="No click of this period had its chance to convert."
     )

@@ -129,12 +129,6 @@ def read_all(api: ApiClient, path: str, field: str, query: dict[str, str]) -> di
     return {**answers[0], field: rows, "next_cursor": None}
 
 
-def campaign_names(api: ApiClient) -> dict[str, str]:
-    """What people call the campaigns that have a name, by qualified ID."""
-    found = read_all(api, "/campaigns", "campaigns", {})["campaigns"]
-    return told_apart({row["campaign"]: row["name"] for row in found if row["name"]})
-
-
 def told_apart(names: Mapping[str, str]) -> dict[str, str]:
     """Names by ID; the ID stands beside a name that several campaigns have."""
     times = Counter(names.values())

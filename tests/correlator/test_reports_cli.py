@@ -135,6 +135,12 @@ def test_reconcile_prints_the_leak_table_with_names_and_how_far_the_platform_has
     }  # fmt: skip
 
 
+def test_attribution_tells_names_beside_ids_in_json_too(sold: Any) -> None:
+    rows = json.loads(sold.run_attribution(*TODAY, "--model", "last_click", "--json"))["rows"]
+    assert {(row["campaign"], row["campaign_name"]) for row in rows} == {("", ""), ("google:1:2", "Spring [sale]")}
+    assert "campaign_name" not in json.loads(sold.run_attribution(*TODAY, "--by", "page", "--json"))["rows"][0]
+
+
 def test_a_name_that_several_campaigns_have_stands_with_the_id() -> None:
     names = told_apart({"google:1:2": "Spring", "meta:7:1": "Spring", "google:1:3": "Autumn"})
     assert names == {"google:1:2": "Spring (google:1:2)", "meta:7:1": "Spring (meta:7:1)", "google:1:3": "Autumn"}
