@@ -106,6 +106,12 @@ def correlator_steps() -> list[Step]:
         Step("a day of attribution", [*bench, "attribution", "--json"], timeout_s=3600),
         Step("a campaign's 30 days, a click's journey", [*bench, "reads", "--json"], timeout_s=3600),
         Step("bytes a click takes, memory a query gets", [*bench, "disk", "--json"], timeout_s=3600),
+        Step("5 million lines dropped and rebuilt", [*bench, "rebuild", "--json"], timeout_s=4800),
+        Step(
+            "the same over HTTP as in the process",
+            [sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/correlator/test_both_engines.py"],
+            timeout_s=1800,
+        ),
         Step(
             "an erasure killed before every single change",
             [sys.executable, "-m", "pytest", "-q", "-s", "-m", "long", "tests/core/erasure/test_killed_eraser.py"],
@@ -122,6 +128,9 @@ def detection_steps() -> list[Step]:
             [sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/app/evaluate/test_counts.py"],
         ),
         Step("the detector evaluated", [CLICKTRACE, "evaluate", "--full", "--json"], timeout_s=4700),
+        Step(
+            "any series beside simple rules", [CLICKTRACE, "bench", "series", "--series", "8", "--json"], timeout_s=1800
+        ),
     ]
 
 

@@ -176,6 +176,9 @@ def _scale(sizes: Floats) -> float:
 
 
 def _median_over(values: Floats, there: NDArray[np.bool_]) -> Floats:
-    shown = np.where(there, values, np.nan)
-    shown[0] = np.where(there.any(axis=0), shown[0], 0.0)
-    return np.asarray(np.nanmedian(shown, axis=0))
+    """Median over the seasons that exist, 0 where none does. (numpy's nanmedian takes ten times as long.)"""
+    ordered = np.sort(np.where(there, values, np.inf), axis=0)
+    count = there.sum(axis=0)
+    middle = np.stack((np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(values) - 1)))
+    found = np.take_along_axis(ordered, middle, axis=0).mean(axis=0)
+    return np.where(count > 0, found, 0.0)
