@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from core.settings import JournalConfig
 from core.store.client import Store
 from correlator.api import build_router
 from correlator.config import CorrelatorConfig
-from correlator.engine import Correlator
+from correlator.engine import Correlator, Further
 
 CAMPAIGN = "google:1:2"
 IPHONE = (
@@ -54,7 +54,14 @@ class World:
     """Journals facts at times the test names, ships, ticks, and asks the API."""
 
     def __init__(
-        self, store: Store, control: Engine, journal: JournalWriter, ship: Any, clock: Any, config: CorrelatorConfig
+        self,
+        store: Store,
+        control: Engine,
+        journal: JournalWriter,
+        ship: Any,
+        clock: Any,
+        config: CorrelatorConfig,
+        further: Sequence[Further] = (),
     ) -> None:
         self.store, self.journal, self.ship, self.clock, self.config = store, journal, ship, clock, config
         self.control = control
@@ -64,6 +71,7 @@ class World:
             Checkpoints(control, "correlator"),
             config=config,
             clock=clock,
+            further=further,
             shipped_through=lambda now: ship.shipper.shipped_through(now),
         )
         self._number = count()
