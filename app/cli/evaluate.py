@@ -116,7 +116,24 @@ def _print_realistic(world: dict[str, Any], stresses: dict[str, Any]) -> None:
         for cause, told in world["by_cause"].items()
     ]
     print_table(["cause", "seen", "minutes, mean (median/p95)"], causes, empty="")
+    _print_causes(world["causes"])
     typer.echo(f"\ntelemetry: {world['telemetry']}\ndollars: {world['dollars']}")
+
+
+def _print_causes(told: dict[str, Any]) -> None:
+    typer.echo("\nExplained, of the incidents that were seen (share, 95 % interval)")
+    names = ["top_1", "top_3", "scope_exact", "outage_taken_for_real", "real_taken_for_outage"]
+    names += ["innocent_deploy_blamed", "guilty_deploy_named"]
+    print_table(["figure", "share"], [[name, _share(told[name])] for name in names], empty="")
+    typer.echo(f"onset off by {told['onset_error_minutes']} minutes (median)")
+    rows = [[cause, "; ".join(f"{v} {n}" for v, n in row.items())] for cause, row in told["confusion"].items()]
+    print_table(["what it was", "what was said"], rows, empty="")
+
+
+def _share(share: dict[str, Any]) -> str:
+    if share["share"] is None:
+        return "none to judge"
+    return f"{share['share']:.0%} ({share['low']:.0%} to {share['high']:.0%}) of {share['trials']}"
 
 
 def _rate(rate: dict[str, Any]) -> str:

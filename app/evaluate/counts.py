@@ -74,6 +74,21 @@ class Drawn(NamedTuple):
         return self.start + int(self.clicks.shape[1])
 
 
+def between(parts: Sequence[Drawn]) -> Drawn:
+    """Neighbouring stretches as one."""
+    conversions = parts[0].conversions
+    for part in parts[1:]:
+        conversions = conversions.also(part.conversions)
+    return Drawn(
+        parts[0].start,
+        np.hstack([part.clicks for part in parts]),
+        np.hstack([part.hits for part in parts]),
+        np.hstack([part.lost for part in parts]),
+        np.hstack([part.invalid for part in parts]),
+        conversions,
+    )
+
+
 def draw(
     rates: Rates, *, start: int, end: int, random: np.random.Generator, incidents: Sequence[Incident] = ()
 ) -> Drawn:
@@ -184,6 +199,7 @@ def _kept_by_click(rates: Rates, minutes: Ints, incidents: Sequence[Incident]) -
 def _at_arrival(random: np.random.Generator, conversions: Conversions, incidents: Sequence[Incident]) -> Conversions:
     """What happens to conversions when they would happen: they fail, lose their click, or are told when the feed is back."""
     failed, tracked, known = conversions.failed.copy(), conversions.tracked.copy(), conversions.known.copy()
+    tried = np.ones(len(failed), dtype=np.bool_)
     for incident in incidents:
         if incident.cause.law not in ("arrival", "lag"):
             continue
@@ -191,8 +207,10 @@ def _at_arrival(random: np.random.Generator, conversions: Conversions, incidents
         hit &= random.random(len(hit)) < incident.strength(conversions.happens)
         if incident.cause.law == "lag":
             known[hit] = np.maximum(known[hit], incident.end)
+        elif not incident.cause.attempts:
+            tried &= ~hit
         elif incident.cause.loses_sales:
             failed |= hit
         else:
             tracked &= ~hit
-    return conversions._replace(failed=failed, tracked=tracked, known=known)
+    return conversions._replace(failed=failed, tracked=tracked, known=known).pick(np.flatnonzero(tried))

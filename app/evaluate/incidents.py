@@ -27,6 +27,7 @@ class Cause(NamedTuple):
     loses_sales: bool = True
     scopes: tuple[str, ...] = SCOPES
     deploy: bool = False  # a change marker belongs to it
+    attempts: bool = True  # what is lost was tried: the order fails, rather than nobody ordering
 
 
 CAUSES: Final = (
@@ -38,7 +39,7 @@ CAUSES: Final = (
     Cause("feed lag", "lag", loses_sales=False, scopes=("everything",)),
     Cause("bot traffic", "bots", loses_sales=False, scopes=("campaign",)),
     Cause("targeting change", "cohort", scopes=("campaign",)),
-    Cause("stock-out", "arrival", scopes=("page",)),
+    Cause("stock-out", "arrival", scopes=("page",), attempts=False),
     Cause("market demand", "cohort", scopes=("everything",)),
     Cause("mix shift", "mix", loses_sales=False, scopes=("everything",)),
     Cause("innocent deploy", "none", loses_sales=False, scopes=("everything",)),

@@ -56,9 +56,19 @@ def prepare(seed: int, *, days: int, campaigns: int = CAMPAIGNS, habits: Habits 
 
 
 def live(
-    world: World, *, since: int, start: int, end: int, seed: int, incidents: Sequence[Incident] = ()
+    world: World,
+    *,
+    since: int,
+    start: int,
+    end: int,
+    seed: int,
+    incidents: Sequence[Incident] = (),
+    kept: list[Drawn] | None = None,
 ) -> Iterator[Told]:
-    """Tell [since, end) minute by minute, drawn by the day. At `start` the detector is filled with what was told before."""
+    """Tell [since, end) minute by minute, drawn by the day. At `start` the detector is filled with what was told before.
+
+    What was drawn is appended to `kept` where it is given.
+    """
     random = np.random.default_rng([world.rates.fleet.seed, 5, seed])
     waiting, lead, before = _none(), list[Drawn](), list[Conversions]()
     for day in range(since, end, DAY_MIN):
@@ -67,6 +77,8 @@ def live(
         shares = shares_of(world.rates, drawn, incidents, random=random)
         if day <= start:
             lead.append(drawn)
+        if kept is not None:
+            kept.append(drawn)
         for minute in range(day, drawn.end):
             if minute == start:
                 _expect(world, shares)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from app.evaluate.cause_report import cause_figures
 from app.evaluate.delays import LAWS
 from app.evaluate.optimum import MINUTES_PER_MONTH, minutes_needed, minutes_needed_when_delayed
 from app.evaluate.scoring import LONGEST_DELAY_MINUTES, delays_of, per_month, share
@@ -49,6 +50,7 @@ def realistic_figures(clean: Sequence[Run], incidents: Sequence[Run], *, rules: 
             sum(r["cause"] in SILENT for r in incidents),
         ),
         "telemetry": _telemetry(incidents),
+        "causes": cause_figures(incidents),
         "dollars": _dollars([(run, bound) for run, bound in bounded if not run["ramp"] and run["loses_sales"]]),
     }
 

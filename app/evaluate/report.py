@@ -22,7 +22,7 @@ NEVER: Final = 1e9
 LEAST_EVENTS: Final = 0.5
 
 NOT_MEASURED: Final = (
-    "causes: top-1 and top-3, confusion of verdicts, innocent deploys blamed, scope (the explanation is not driven yet)",
+    "click-level proof (whether clicks whose own request failed bought): the explanation works without it here",
     "pause precision, with its lower bound, and time to un-pause (the rules are not driven yet)",
     "recovery: a stream that fired starts afresh at once instead of being held by an open incident",
 )

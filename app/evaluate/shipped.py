@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import identity
 
-from correlator.detection.baseline import History, Rate, empty_model, fit
+from correlator.detection.baseline import BaselineModel, History, Rate, empty_model, fit
 from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop
 from correlator.detection.config import DetectionConfig
 from correlator.detection.delay import DelayLaw, learn_law
@@ -89,6 +89,7 @@ class Alarm(NamedTuple):
     kind: str
     stream: str
     rows: tuple[int, ...]
+    scope: dict[str, str]
 
 
 class Watch:
@@ -101,10 +102,15 @@ class Watch:
     def __init__(self, leaves: Sequence[tuple[str, str, str]], *, start: int, targets: dict[str, float]) -> None:
         self._leaves = [Leaf(*leaf) for leaf in leaves]
         self._start = start
-        self._targets = targets
+        self.targets = targets
         self._model = empty_model(now=start * MINUTE_MS)
         self._known: dict[Leaf, Rate] = {}
         self.detectors = Detectors(self._empty(0), StreamBoard(dead_zone=CONFIG.dead_zone), ShareBoard())
+
+    @property
+    def model(self) -> BaselineModel:
+        """The baseline in force."""
+        return self._model
 
     def learn(self, *, hours: Array, clicks: Array, conversions: Array, delays_min: Array, ages_min: Array) -> None:
         """The baseline from leaves x hours (hours since the epoch), and the delay law from delays and their clicks' ages."""
@@ -116,7 +122,7 @@ class Watch:
         self._model = fit(history, laws={"order": law}, law=law, now=now)
         self._model = msgspec.structs.replace(self._model, shares=usual)
         self._known = {
-            leaf: self._model.rate(leaf, targets=self._targets, minimum_conversions=CONFIG.minimum_conversions)
+            leaf: self._model.rate(leaf, targets=self.targets, minimum_conversions=CONFIG.minimum_conversions)
             for leaf in self._leaves
         }
 
@@ -195,12 +201,10 @@ class Watch:
                 key = board.keys[fired.position]
                 board.reset(key)
                 shares[fired.position] = EMPTY
-                found.append(Alarm(now, key.kind, share_name(key), self._rows_of(key)))
+                found.append(Alarm(now, key.kind, share_name(key), self._rows_of(key), _scope_of(key)))
                 continue
-            rows = set(streams.members(fired.position))
-            found.append(
-                Alarm(now, "conversions", stream_name(streams.layout.keys[fired.position]), tuple(sorted(rows)))
-            )
+            rows, key_of = set(streams.members(fired.position)), streams.layout.keys[fired.position]
+            found.append(Alarm(now, "conversions", stream_name(key_of), tuple(sorted(rows)), dict(key_of)))
             for position in range(len(streams.layout.keys)):
                 if rows.intersection(streams.members(position)):
                     conversions[position] = EMPTY
@@ -228,3 +232,8 @@ class Watch:
         for leaf in self._leaves:
             state.leaf_index(leaf)
         return state
+
+
+def _scope_of(key: ShareKey) -> dict[str, str]:
+    """Where a share stands for the traffic of a campaign or a device."""
+    return {"campaign": key.subject} if key.kind in ("lost", "invalid") else {"device": key.device}

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.evaluate import adwin
+from app.evaluate.counts import Drawn, between
+from app.evaluate.explained import Explainer, same_place
 from app.evaluate.incidents import Incident, draw_incident
 from app.evaluate.naive import RULES, Counts
 from app.evaluate.rates import DAY_MIN, HISTORY_DAYS, Habits
@@ -17,6 +19,7 @@ from app.evaluate.realistic import Learning, Told, World, live, observe, prepare
 from app.evaluate.scoring import LONGEST_DELAY_MINUTES, MINUTES_PER_MONTH, episodes, first_delays
 from app.evaluate.segments import CPC_DOLLARS
 from app.evaluate.shipped import Alarm, Replicas
+from app.evaluate.surroundings import Surroundings, draw_deploys, surroundings
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -116,9 +119,8 @@ def incident(
     series = _Series(world, since=since, end=last)
     alarms: list[Alarm] = []
     until = float(last)
-    for told in live(
-        world, since=since, start=start, end=last, seed=1 + number, incidents=_with_company(world, what, random)
-    ):
+    broken, kept = _with_company(world, what, random), list[Drawn]()
+    for told in live(world, since=since, start=start, end=last, seed=1 + number, incidents=broken, kept=kept):
         series.add(told)
         if start <= told.minute < until:
             alarms += observe(world, told)
@@ -130,6 +132,7 @@ def incident(
         "delay_of_conversions": _first([a for a in alarms if a.kind == "conversions"], what),
         "followed": until - what.onset,
         "kind": next((a.kind for a in alarms if _detects(a, what)), ""),
+        "explained": _explained(world, what, alarms, between(kept), broken, random),
         "before": int(episodes(_minutes([a for a in alarms if a.minute <= what.onset], last)[None, :]).sum()),
         "rules": series.delays(world, what, thresholds),
     }
@@ -273,6 +276,41 @@ def _episodes_of(alarms: list[Alarm], length: int) -> int:
     return int(episodes(np.stack(own)).sum()) if own else 0
 
 
+def _explained(
+    world: World,
+    what: Incident,
+    alarms: list[Alarm],
+    drawn: Drawn,
+    incidents: list[Incident],
+    random: np.random.Generator,
+) -> dict[str, Any] | None:
+    """What is said of the first alarm of the incident, beside what is true; None without an alarm."""
+    fired = next((alarm for alarm in alarms if _detects(alarm, what)), None)
+    if fired is None:
+        return None
+    fleet, deploys = world.rates.fleet, draw_deploys(what, random)
+    leaves = [(fleet.campaigns[s.campaign].name, s.device, s.page) for s in fleet.segments]
+    explainer = Explainer(
+        world.watch, leaves, start=fleet.start, parallel={c.name: c.parallel for c in fleet.campaigns}
+    )
+
+    def around(since: int, end: int) -> Surroundings:
+        return surroundings(
+            world.rates, drawn, since=since, end=end, incidents=incidents, deploys=deploys, random=random
+        )
+
+    told = explainer.explain(fired, around, last=drawn.end)
+    guilty = [f"{d.service}:{d.version}" for d in deploys if d.guilty]
+    return {
+        "verdicts": told.verdicts,
+        "scope": told.scope,
+        "scope_exact": bool((same_place(told.scope, leaves) == what.inside).all()),
+        "onset_error": told.onset - what.onset,
+        "suspect": told.suspects[0] if told.suspects else None,
+        "guilty": guilty[0] if guilty else None,
+    }
+
+
 def _described(world: World, what: Incident) -> dict[str, Any]:
     """What the incident is, and what the bounds and the money need: taken from the world's laws around the onset."""
     minutes = np.arange(int(what.onset), int(what.onset) + 120, 5)
@@ -287,6 +325,11 @@ def _described(world: World, what: Incident) -> dict[str, Any]:
         "cause": what.cause.name,
         "law": what.cause.law,
         "loses_sales": what.cause.loses_sales,
+        "through_redirect": not all(
+            world.rates.fleet.campaigns[s.campaign].parallel
+            for s, chosen in zip(world.rates.fleet.segments, what.inside, strict=True)
+            if chosen
+        ),
         "size": what.size,
         "ramp": what.ramp,
         "scope": what.scope,
@@ -306,5 +349,6 @@ def _plain(delays: Array) -> list[float | None]:
 
 def run_task(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """One task by its name; plain figures only."""
-    result: dict[str, Any] = msgspec.to_builtins(TASKS[name](**arguments))
+    # Through JSON, so that what was kept and read again is equal to what was just worked out.
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(TASKS[name](**arguments)))
     return result
