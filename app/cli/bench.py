@@ -134,6 +134,20 @@ def attribution(days: Days = 7, clicks_a_day: ClicksADay = 1_100_000, rounds: Ro
 
 
 @app.command()
+def midnight(
+    days: Days = 30,
+    clicks_a_day: ClicksADay = 110_000,
+    campaigns: Annotated[int, typer.Option(help="Campaigns that share the clicks.")] = 2000,
+    rounds: Rounds = 5,
+    json: Json = False,
+) -> None:
+    """What is done once a day: learning, refit and exposure check inside a tick, reconciliation, choice of a control campaign."""
+    from app.bench.midnight import run
+
+    _judged(run(days=days, clicks_a_day=clicks_a_day, campaigns=campaigns, rounds=rounds), json=json)
+
+
+@app.command()
 def reads(
     days: Days = 30,
     clicks_a_day: ClicksADay = 110_000,

@@ -105,6 +105,7 @@ def correlator_steps() -> list[Step]:
         Step("the day's join beside DuckDB and pandas", [*bench, "join", "--json"], timeout_s=1800),
         Step("a day of attribution", [*bench, "attribution", "--json"], timeout_s=3600),
         Step("a campaign's 30 days, a click's journey", [*bench, "reads", "--json"], timeout_s=3600),
+        Step("what is done once a day", [*bench, "midnight", "--json"], timeout_s=3600),
         Step("bytes a click takes, memory a query gets", [*bench, "disk", "--json"], timeout_s=3600),
         Step("5 million lines dropped and rebuilt", [*bench, "rebuild", "--json"], timeout_s=4800),
         Step(
