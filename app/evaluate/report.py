@@ -8,11 +8,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from app.evaluate.idealised import IDEAL_RATE
 from app.evaluate.optimum import MINUTES_PER_MONTH, minutes_needed
 from app.evaluate.plan import Plan, chosen, clean_tasks, incident_tasks
 from app.evaluate.realistic_report import realistic_figures
+from app.evaluate.rule_alarms import GRIDS, NOMINAL
 from app.evaluate.scoring import delays_of, per_month
-from app.evaluate.tasks import GRIDS, IDEAL_RATE, NOMINAL
 
 Results = Mapping[str, dict[str, Any]]
 

@@ -9,43 +9,26 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from app.evaluate import adwin
 from app.evaluate.counts import Drawn, between
 from app.evaluate.explained import Explainer, same_place
+from app.evaluate.idealised import ideal_clean, ideal_drop
 from app.evaluate.incidents import Incident, draw_incident
-from app.evaluate.naive import RULES, Counts
-from app.evaluate.rates import DAY_MIN, HISTORY_DAYS, Habits
-from app.evaluate.realistic import Learning, Told, World, live, observe, prepare
-from app.evaluate.scoring import LONGEST_DELAY_MINUTES, MINUTES_PER_MONTH, episodes, first_delays
+from app.evaluate.rates import DAY_MIN, Habits
+from app.evaluate.realistic import Learning, World, live, observe, prepare
+from app.evaluate.rule_alarms import episodes_by_threshold
+from app.evaluate.scoring import LONGEST_DELAY_MINUTES, episodes
 from app.evaluate.segments import CPC_DOLLARS
-from app.evaluate.shipped import Alarm, Replicas
+from app.evaluate.series import Series
+from app.evaluate.shipped import Alarm
 from app.evaluate.surroundings import Surroundings, draw_deploys, surroundings
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-#: Conversion rate of the idealised world (theory.md 4.3).
-IDEAL_RATE: Final = 0.024
-#: The onset in the idealised world: a day and two hours in, so that every rule has its yesterday.
-IDEAL_ONSET: Final = DAY_MIN + 120
 #: The sequential test starts this long before an onset.
 WARM_UP: Final = 60
 #: After the first alarm an incident is followed this much longer, so that conversions alone can be timed as well.
 AFTERWARDS: Final = 360
-#: Thresholds at which episodes are counted, by rule; the one that matches a rate is read off.
-ADWIN: Final = "ADWIN"
-ADWIN_DELTA: Final = 0.002
-ADWIN_EVERY: Final = 5
-GRIDS: Final[Mapping[str, Array]] = {
-    RULES[0].name: np.linspace(0.3, 1.0, 71),
-    RULES[1].name: np.linspace(2.0, 14.0, 121),
-    RULES[2].name: np.linspace(0.3, 1.0, 71),
-    RULES[3].name: np.linspace(2.0, 60.0, 117),
-    # -log10 of delta: higher is more cautious, as with the others.
-    ADWIN: -np.log10(np.asarray([1.0, 0.3, 0.05, ADWIN_DELTA, 1e-6])),
-}
-NOMINAL: Final[Mapping[str, float]] = {**{r.name: r.nominal for r in RULES}, ADWIN: float(-np.log10(ADWIN_DELTA))}
-
 STRESSES: Final[Mapping[str, Habits]] = {
     "none": Habits(0.0, 1.0, 1.5, 0.2, holidays=False),
     "baseline +5 %": Habits(0.0, 1.0, 1.5, 0.2, holidays=False, baseline_bias=0.05),
@@ -56,39 +39,11 @@ STRESSES: Final[Mapping[str, Habits]] = {
 }
 
 
-def ideal_clean(*, seed: int, clicks: int, months: int) -> dict[str, Any]:
-    """Healthy months of one known stream: episodes of the shipped detector, and of every rule at every threshold."""
-    random = np.random.default_rng([seed, 11, clicks])
-    counts = _ideal_counts(random, runs=months, minutes=MINUTES_PER_MONTH, clicks=clicks)
-    alarms = Replicas(months, base_rate=IDEAL_RATE, start=_a_start(seed)).run(counts.clicks, counts.conversions)
-    return {"months": months, "shipped": int(episodes(alarms).sum()), "rules": _episodes_by_threshold(counts)}
-
-
-def ideal_drop(
-    *, seed: int, clicks: int, drop: float, runs: int, thresholds: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
-    """Delays in minutes after a drop of a known stream; null where there was no alarm in 72 hours."""
-    random = np.random.default_rng([seed, 12, clicks, round(100 * drop)])
-    minutes = IDEAL_ONSET + LONGEST_DELAY_MINUTES
-    counts = _ideal_counts(random, runs=runs, minutes=minutes, clicks=clicks, drop=drop)
-    start = IDEAL_ONSET - WARM_UP
-    replicas = Replicas(runs, base_rate=IDEAL_RATE, start=_a_start(seed))
-    seen: list[Mask] = []
-    for since in range(start, minutes, WARM_UP):
-        seen.append(
-            replicas.run(counts.clicks[:, since : since + WARM_UP], counts.conversions[:, since : since + WARM_UP])
-        )
-        if len(seen) > 1 and np.hstack(seen[1:]).any(1).all():
-            break
-    delays = first_delays(np.hstack(seen), WARM_UP)
-    return {"shipped": _plain(delays), "rules": _delays_by_rule(counts, IDEAL_ONSET, thresholds)}
-
-
 def clean(*, seed: int, days: int, campaigns: int, stress: str = "") -> dict[str, Any]:
     """A healthy stretch of a realistic fleet."""
     world = prepare(seed, days=days + 1, campaigns=campaigns, habits=STRESSES[stress] if stress else None)
     learning = Learning(world, days=days + 1)
-    series = _Series(world, since=-DAY_MIN, end=days * DAY_MIN)
+    series = Series(world, since=-DAY_MIN, end=days * DAY_MIN)
     alarms: list[Alarm] = []
     for told in live(world, since=-DAY_MIN, start=0, end=days * DAY_MIN, seed=0):
         series.add(told)
@@ -102,7 +57,7 @@ def clean(*, seed: int, days: int, campaigns: int, stress: str = "") -> dict[str
         "shipped": _episodes_of(alarms, days * DAY_MIN),
         "shipped_fleet": int(episodes(_minutes(alarms, days * DAY_MIN)[None, :]).sum()),
         "streams": sorted({alarm.kind for alarm in alarms}),
-        "rules": _episodes_by_threshold(series.counts(world)),
+        "rules": episodes_by_threshold(series.counts(world)),
     }
 
 
@@ -116,7 +71,7 @@ def incident(
     last = int(min(what.end, what.onset + LONGEST_DELAY_MINUTES)) + 1
     start = int(what.onset) - WARM_UP
     since = start - DAY_MIN - 2 * WARM_UP
-    series = _Series(world, since=since, end=last)
+    series = Series(world, since=since, end=last)
     alarms: list[Alarm] = []
     until = float(last)
     broken, kept = _with_company(world, what, random), list[Drawn]()
@@ -144,108 +99,6 @@ TASKS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "clean": clean,
     "incident": incident,
 }
-
-
-# --- the idealised world -------------------------------------------------------------------------------------------------------
-
-
-def _ideal_counts(random: np.random.Generator, *, runs: int, minutes: int, clicks: int, drop: float = 0.0) -> Counts:
-    """Poisson clicks, each converting at the known rate, at once; from `IDEAL_ONSET` on a drop where there is one."""
-    drawn = random.poisson(clicks, (runs, minutes))
-    rate = np.full(minutes, IDEAL_RATE)
-    rate[IDEAL_ONSET:] *= 1 - drop
-    converted = random.binomial(drawn, rate[None, :]).astype(np.float64)
-    came = drawn.astype(np.float64)
-    usual = np.full(came.shape, float(clicks))
-    return Counts(came, converted, usual, came * IDEAL_RATE, usual * IDEAL_RATE)
-
-
-def _a_start(seed: int) -> int:
-    return (29_000_000 + seed * DAY_MIN) * 60_000
-
-
-# --- rules ---------------------------------------------------------------------------------------------------------------------
-
-
-def _episodes_by_threshold(counts: Counts) -> dict[str, list[int]]:
-    found = {}
-    for rule in RULES:
-        score = rule.score(counts)
-        found[rule.name] = [int(episodes(score >= threshold).sum()) for threshold in GRIDS[rule.name]]
-    found[ADWIN] = [int(episodes(_adwin(counts, cautious)).sum()) for cautious in GRIDS[ADWIN]]
-    return found
-
-
-def _adwin(counts: Counts, cautious: float) -> Mask:
-    return adwin.drops(
-        counts.clicks, np.minimum(counts.conversions, counts.clicks), delta=10**-cautious, every=ADWIN_EVERY
-    )
-
-
-def _delays_by_rule(
-    counts: Counts, onset: int, thresholds: Mapping[str, Mapping[str, float]]
-) -> dict[str, dict[str, list[float | None]]]:
-    found: dict[str, dict[str, list[float | None]]] = {}
-    for rule in RULES:
-        score = rule.score(counts)
-        found[rule.name] = {
-            which: _plain(first_delays(score >= level, onset)) for which, level in thresholds[rule.name].items()
-        }
-    found[ADWIN] = {
-        which: _plain(first_delays(_adwin(counts, level), onset)) for which, level in thresholds[ADWIN].items()
-    }
-    return found
-
-
-class _Series:
-    """Clicks and conversions of every campaign by the minute they become known, for the rules; clicks of the last day count."""
-
-    def __init__(self, world: World, *, since: int, end: int) -> None:
-        self._of = world.rates.fleet.campaign_of
-        self._since = since
-        shape = (len(world.rates.fleet.campaigns), end - since)
-        self._clicks, self._conversions = np.zeros(shape), np.zeros(shape)
-
-    def add(self, told: Told) -> None:
-        at = told.minute - self._since
-        self._clicks[:, at] = np.bincount(self._of, told.clicks, len(self._clicks))
-        recent = told.rows[told.clicked >= told.minute - DAY_MIN]
-        self._conversions[:, at] = np.bincount(self._of[recent], minlength=len(self._clicks))
-
-    def counts(self, world: World) -> Counts:
-        """With what four weeks of history say is usual: a rate by campaign, and a profile by hour of the week."""
-        minutes = self._since + np.arange(self._clicks.shape[1])
-        clicks, profile = _usual(world, minutes)
-        rate = (profile.sum(1) / np.maximum(clicks.sum(1), 1e-9))[:, None]
-        return Counts(self._clicks, self._conversions, clicks, self._clicks * rate, profile)
-
-    def delays(
-        self, world: World, what: Incident, thresholds: Mapping[str, Mapping[str, float]]
-    ) -> dict[str, dict[str, float | None]]:
-        """By the first campaign that holds a part of the incident."""
-        own = np.unique(self._of[what.inside])
-        counts = Counts(*(values[own] for values in self.counts(world)))
-        found = _delays_by_rule(counts, int(what.onset) - self._since, thresholds)
-        return {
-            rule: {which: min((d for d in delays if d is not None), default=None) for which, delays in levels.items()}
-            for rule, levels in found.items()
-        }
-
-
-def _usual(world: World, minutes: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-    """Clicks, and conversions within a day of their click, that the minutes of the week usually have; campaigns x minutes."""
-    fleet = world.rates.fleet
-    within = np.asarray([float(s.delay.arrived(DAY_MIN)) for s in fleet.segments])
-    count = len(fleet.campaigns)
-    weeks = (count, HISTORY_DAYS // 7, 168)
-    clicks, conversions = np.zeros((count, HISTORY_DAYS * 24)), np.zeros((count, HISTORY_DAYS * 24))
-    np.add.at(clicks, fleet.campaign_of, world.past.clicks)
-    np.add.at(conversions, fleet.campaign_of, (world.past.conversions + world.past.to_come) * within[:, None])
-    hour = (minutes // 60) % 168
-    return clicks.reshape(weeks).mean(1)[:, hour] / 60, conversions.reshape(weeks).mean(1)[:, hour] / 60
-
-
-# --- an incident ---------------------------------------------------------------------------------------------------------------
 
 
 def _with_company(world: World, what: Incident, random: np.random.Generator) -> list[Incident]:
@@ -341,10 +194,6 @@ def _described(world: World, what: Incident) -> dict[str, Any]:
         "delay_laws": laws,
         "minimum_drop": world.watch.minimum_drop(pace, rows=np.flatnonzero(what.inside).tolist()),
     }
-
-
-def _plain(delays: Array) -> list[float | None]:
-    return [None if not np.isfinite(d) else float(d) for d in delays]
 
 
 def run_task(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from app.evaluate import tasks
 from app.evaluate.cause_report import cause_figures, expected_of
 from app.evaluate.incidents import CAUSES, Incident, draw_incident, inside
 from app.evaluate.realistic_report import bound_of, realistic_figures
+from app.evaluate.rule_alarms import NOMINAL
 from app.evaluate.segments import Fleet, draw_fleet
-from app.evaluate.tasks import NOMINAL, incident
+from app.evaluate.tasks import incident
 
 LEVELS = {rule: {"nominal": level, "matched": level} for rule, level in NOMINAL.items()}
 SEED, CAMPAIGNS = 11, 3

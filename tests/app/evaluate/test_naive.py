@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from app.evaluate import adwin
+from app.evaluate.idealised import IDEAL_RATE
 from app.evaluate.naive import RULES, Counts
+from app.evaluate.rates import DAY_MIN
 from app.evaluate.scoring import delays_of, episodes, first_delays
-from app.evaluate.tasks import DAY_MIN, IDEAL_RATE
 
 CLICKS, MONTHS, RUNS = 100, 12, 150
 #: Rule -> (false alarms a month, minutes of quiet after one: the rule's own window).
