@@ -14,16 +14,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from app.bench.checksums import checksums, differing
+from app.bench.checksums import Sum, checksums, differing
 from app.bench.days import LINES_A_CLICK, Days
 from app.bench.sides import peak_rss_bytes
 from app.conclusions import Conclusions
-from app.parts import JOURNAL_DIR, Base, Shipping
+from app.parts import Base, Shipping
 from app.settings import Settings
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, now_ms
 from core.errors import ClicktraceError
@@ -66,36 +68,19 @@ def run(
     watch = _Stopwatch()
     with tempfile.TemporaryDirectory(prefix="clicktrace-bench-") as scratch:
         directory = Path(scratch)
-        monitor = _Monitor(directory, clock, days=days, wait=wait or _wait)
-        written = _live(monitor, Days(begins=clock(), clicks_a_minute=lines / LINES_A_CLICK / days / 1440), until=ends)
-        monitor.close()
-        # Started anew, as after the rebuild: a start takes up incidents that only the journal remembers.
-        monitor = _Monitor(directory, clock, days=days, wait=wait or _wait)
-        monitor.settle()
+        start = partial(_Monitor, directory, clock, days=days, wait=wait or _wait)
+        with closing(start()) as monitor:
+            shop = Days(begins=clock(), clicks_a_minute=lines / LINES_A_CLICK / days / 1440)
+            written = _live(monitor, shop, until=ends)
         watch.lap("write_ship_tick_s")
-        before, answers = checksums(monitor.base.store, reconciled_days=days), monitor.answers(days)
-        store_id, buried = monitor.base.store.store_id, waiting(monitor.base.control)
-        monitor.close()
-        watch.lap("sum_s")
+        # Started anew on both sides: a start takes up incidents that only the journal remembers.
+        before = _state(start, days=days)
+        watch.lap("restart_and_sum_s")
         loaded = (rebuild or _command)(directory)
         watch.lap("rebuild_s")
-        monitor = _Monitor(directory, clock, days=days, wait=wait or _wait)
-        monitor.settle()
-        watch.lap("tick_s")
-        after, again = checksums(monitor.base.store, reconciled_days=days), monitor.answers(days)
-        verified = verify(directory / JOURNAL_DIR, monitor.base.store, monitor.base.control)
-        other = monitor.base.store.store_id != store_id
-        monitor.close()
-        watch.lap("sum_and_verify_s")
+        after = _state(start, days=days)
+        watch.lap("tick_and_sum_s")
         disk = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
-    missed = differing(before, after)
-    missed += [f"another answer: {name}" for name in answers if answers[name] != again[name]]
-    missed += [] if verified.ok else [f"{len(verified.mismatches)} mismatches between journal and store"]
-    missed += [f"{len(buried)} dead letters: {buried[0].detail}"] if buried else []
-    missed += [] if other else ["the store was not dropped"]
-    missed += [
-        f"nothing in {table}: not proven" for table, one in before.items() if not one.rows and table not in MAY_BE_EMPTY
-    ]
     return {
         "lines": written,
         "lines_loaded": loaded,
@@ -103,10 +88,43 @@ def run(
         **watch.laps,
         "peak_rss_mib": peak_rss_bytes() >> 20,
         "disk_mib": disk >> 20,
-        "answers": sorted(answers),
-        "rows": {table: one.rows for table, one in before.items()},
-        "missed": missed,
+        "answers": sorted(before.answers),
+        "rows": {table: one.rows for table, one in before.sums.items()},
+        "missed": missed(before, after),
     }
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """A store once nothing is left to do: its tables, what people are answered, and where it does not agree with its journal."""
+
+    store_id: str
+    sums: dict[str, Sum]
+    answers: dict[str, bytes]
+    troubles: list[str] = []
+
+
+def _state(start: Callable[[], _Monitor], *, days: int) -> State:
+    with closing(start()) as monitor:
+        monitor.settle()
+        store, control = monitor.base.store, monitor.base.control
+        bad = [f"{len(found)} dead letters: {found[0].detail}"] if (found := waiting(control)) else []
+        verified = verify(monitor.base.journal_dir, store, control)
+        bad += [f"{one.segment}: {one.lines} lines and {one.rows} rows of {one.kind}" for one in verified.mismatches]
+        return State(
+            store_id=store.store_id,
+            sums=checksums(store, reconciled_days=days),
+            answers=monitor.answers(days),
+            troubles=bad,
+        )
+
+
+def missed(before: State, after: State) -> list[str]:
+    """What is not the same, or not proven by a run that had none of it."""
+    found = [*before.troubles, *after.troubles, *differing(before.sums, after.sums)]
+    found += [f"another answer: {name}" for name in before.answers if before.answers[name] != after.answers[name]]
+    found += ["the store was not dropped"] if before.store_id == after.store_id else []
+    empty = [table for table, one in before.sums.items() if not one.rows and table not in MAY_BE_EMPTY]
+    return found + [f"nothing in {table}: not proven" for table in empty]
 
 
 #: Only filled from files that the user brings.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from app.bench.checksums import OF_THE_STORE, checksums, differing
+from app.bench.checksums import OF_THE_STORE, Sum, checksums, differing
 from app.bench.days import Days, campaign_of
+from app.bench.rebuild import State, missed
 from core.clock import DAY_MS, MINUTE_MS
 from core.journal.writer import JournalWriter
 from core.records import Click, Conversion, Kinds
@@ -54,6 +56,24 @@ def test_what_differs_is_named_by_its_table_and_what_is_only_our_own_work_makes_
         (told,) = differing(before, after)
         assert told.startswith(f"{table}: ")
         before = after
+
+
+def test_a_table_an_answer_or_a_segment_that_differs_is_missed_and_so_is_what_was_never_there() -> None:
+    rows = Sum(rows=1, total=2, mixed=3)
+    good = State(store_id="a", sums={"click": rows, "incident": rows}, answers={"roi": b"1"})
+    same = msgspec.structs.replace(good, store_id="b")
+    assert missed(good, same) == []
+    for other, word in (
+        (good, "dropped"),
+        (msgspec.structs.replace(same, answers={"roi": b"2"}), "roi"),
+        (msgspec.structs.replace(same, sums={**good.sums, "incident": Sum(rows=2, total=2, mixed=3)}), "incident"),
+        (msgspec.structs.replace(same, sums={"click": rows}), "incident"),
+        (msgspec.structs.replace(same, troubles=["1 dead letters"]), "dead letters"),
+    ):
+        (told,) = missed(good, other)
+        assert word in told
+    empty = msgspec.structs.replace(good, sums={"click": rows, "incident": Sum(rows=0, total=0, mixed=0)})
+    assert missed(empty, msgspec.structs.replace(empty, store_id="b")) == ["nothing in incident: not proven"]
 
 
 def test_every_table_that_holds_rows_is_summed_up_unless_it_only_serves_a_running_tick(store: Store) -> None:
