@@ -35,6 +35,11 @@ BASE = 0.0
 MOST_CAUSES = 12
 PASSES = 4
 DEPTH = 3
+#: A cause within another is one of its own where its multiplier is this factor, and this much, from the other's.
+OTHERWISE = 1.5
+APART = 0.2
+#: What the rest around a cause must save to be a cause of its own.
+AROUND_PRICE = 10.0
 #: Tables up to this many leaves start from quiet noise, too.
 SMALL = 2000
 
@@ -93,7 +98,7 @@ class _Finder:
         """Log-likelihood of the whole table less the price of the causes."""
         mean = state.expected * state.noise.level
         free = self._everywhere
-        for box in state.found:
+        for box in sorted(state.found, key=lambda box: -len(box.pairs)):
             own = self._inside(box) & free
             mean[own] *= box.multiplier
             free &= ~own
@@ -201,16 +206,27 @@ class _Finder:
         return parts
 
     def _polished(self, state: _State) -> list[Box]:
-        """Each cause looked for again given the others; one that they leave nothing for is dropped."""
+        """Each cause looked for again given the others; one that they leave nothing for is dropped.
+
+        One that lies within another stays where it changed quite otherwise, and is a part of the other where it did not.
+        """
         found = list(state.found)
         at = 0
         while at < len(found):
+            around = [other for other in found if _lies_within(found[at], other)]
+            if any(_alike_in_size(found[at], other) for other in around):
+                del found[at]
+                continue
+            if around:
+                at += 1
+                continue
             left = self._everywhere
             for other, box in enumerate(found):
                 if other != at:
                     left &= ~self._inside(box)
             better = self._best(state, left, known=[found[at]]) if left.any() else None
-            if better is None:
+            encloses = better is not None and any(_lies_within(other, better) for other in found)
+            if better is None or (encloses and better.net < AROUND_PRICE):
                 del found[at]
                 continue
             found[at] = better
@@ -222,6 +238,17 @@ class _Finder:
         for attribute, value in box.pairs:
             inside &= self._leaves.codes[:, attribute] == value
         return inside
+
+
+def _lies_within(box: Box, other: Box) -> bool:
+    return box is not other and set(other.pairs) < set(box.pairs)
+
+
+def _alike_in_size(box: Box, other: Box) -> bool:
+    return (
+        abs(math.log(box.multiplier / other.multiplier)) < math.log(OTHERWISE)
+        or abs(box.multiplier - other.multiplier) < APART
+    )
 
 
 def _alike(held: tuple[Noise, Bias, Array], state: _State) -> bool:

@@ -199,3 +199,8 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
         with pytest.raises(Invalid) as refused:
             CliRunner().invoke(app, [str(path), "--actual", "a", "--expected", "b"], catch_exceptions=False)
         assert refused.value.reason == reason
+
+
+def test_what_is_left_around_a_cause_is_a_cause_of_its_own(tmp_path: Path) -> None:
+    path = _file(tmp_path, _rows(kept={("FR",): 0.8, ("FR", "mobile"): 0.1}, mean=2000.0))
+    assert _named(path) == [{"country": "FR", "device": "mobile"}, {"country": "FR"}]
