@@ -162,8 +162,25 @@ def build_payload(
     question: Question,
     verdict: Verdict | None = None,
 ) -> IncidentPayload:
-    """All figures since the onset. With `verdict` given, that one stands, whatever the evidence says by now."""
+    """All figures since the onset, and the traces that prove it. With `verdict` given, that one stands, whatever the evidence says by now."""
     found = conclude_from(store, model, window, located, question=question)
+    told = tell(window, case=case, located=located, found=found, verdict=verdict)
+    traces = failed_traces(
+        store,
+        model,
+        start=told.onset_low,
+        end=window.end,
+        scope=told.scope,
+        verdict=verdict or found.verdict,
+        changes=found.changes,
+    )
+    return msgspec.structs.replace(told, traces=traces)
+
+
+def tell(
+    window: Window, *, case: Case, located: Located, found: Conclusion, verdict: Verdict | None = None
+) -> IncidentPayload:
+    """All figures since the onset from the window alone: everything but the traces."""
     named = verdict or found.verdict
     scope, onset = located
     inside, first = window.inside(scope), window.bucket_of(onset.at)
@@ -194,7 +211,7 @@ def build_payload(
         campaigns=campaigns,
         basis="target" if all(window.bases[row] == "target" for row in np.flatnonzero(inside)) else "history",
     )
-    told = IncidentPayload(
+    return IncidentPayload(
         incident_id=case.incident_id,
         title=title_of(named, scope, names),
         sentence=sentence,
@@ -221,10 +238,6 @@ def build_payload(
         routes=[change.name for change in found.changes],
         infrastructure_healthy=not found.changes,
     )
-    traces = failed_traces(
-        store, model, start=onset.low, end=window.end, scope=scope, verdict=named, changes=found.changes
-    )
-    return msgspec.structs.replace(told, traces=traces)
 
 
 def suspects_of(
