@@ -126,6 +126,13 @@ def _print_causes(told: dict[str, Any]) -> None:
     names += ["innocent_deploy_blamed", "guilty_deploy_named"]
     print_table(["figure", "share"], [[name, _share(told[name])] for name in names], empty="")
     typer.echo(f"onset off by {told['onset_error_minutes']} minutes (median)")
+    pauses = told["pauses"]
+    typer.echo(
+        f"pauses asked for that were right: {_share(pauses['precision'])}, lower bound {pauses['precision_lower_95']}"
+    )
+    typer.echo(
+        f"incidents of lost tags and late feeds with a pause: {_share(pauses['asked_in_outages_and_late_feeds'])}"
+    )
     rows = [[cause, "; ".join(f"{v} {n}" for v, n in row.items())] for cause, row in told["confusion"].items()]
     print_table(["what it was", "what was said"], rows, empty="")
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.evaluate.scoring import share
+from app.evaluate.scoring import lower_bound, share
 
 Run = Mapping[str, Any]
 
@@ -27,6 +27,8 @@ EXPECTED: Final[Mapping[str, str]] = {
 }
 #: Verdicts that say that sales are lost on the site or on the way to it.
 REAL: Final = ("site_failing", "site_slow", "redirect_failing")
+#: Sales go on: a pause is wrong whatever the figures say.
+NEVER_PAUSED: Final = ("tracking outage", "feed lag")
 #: A suspect is blamed from this probability on.
 BLAMED: Final = 0.5
 
@@ -57,6 +59,7 @@ def cause_figures(incidents: Sequence[Run]) -> dict[str, Any]:
         "guilty_deploy_named": share(sum(_blames(s) == s["guilty"] for s in guilty), len(guilty)),
         "scope_exact": share(sum(said["scope_exact"] for _, said in told), len(told)),
         "onset_error_minutes": round(float(np.median([abs(s["onset_error"]) for _, s in told])), 2) if told else None,
+        "pauses": _pauses([(run, run["explained"]) for run in incidents if run["explained"] is not None]),
         "confusion": _confusion(told),
     }
 
@@ -82,6 +85,17 @@ def _macro(told: Sequence[tuple[Run, Run]]) -> dict[str, float]:
         own = [(run, said) for run, said in told if run["cause"] == cause]
         found[cause] = round(sum(_rank(run, said) == 0 for run, said in own) / len(own), 3)
     return found
+
+
+def _pauses(told: Sequence[tuple[Run, Run]]) -> dict[str, Any]:
+    """Campaigns that the shipped rule asked to pause: right where going on would have lost money."""
+    asked = [right for _, said in told for _, right in said["paused"]]
+    unsold = [said for run, said in told if run["cause"] in NEVER_PAUSED]
+    return {
+        "precision": share(sum(asked), len(asked)),
+        "precision_lower_95": lower_bound(sum(asked), len(asked)),
+        "asked_in_outages_and_late_feeds": share(sum(bool(said["paused"]) for said in unsold), len(unsold)),
+    }
 
 
 def _confusion(told: Sequence[tuple[Run, Run]]) -> dict[str, dict[str, int]]:

@@ -6,19 +6,21 @@ its sentences and the rules that act on it are not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow
 
+from app.evaluate.paused import PauseRule
 from app.evaluate.shipped import CONFIG, MINUTE_MS, Watch
 from app.evaluate.shipped import Alarm as Fired
 from app.evaluate.surroundings import BUCKETS, Surroundings
 from app.evaluate.telemetry import SERVICE
+from core.incidents import Verdict
 from core.records import DURATION_BOUNDS_S
-from correlator.explanation.explain import Alarm, locate, relocate, suspects_of, weigh
+from correlator.explanation.explain import Alarm, Case, Located, locate, relocate, suspects_of, tell, weigh
 from correlator.explanation.window import (
     LEAD_MS,
     CampaignFacts,
@@ -30,11 +32,15 @@ from correlator.explanation.window import (
 )
 
 Array = npt.NDArray[np.float64]
+#: What is known between two minutes.
+Around = Callable[[int, int], Surroundings]
 
 LEAD_MIN: Final = LEAD_MS // MINUTE_MS
 #: Minutes after the alarm at which the product lets scope and verdict stand.
 SETTLED_MIN: Final = 5
 BUCKET_MS: Final = MINUTE_MS // BUCKETS
+#: Minutes after the alarm at which the pause rule is asked, until it fires.
+PAUSE_LOOKS: Final = (5, 10, 20, 30)
 #: Where requests usually lie, and where slow ones do, among the histogram's bounds.
 FAST_S, SLOW_S = 0.2, 4.0
 
@@ -46,13 +52,15 @@ class Explained(NamedTuple):
     scope: dict[str, str]
     onset: float
     suspects: list[tuple[str, float]]  # service:version, score
+    paused_at: float | None  # the first minute looked at in which the shipped rule asks for a pause
+    paused: list[str]
 
 
 class Explainer:
-    """For one world: its leaves, which campaigns are tracked in parallel, and the baseline that its detector learned."""
+    """For one world: its leaves, its campaigns, and the baseline that its detector learned."""
 
     def __init__(
-        self, watch: Watch, leaves: list[tuple[str, str, str]], *, start: int, parallel: dict[str, bool]
+        self, watch: Watch, leaves: list[tuple[str, str, str]], *, start: int, campaigns: Sequence[CampaignFacts]
     ) -> None:
         self._watch = watch
         self._leaves = leaves
@@ -63,12 +71,10 @@ class Explainer:
             targets=watch.targets,
             minimum_conversions=CONFIG.minimum_conversions,
         )
-        self._campaigns = {
-            name: CampaignFacts(name, name.split(":")[0], name.split(":")[1], parallel_tracking=is_parallel)
-            for name, is_parallel in parallel.items()
-        }
+        self._campaigns = {facts.campaign: facts for facts in campaigns}
+        self._rule = PauseRule()
 
-    def explain(self, fired: Fired, around: Callable[[int, int], Surroundings], *, last: int) -> Explained:
+    def explain(self, fired: Fired, around: Around, *, last: int) -> Explained:
         """What is said of an alarm; `around` gives what is known between two minutes, `last` is the last minute there is."""
         model = self._watch.model
         alarm = Alarm(fired.kind, fired.stream, fired.scope, self._epoch + fired.minute * MINUTE_MS)
@@ -80,12 +86,28 @@ class Explainer:
         inside = window.inside(located.scope)
         touched = frozenset(cell.campaign for cell, chosen in zip(window.cells, inside, strict=True) if chosen)
         suspects = suspects_of(window, located.onset, found.verdict, found.changes, campaigns=touched)
+        paused_at, paused = self._pause(alarm, located, found.verdict, around, since, fired.minute, last)
         return Explained(
             [(verdict.value, probability) for verdict, probability in found.posterior.items()],
             located.scope,
             (located.onset.at - self._epoch) / MINUTE_MS,
             [(f"{s.service}:{s.version}", s.score) for s in suspects],
+            paused_at,
+            paused,
         )
+
+    def _pause(
+        self, alarm: Alarm, located: Located, verdict: Verdict, around: Around, since: int, minute: int, last: int
+    ) -> tuple[float | None, list[str]]:
+        """When the shipped rule would first ask for a pause, and of what; the verdict has settled."""
+        for look in dict.fromkeys(min(minute + later, last) for later in PAUSE_LOOKS):
+            window = self._window(around(since, look))
+            found = weigh(window, self._watch.model, located, proven={})
+            told = tell(window, case=Case("evaluated", alarm), located=located, found=found, verdict=verdict)
+            asked = self._rule.asks_for(told, origin=CONFIG.steering_origin, now=window.end)
+            if asked:
+                return float(look), asked
+        return None, []
 
     def _window(self, seen: Surroundings) -> Window:
         start = self._epoch + seen.start * MINUTE_MS
@@ -180,6 +202,15 @@ def _service(seen: Surroundings, minute: int, start: int) -> list[ServiceMinute]
 
 def _marker(service: str, version: str, change: str, at: int) -> Marker:
     return Marker(service, version, change, "", "", at, at)
+
+
+def facts_of(name: str, *, parallel: bool, cpc_dollars: float, margin_dollars: float) -> CampaignFacts:
+    """A campaign as the explanation knows it."""
+    platform, account, _ = name.split(":")
+    return CampaignFacts(
+        name, platform, account, currency="USD", margin_micros=round(margin_dollars * 1e6),
+        cpc_micros=round(cpc_dollars * 1e6), parallel_tracking=parallel, break_even_rate=cpc_dollars / margin_dollars,
+    )  # fmt: skip
 
 
 def same_place(scope: dict[str, str], leaves: list[tuple[str, str, str]]) -> npt.NDArray[np.bool_]:

@@ -24,7 +24,7 @@ LEAST_EVENTS: Final = 0.5
 
 NOT_MEASURED: Final = (
     "click-level proof (whether clicks whose own request failed bought): the explanation works without it here",
-    "pause precision, with its lower bound, and time to un-pause (the rules are not driven yet)",
+    "time to un-pause, and pauses later than 30 minutes after an alarm",
     "recovery: a stream that fired starts afresh at once instead of being held by an open incident",
 )
 

@@ -68,6 +68,14 @@ class Fleet(NamedTuple):
         return np.asarray([segment.campaign for segment in self.segments], dtype=np.int64)
 
     @property
+    def campaign_rates(self) -> list[float]:
+        """Mean rate by campaign."""
+        return [
+            sum(s.share * s.rate for s in self.segments if s.campaign == number)
+            for number in range(len(self.campaigns))
+        ]
+
+    @property
     def per_minute(self) -> Array:
         """Mean clicks a minute by segment."""
         return np.asarray([s.share * self.campaigns[s.campaign].clicks_per_minute for s in self.segments])

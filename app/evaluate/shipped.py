@@ -1,4 +1,4 @@
-"""The shipped detector, driven minute by minute through its own doors: the only module of the simulator that knows it.
+"""The shipped detector, driven minute by minute through its own doors: no other module of the simulator knows it.
 
 Configuration is the product's default. Nothing of the detector is written again here: counts go in as the engine's tick puts them in
 (`ExposureState`, `ShareBoard`), minutes close in `Detectors.observe`, and `Detectors.fired` says which stream reached the threshold.

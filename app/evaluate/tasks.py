@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.evaluate.counts import Drawn, between
-from app.evaluate.explained import Explainer, same_place
+from app.evaluate.explained import Explainer, facts_of, same_place
 from app.evaluate.idealised import ideal_clean, ideal_drop
 from app.evaluate.incidents import Incident, draw_incident
 from app.evaluate.rates import DAY_MIN, Habits
 from app.evaluate.realistic import Learning, World, live, observe, prepare
 from app.evaluate.rule_alarms import episodes_by_threshold
 from app.evaluate.scoring import LONGEST_DELAY_MINUTES, episodes
-from app.evaluate.segments import CPC_DOLLARS
+from app.evaluate.segments import CPC_DOLLARS, RETURN_ON_SPEND, Fleet
 from app.evaluate.series import Series
 from app.evaluate.shipped import Alarm
 from app.evaluate.surroundings import Surroundings, draw_deploys, surroundings
@@ -143,9 +143,13 @@ def _explained(
         return None
     fleet, deploys = world.rates.fleet, draw_deploys(what, random)
     leaves = [(fleet.campaigns[s.campaign].name, s.device, s.page) for s in fleet.segments]
-    explainer = Explainer(
-        world.watch, leaves, start=fleet.start, parallel={c.name: c.parallel for c in fleet.campaigns}
-    )
+    campaigns = [
+        facts_of(
+            c.name, parallel=c.parallel, cpc_dollars=CPC_DOLLARS, margin_dollars=RETURN_ON_SPEND * CPC_DOLLARS / rate
+        )
+        for c, rate in zip(fleet.campaigns, fleet.campaign_rates, strict=True)
+    ]
+    explainer = Explainer(world.watch, leaves, start=fleet.start, campaigns=campaigns)
 
     def around(since: int, end: int) -> Surroundings:
         return surroundings(
@@ -159,9 +163,24 @@ def _explained(
         "scope": told.scope,
         "scope_exact": bool((same_place(told.scope, leaves) == what.inside).all()),
         "onset_error": told.onset - what.onset,
+        "paused_at": told.paused_at,
+        "paused": [[name, _loses_money(fleet, what, name, told.paused_at)] for name in told.paused],
         "suspect": told.suspects[0] if told.suspects else None,
         "guilty": guilty[0] if guilty else None,
     }
+
+
+def _loses_money(fleet: Fleet, what: Incident, name: str, minute: float | None) -> bool:
+    """Whether this campaign costs more than it earns while the incident lasts: the truth that a pause is judged by."""
+    if not what.cause.loses_sales or minute is None:
+        return False
+    own = np.asarray([fleet.campaigns[s.campaign].name == name for s in fleet.segments])
+    parallel = next(c.parallel for c in fleet.campaigns if c.name == name)
+    if what.cause.law == "hits" and parallel:
+        return False
+    worth = fleet.rates * fleet.per_minute * own
+    lost = float(worth[what.inside].sum() / worth.sum()) * float(what.strength(np.asarray(minute)))
+    return (1 - lost) * RETURN_ON_SPEND < 1
 
 
 def _described(world: World, what: Incident) -> dict[str, Any]:

@@ -65,6 +65,18 @@ def test_a_slow_page_is_seen_by_its_requests_and_named(broken: Callable[..., dic
     assert sum(probability for _, probability in run["explained"]["verdicts"]) == pytest.approx(1.0)
 
 
+def test_a_broken_checkout_is_paused_and_a_lost_tag_is_not(broken: Callable[..., dict[str, Any]]) -> None:
+    failing, untracked = broken("bad deploy", size=1.0), broken("tracking outage", size=1.0)
+    assert failing["explained"]["verdicts"][0][0] == "site_failing"
+    assert failing["explained"]["paused"], "every order fails"
+    assert all(right for _, right in failing["explained"]["paused"])
+    assert failing["explained"]["paused_at"] >= 700 + failing["delay"]
+    assert untracked["explained"]["paused"] == []
+    told = cause_figures([failing, untracked])["pauses"]
+    assert told["precision"].share == 1.0
+    assert (told["asked_in_outages_and_late_feeds"].hits, told["asked_in_outages_and_late_feeds"].trials) == (0, 1)
+
+
 def test_an_incident_has_a_number_and_is_the_same_every_time() -> None:
     fleet = draw_fleet(SEED, campaigns=CAMPAIGNS)
     one, same, other = (
