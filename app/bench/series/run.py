@@ -15,8 +15,6 @@ from app.bench.series.measures import at_threshold, average_precision, best_thre
 from app.bench.series.rules import RULES
 from correlator.detection.series.scoring import Series, score
 
-#: Seeds below were looked at while constants were chosen; figures in docs/detection.md are of seeds from here on.
-FRESH_SEED: Final = 5_000
 #: The stated threshold.
 THRESHOLD: Final = 0.5
 #: Rows by which labels fade out in the tolerant area.

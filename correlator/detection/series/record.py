@@ -15,9 +15,11 @@ Floats = NDArray[np.float64]
 #: Past rows that the tails are read off: more than a month of five-minute rows.
 KEPT: Final = 16_384
 #: Evidence (decades) of an alarm.
-ALARM: Final = 6.0
+ALARM: Final = 6.5
 #: Alarms are left out of what is usual, up to this share of the past.
 ALARM_SHARE: Final = 0.05
+#: The first rows were judged by models that knew little: a quarter of the past, at most so many rows, tells nothing of what is usual.
+YOUNG_ROWS: Final = 250
 #: So many incidents are taken as they are, and one more for each so many rows; a series with more of them is like that.
 FREE_INCIDENTS: Final = 3
 ROWS_EACH: Final = 700
@@ -42,8 +44,10 @@ class Record:
             return
         begin = until - len(self._past)
         self._doubt = _doubt(self._raw[begin:until])
-        usual = self._past[_usual(self.evidence[begin:until])]
-        self._tails = [Tail(usual[:, k], least=look.least) for k, look in enumerate(LOOKS)]
+        usual = _usual(self.evidence[begin:until])
+        usual[: min(len(usual) // 4, YOUNG_ROWS)] = False
+        told = self._past[usual]
+        self._tails = [Tail(told[:, k], least=look.least) for k, look in enumerate(LOOKS)]
 
     def add(self, found: Floats, *, low: int) -> None:
         """Judges the statistics of the rows from `low` on, shape (rows, looks), and keeps them."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from correlator.detection.series.innovations import Memory
 from correlator.detection.series.lookups import Season
 from correlator.detection.series.outlook import Levels, Outlook
-from correlator.detection.series.record import Record
+from correlator.detection.series.record import ALARM, Record
 from correlator.detection.series.seasons import SHORTEST_ROWS, find_seasons, typical_step
 from correlator.detection.series.shapes import Shapes
 from correlator.detection.series.statistics import REACH, Stillness, looks
@@ -37,8 +37,6 @@ SEASON_ROWS: Final = 4096
 #: Rows ahead of the two outlooks: a dozen for what lasts a while, six dozen for what lasts long.
 NEAR: Final = 12
 FAR: Final = 72
-#: Decades of evidence at which the score is 0.5.
-HALF: Final = 6.0
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +48,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def score(series: Series, *, told: Callable[[int], None] = lambda _: None) -> Floats:
-    """A score in [0, 1] for each row, 0 for the warm-up and where the value is missing. `told` hears how many rows are done."""
+    """A score in [0, 1] for each row (0.5 = the evidence of an alarm), 0 for the warm-up and where the value is missing. `told` hears how many rows are done."""
     detector = Detector(series)
     rows, low = len(series.values), 0
     with np.errstate(all="ignore"):  # values near the largest float overflow in squares: such a row scores 0
@@ -59,7 +57,7 @@ def score(series: Series, *, told: Callable[[int], None] = lambda _: None) -> Fl
             told(low)
     squares = np.nan_to_num(detector.record.evidence) ** 2
     # Rounded: sums over more or fewer rows may differ in their last bits.
-    scores = np.round(squares / (squares + HALF**2), 6)
+    scores = np.round(squares / (squares + ALARM**2), 6)
     return np.where(detector.memory.weight > 0, scores, 0.0)
 
 
