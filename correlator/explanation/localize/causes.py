@@ -32,6 +32,8 @@ GRID = np.array(sorted([1 - drop for drop in DROPS] + [1 / (1 - drop) for drop i
 BEYOND_BIAS = 5.0
 #: Price of any cause, in nats, on top of what it says: 0 had the best F1 of -2 .. 5 on development seeds.
 BASE = 0.0
+#: Parts must explain so much more than the whole: a few rows that happen to lie near their forecast take no cause apart.
+PARTS_BETTER = 1.1
 MOST_CAUSES = 12
 PASSES = 4
 DEPTH = 3
@@ -181,7 +183,7 @@ class _Finder:
             return [box]
         column = int(np.argmin(np.abs(state.grid - box.multiplier)))
         parts = self._parts(state, box, free, slice(column, column + 1))
-        if sum(part.net for part in parts) <= box.net:
+        if sum(part.net for part in parts) <= box.net * PARTS_BETTER:
             return [box]
         finer: list[Box] = []
         left = free.copy()
@@ -192,7 +194,7 @@ class _Finder:
             for piece in self._apart(state, refitted, left, depth - 1):
                 finer.append(piece)
                 left &= ~self._inside(piece)
-        return finer if sum(part.net for part in finer) > box.net else [box]
+        return finer if sum(part.net for part in finer) > box.net * PARTS_BETTER else [box]
 
     def _parts(self, state: _State, box: Box, free: Mask, columns: slice) -> list[Box]:
         left = free & self._inside(box)
