@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,32 +21,30 @@ LEVELS = {rule: {"nominal": level, "matched": level} for rule, level in NOMINAL.
 SEED, CAMPAIGNS = 11, 3
 
 
-def biggest(fleet: Fleet) -> str:
-    return max(fleet.campaigns, key=lambda campaign: campaign.clicks_per_minute).name
+@pytest.fixture(scope="module")
+def broken() -> Callable[[str], dict[str, Any]]:
+    """A maker of runs in which one thing breaks for half an hour, a step of full size; each is made once."""
+    places = {"page latency": {"device": "mobile"}}
 
+    def forced(cause: str, fleet: Fleet) -> Incident:
+        known, place = next(c for c in CAUSES if c.name == cause), places.get(cause, {})
+        return Incident(known, 1.0, 700.0, 730.0, 0.0, place, inside(fleet, place))
 
-@pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """A maker of runs in which one thing breaks, a step of that size for an hour."""
-
-    def make(cause: str, *, size: float, scope: Callable[[Fleet], dict[str, str]] = lambda fleet: {}) -> dict[str, Any]:
-        def forced(fleet: Fleet, random: Any, *, onset: tuple[float, float]) -> Incident:
-            place = scope(fleet)
-            known = next(c for c in CAUSES if c.name == cause)
-            return Incident(known, size, 700.0, 730.0, 0.0, place, inside(fleet, place))
-
-        monkeypatch.setattr(tasks, "draw_incident", forced)
-        monkeypatch.setattr(tasks, "_with_company", lambda world, what, random: [what])
-        return incident(seed=SEED, number=1, campaigns=CAMPAIGNS, thresholds=LEVELS)
+    @cache
+    def make(cause: str) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tasks, "draw_incident", lambda fleet, random, *, onset: forced(cause, fleet))
+            patch.setattr(tasks, "_with_company", lambda world, what, random: [what])
+            return incident(seed=SEED, number=1, campaigns=CAMPAIGNS, thresholds=LEVELS)
 
     return make
 
 
-def test_a_lost_tag_is_seen_within_minutes_and_told_from_lost_sales(broken: Callable[..., dict[str, Any]]) -> None:
-    run = broken("tracking outage", size=1.0)
+def test_a_lost_tag_is_seen_within_minutes_and_told_from_lost_sales(broken: Callable[[str], dict[str, Any]]) -> None:
+    run = broken("tracking outage")
     assert run["delay"] is not None
     assert run["delay"] <= 10
-    assert run["delay"] >= bound_of(run, 43_200) / 3
+    assert 0 < bound_of(run, 43_200) < 30
     assert run["explained"]["verdicts"][0][0] == expected_of(run) == "tracking_broken"
     assert run["explained"]["guilty"] is None
     told = cause_figures([run])
@@ -57,16 +56,16 @@ def test_a_lost_tag_is_seen_within_minutes_and_told_from_lost_sales(broken: Call
     assert whole["dollars"] == {"incidents": 0}, "no sale is lost, so no waste is counted"
 
 
-def test_a_slow_page_is_seen_by_its_requests_and_named(broken: Callable[..., dict[str, Any]]) -> None:
-    run = broken("page latency", size=0.8, scope=lambda fleet: {"device": "mobile"})
+def test_a_slow_page_is_seen_by_its_requests_and_named(broken: Callable[[str], dict[str, Any]]) -> None:
+    run = broken("page latency")
     assert run["kind"] == "slow"
     assert run["delay"] <= 5
     assert run["explained"]["verdicts"][0][0] == "site_slow"
     assert sum(probability for _, probability in run["explained"]["verdicts"]) == pytest.approx(1.0)
 
 
-def test_a_broken_checkout_is_paused_and_a_lost_tag_is_not(broken: Callable[..., dict[str, Any]]) -> None:
-    failing, untracked = broken("bad deploy", size=1.0), broken("tracking outage", size=1.0)
+def test_a_broken_checkout_is_paused_and_a_lost_tag_is_not(broken: Callable[[str], dict[str, Any]]) -> None:
+    failing, untracked = broken("bad deploy"), broken("tracking outage")
     assert failing["explained"]["verdicts"][0][0] == "site_failing"
     assert failing["explained"]["paused"], "every order fails"
     assert all(right for _, right in failing["explained"]["paused"])
