@@ -68,12 +68,29 @@ def cohort_log_values(
     Sum over possible onsets nu of prod over clicks since nu of L: each onset's product is an e-process, so the sum is an e-detector with
     one unit a minute. Needs no memory but the exposure itself.
     """
-    ratios = drop_log_ratios(observed, expected, dispersion=dispersion)
-    since = np.cumsum(ratios[:, ::-1, :], axis=1)[:, ::-1, :]
-    weighted = np.where(active[:, :, None], since + np.log(weights_minutes)[None, :, None], EMPTY)
+    # A log ratio is linear in both counts: they are summed from the newest bucket back once, not again for every drop size.
+    observed_since = np.cumsum(observed[:, ::-1], axis=1)[:, ::-1] / dispersion
+    expected_since = np.cumsum(expected[:, ::-1], axis=1)[:, ::-1] / dispersion
+    onsets = np.where(active, np.log(weights_minutes)[None, :], EMPTY)
+    return np.stack(
+        [
+            _log_sums(onsets + kept * observed_since + drop * expected_since)
+            for drop, kept in zip(DROPS, _LOG_KEPT, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _log_sums(values: Array) -> Array:
+    """log of each row's sum of exponentials, EMPTY for a row of nothing else; `values` is used up.
+
+    As scipy's `logsumexp`, without its copies: a minute of ten thousand streams is a million values for every drop size.
+    """
+    top = values.max(axis=1, initial=EMPTY)
+    values -= np.where(np.isfinite(top), top, 0.0)[:, None]
     with np.errstate(divide="ignore"):
-        total: Array = logsumexp(weighted, axis=1)
-    return total
+        sums: Array = np.log(np.exp(values, out=values).sum(axis=1)) + top
+    return sums
 
 
 def log_mean(first: Array, second: Array) -> Array:

@@ -9,6 +9,7 @@ evenly, and so do the streams of a level; streams with the same leaves are one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,9 @@ def dimension(leaf: Leaf, name: str) -> str:
     return _DIMENSIONS[name](leaf)
 
 
+@cache
 def stream_name(key: StreamKey) -> str:
+    """Remembered: every checkpoint names thousands, always the same."""
     return ",".join(f"{name}={value}" for name, value in key) or "all"
 
 
@@ -167,7 +170,7 @@ class StreamBoard:
 
     def state(self) -> tuple[dict[str, list[float]], dict[str, int]]:
         """What a checkpoint keeps, by stream name."""
-        values = {stream_name(key): [float(v) for v in row] for key, row in self._log_values.items()}
+        values = {stream_name(key): row.tolist() for key, row in self._log_values.items()}
         return values, {stream_name(key): at for key, at in self._since.items()}
 
     def restore(self, values: dict[str, list[float]], since: dict[str, int]) -> None:
