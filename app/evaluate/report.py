@@ -67,7 +67,7 @@ def _matched(clean: Sequence[dict[str, Any]], rule: str, wanted: int) -> float:
     """The lowest threshold at which the rule raised no more episodes than the detector on the same healthy stretches."""
     counts = _counts(clean, rule)
     quiet = np.flatnonzero(counts <= wanted)
-    return float(GRIDS[rule][quiet[0]]) if len(quiet) else NEVER
+    return round(float(GRIDS[rule][quiet[0]]), 6) if len(quiet) else NEVER
 
 
 def _counts(clean: Sequence[dict[str, Any]], rule: str) -> npt.NDArray[np.int64]:
