@@ -97,14 +97,15 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
     """
     # As-of "everything": a line may carry a known_at ahead of this machine's clock.
     params = {**match_params(config, as_of=EVERYTHING), "since": since, "now": now}
-    targets = queries.refill(store, "matching_target", ("fact_id",), queries.text("target_from_arrival"), params)
+    queries.empty(store, "matching_target", "matching_fact", "matching_direct")
+    queries.insert(store, "matching_target", ("fact_id",), queries.text("target_from_arrival"), params)
+    targets = queries.count(store, "matching_target")
     if targets:
         kept = "SELECT DISTINCT fact_id FROM matching_target"
-        queries.refill(
-            store, "matching_fact", FACT_COLUMNS, queries.compose("fact_from_conversion", {"targets": kept}), params
-        )
+        facts = queries.compose("fact_from_conversion", {"targets": kept})
+        queries.insert(store, "matching_fact", FACT_COLUMNS, facts, params)
         direct = directs("SELECT * FROM matching_fact")
-        queries.refill(store, "matching_direct", ("fact_id", "best"), direct, params)
+        queries.insert(store, "matching_direct", ("fact_id", "best"), direct, params)
         slots = {"facts": "SELECT * FROM matching_fact", "directs": "SELECT * FROM matching_direct"}
         changed = queries.compose("changed_from_match", {"matches": queries.compose("match_from_fact", slots)})
         queries.insert(store, "conversion_match", (*COLUMNS, "matched_at"), changed, params)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from core.errors import StoreError
 from core.store.client import Store
+from correlator.side_by_side import side_by_side
 
 SQL: Final = Path(__file__).parent / "sql"
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
@@ -80,8 +81,18 @@ def insert(store: Store, table: str, columns: tuple[str, ...], select: str, para
     store.command(f"INSERT INTO {table} ({', '.join(columns)})\n{select}", bind(select, params))
 
 
+def empty(store: Store, *tables: str) -> None:
+    """Take every row out of intermediate tables."""
+    side_by_side(tables, lambda table: store.command(f"TRUNCATE TABLE {table}"))
+
+
 def refill(store: Store, table: str, columns: tuple[str, ...], select: str, params: Mapping[str, object]) -> int:
     """Replace the rows of an intermediate table by a query's; how many there are now."""
-    store.command(f"TRUNCATE TABLE {table}")
+    empty(store, table)
     insert(store, table, columns, select, params)
+    return count(store, table)
+
+
+def count(store: Store, table: str) -> int:
+    """How many rows an intermediate table has."""
     return int(str(store.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,6 +14,11 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.exposure import Arrival, ClickCount, Leaf
 from correlator.detection.history import run, slow_bound, slower_than
 from correlator.detection.shares import ShareKey, share_name
+from correlator.side_by_side import side_by_side
+
+Row = dict[str, Any]
+#: Key, hits, trials.
+Counted = tuple[ShareKey, float, float]
 
 #: A conversion that becomes known later than this after it happened steers nothing any more.
 LATEST_MS = 2 * HOUR_MS
@@ -25,7 +30,7 @@ LONGEST_WAIT_MS = 300_000
 class Batch(NamedTuple):
     clicks: list[ClickCount]
     arrivals: list[Arrival]
-    shares: list[tuple[ShareKey, float, float]]  # key, hits, trials
+    shares: list[Counted]
 
 
 class FeedState(msgspec.Struct):
@@ -48,9 +53,18 @@ class Feed:
 
     def read(self, model: BaselineModel, *, now: int, through: int) -> Batch:
         """Rows that became known by `through`, and conversions matched by `now`."""
-        clicks, shares = self._hits(through)
-        shares += self._service(model, through)
-        arrivals = self._conversions(now)
+        params: dict[str, object] = {
+            "after": self.state.hits_through,
+            "through": through,
+            "matched_after": self.state.matched_through,
+            "types": self._types,
+            "origin": self._origin,
+        }
+        names = ("detection_new_hits", "detection_new_service", "detection_new_conversions")
+        rows = side_by_side(names, lambda name: run(self._store, name, params).to_pylist())
+        clicks, shares = _hits(rows["detection_new_hits"])
+        shares += _service(rows["detection_new_service"], model)
+        arrivals = self._conversions(rows["detection_new_conversions"], now)
         self.state.hits_through = through
         return Batch(clicks, arrivals, shares)
 
@@ -76,24 +90,9 @@ class Feed:
         self.state.lags = list(self._lags)
         return self.state
 
-    def _hits(self, through: int) -> tuple[list[ClickCount], list[tuple[ShareKey, float, float]]]:
-        clicks: list[ClickCount] = []
-        shares: list[tuple[ShareKey, float, float]] = []
-        for row in run(
-            self._store, "detection_new_hits", {"after": self.state.hits_through, "through": through}
-        ).to_pylist():
-            if row["clicks"]:
-                clicks.append(
-                    ClickCount(Leaf(row["campaign"], row["device"], row["page"]), row["bucket"], row["clicks"])
-                )
-            shares.append((ShareKey("lost", row["campaign"]), row["lost"], row["hits"]))
-            shares.append((ShareKey("invalid", row["campaign"]), row["invalid"], row["hits"]))
-        return clicks, shares
-
-    def _conversions(self, now: int) -> list[Arrival]:
-        params: dict[str, object] = {"after": self.state.matched_through, "types": self._types, "origin": self._origin}
+    def _conversions(self, rows: list[Row], now: int) -> list[Arrival]:
         arrivals: list[Arrival] = []
-        for row in run(self._store, "detection_new_conversions", params).to_pylist():
+        for row in rows:
             self.state.matched_through = max(self.state.matched_through, row["matched_at"])
             fact, ts = row["fact"], row["ts"]
             if fact in self.state.counted or ts < now - LATEST_MS:
@@ -108,17 +107,27 @@ class Feed:
             }
         return arrivals
 
-    def _service(self, model: BaselineModel, through: int) -> list[tuple[ShareKey, float, float]]:
-        shares: list[tuple[ShareKey, float, float]] = []
-        for row in run(
-            self._store, "detection_new_service", {"after": self.state.hits_through, "through": through}
-        ).to_pylist():
-            key = ShareKey("errors", row["service"], row["route"], row["device"])
-            shares.append((key, row["errors"], row["requests"]))
-            slow = key._replace(kind="slow")
-            bound = model.bounds_s.get(share_name(slow))
-            if bound is None and model.conversions == 0:
-                bound = slow_bound(row["buckets"])
-            if bound is not None and row["buckets"]:
-                shares.append((slow, slower_than(row["buckets"], bound), sum(row["buckets"])))
-        return shares
+
+def _hits(rows: list[Row]) -> tuple[list[ClickCount], list[Counted]]:
+    clicks: list[ClickCount] = []
+    shares: list[Counted] = []
+    for row in rows:
+        if row["clicks"]:
+            clicks.append(ClickCount(Leaf(row["campaign"], row["device"], row["page"]), row["bucket"], row["clicks"]))
+        shares.append((ShareKey("lost", row["campaign"]), row["lost"], row["hits"]))
+        shares.append((ShareKey("invalid", row["campaign"]), row["invalid"], row["hits"]))
+    return clicks, shares
+
+
+def _service(rows: list[Row], model: BaselineModel) -> list[Counted]:
+    shares: list[Counted] = []
+    for row in rows:
+        key = ShareKey("errors", row["service"], row["route"], row["device"])
+        shares.append((key, row["errors"], row["requests"]))
+        slow = key._replace(kind="slow")
+        bound = model.bounds_s.get(share_name(slow))
+        if bound is None and model.conversions == 0:
+            bound = slow_bound(row["buckets"])
+        if bound is not None and row["buckets"]:
+            shares.append((slow, slower_than(row["buckets"], bound), sum(row["buckets"])))
+    return shares

@@ -1,6 +1,6 @@
--- Steering conversions that were matched after {after}, newest match of each. Grain: conversion (fact_id).
+-- Steering conversions that were matched after {matched_after}, newest match of each. Grain: conversion (fact_id).
 -- Columns: fact (hash of fact_id), matched, matched_at, known_at, ts, click_ts (ms), campaign, device, page.
--- Without FINAL, which would read the whole table every tick: a newer match than {after} is the newest.
+-- Without FINAL, which would read the whole table every tick: a newer match than {matched_after} is the newest.
 SELECT
     cityHash64(fact_id) AS fact,
     method != 'none' AND campaign != '' AS matched,
@@ -14,7 +14,7 @@ SELECT
 FROM
 (
     SELECT * FROM conversion_match
-    WHERE matched_at > fromUnixTimestamp64Milli({after:Int64}, 'UTC') AND NOT claimed
+    WHERE matched_at > fromUnixTimestamp64Milli({matched_after:Int64}, 'UTC') AND NOT claimed
     ORDER BY matched_at DESC
     LIMIT 1 BY fact_id
 )
