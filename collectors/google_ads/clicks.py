@@ -31,6 +31,11 @@ class GoogleClicksSource(AdPlatformPart[GoogleAdsAccount, GoogleClicksConfig]):
             invalid, detail = invalid + report.invalid, detail or report.detail
         return Fetched(records=list(records), invalid=invalid, detail=detail)
 
+    def probe(self, *, now: int, deadline_s: float) -> str:
+        """Today's clicks: in the first hours of a day no day ends in the hour that a trial would read, and nothing would be asked."""
+        report = clicks(self._account, day=local_day(now, zone=self._account.zone), deadline_s=deadline_s)
+        return f"reads clicks; {len(report.rows)} today"
+
     def days(self, window: Window, *, now: int) -> list[date]:
         """Every day belongs to the window in which it ends, so that a back-fill asks for each but once; none beyond Google's reach."""
         zone = self._account.zone
