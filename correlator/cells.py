@@ -26,7 +26,7 @@ Row = dict[str, Any]
 #: Value of the dimension, bucket (ms), campaign.
 Place = tuple[str, int, str]
 #: Puts queries by name (`correlator.side_by_side`).
-Together = Callable[[Iterable[str], Callable[[str], list[Row]]], Mapping[str, list[Row]]]
+Together = Callable[[Iterable[str], Callable[[str], Any]], Mapping[str, Any]]
 #: Part of a cell -> the query whose rows it is made of.
 _PARTS: Final = {
     "traffic": "traffic_from_click",
@@ -132,19 +132,21 @@ def _rows(
     store: Store, config: CorrelatorConfig, question: Question, wanted: list[str], *, together: Together
 ) -> Mapping[str, list[Row]]:
     """The rows of each query. Two short ones go before the others, which are then planned without what is known already."""
-    question = named_where_needed(store, question)
     params = report_params(config, question)
+    first: dict[str, Callable[[], Any]] = {"named": lambda: named_where_needed(store, question)}
+    if question.campaign:
+        first["reported"] = lambda: read_report(store, "reported_from_spend", params, question=question)
+    found = together(first, lambda name: first[name]())
+    asked: Question = found["named"]
     known: dict[str, list[Row]] = {}
     if question.campaign:
-        known["reported_from_spend"] = read_report(store, "reported_from_spend", params, question=question)
-        params["reported_through"] = max(
-            (_ms(row["reported_through"]) for row in known["reported_from_spend"]), default=0
-        )
+        known["reported_from_spend"] = found["reported"]
+        params["reported_through"] = max((_ms(row["reported_through"]) for row in found["reported"]), default=0)
 
     def read(name: str) -> list[Row]:
         if name == "campaign_facts":
-            return campaign_rows(store, question)
-        return read_report(store, name, params, question=question)
+            return campaign_rows(store, asked)
+        return read_report(store, name, params, question=asked)
 
     return {**known, **together([name for name in wanted if name not in known], read)}
 
