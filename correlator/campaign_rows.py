@@ -1,6 +1,6 @@
 """A campaign's description as the store has it: of one campaign, asked again only when something new was said of campaigns or their cost.
 
-Merging what platform and people said costs the engine more than the rest of a click's journey, and the answer stands until the next read of
+Merging what platform and people said is the dearest query of a click's journey, and the answer stands until the next read of
 a platform. What is kept is kept for one process and one open store.
 """
 
