@@ -44,6 +44,9 @@ log = structlog.get_logger(__name__)
 
 JOURNAL_DIR = "journal"
 _UPKEEP_S = 1.0
+#: New connections taken in one turn of the event loop. libuv takes one of each listening descriptor, so every listener is watched through as many copies.
+#: Taken one by one, each answer wakes a client that sleeps again before the next; taken together, the answers share a write to the journal too.
+ACCEPTS_A_TURN = 6
 #: Links not refreshed for this long make health say "degraded".
 STALE_LINKS_MS = 10_000
 
@@ -127,15 +130,17 @@ class Worker:
         handshake_s = self.config.header_timeout_s if self.certificate else None
         for listener in sockets:
             listener.setblocking(False)
-            self._listeners.append(
+            copies = [listener, *(listener.dup() for _ in range(ACCEPTS_A_TURN - 1))]
+            self._listeners += [
                 await loop.create_server(
                     connection_factory(self.server),
-                    sock=listener,
+                    sock=copy,
                     backlog=2048,
                     ssl=context,
                     ssl_handshake_timeout=handshake_s,
                 )
-            )
+                for copy in copies
+            ]
         self._keep_up()
 
     async def stop(self) -> None:
