@@ -41,7 +41,7 @@ _VERDICT: Final = ("ts", "flags", "observed", "usual", "content", "judged_at")
 def judge_new(store: Store, *, config: TrafficConfig, now: int) -> int:
     """Judge the windows that are due at `now` (ms); how many there were."""
     params = {**rule_params(config), "now": now}
-    _mark_matched(store, params)
+    _mark_flagged(store, params)
     due = queries.text("traffic_due_window")
     if not queries.read(store, f"{due} LIMIT 1", params):
         return 0
@@ -57,12 +57,10 @@ def judge_new(store: Store, *, config: TrafficConfig, now: int) -> int:
     return windows
 
 
-def _mark_matched(store: Store, params: dict[str, object]) -> None:
-    """A conversion whose match this tick changed may lie in a window that nothing else arrived for."""
-    changed = "SELECT 1 FROM conversion_match WHERE matched_at >= fromUnixTimestamp64Milli({now:Int64}, 'UTC') LIMIT 1"
-    if store.rows(changed, {"now": params["now"]}):
-        sql = queries.text("traffic_matched_window")
-        queries.insert(store, "traffic_window", ("kind", "window", "counted_at"), sql, params)
+def _mark_flagged(store: Store, params: dict[str, object]) -> None:
+    """A flagged conversion whose match this tick changed may have left its window, whose other conversions are then fewer."""
+    sql = queries.text("traffic_flagged_window")
+    queries.insert(store, "traffic_window", ("kind", "window", "counted_at"), sql, params)
 
 
 def rule_params(config: TrafficConfig) -> dict[str, object]:

@@ -5,6 +5,7 @@ Setting up a world costs more than a situation, so the situations share one: eac
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -326,6 +327,20 @@ def test_a_window_is_judged_once_when_it_is_over_even_if_nothing_arrives_any_mor
         "INSERT INTO traffic_window (kind, window, judged_at) SELECT kind, window, now() + 60 FROM traffic_window"
     )
     assert judge_new(world.store, config=TrafficConfig(), now=moment("09:17")) == 0
+
+
+def test_imported_conversions_are_judged_however_often_the_same_moment_ticks(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuilt store ticks at one moment until nothing is left to do: each tick must not put off what the last one matched."""
+    monkeypatch.setattr("correlator.traffic_quality.OVERLAP_MS", 300)
+    conversion_too_fast(Campaign(world))
+    later = "2026-09-22T09:00:00Z"
+    world.settle(later)
+    for _ in range(2):
+        time.sleep(0.4)  # rows count as settled by the store's own clock
+        world.correlator.tick(moment(later))
+    assert report(world)["rows"][0]["conversions_by_flag"] == {"too_fast": 1}
 
 
 def test_changed_lists_hold_for_what_was_there_before(world: Any, config: CorrelatorConfig) -> None:
