@@ -127,6 +127,7 @@ def _learn(world: World, *, clicks: Array, conversions: Array) -> None:
         hours=hours[-HOURS:].astype(np.float64),
         clicks=np.hstack([world.past.clicks, clicks])[:, -HOURS:],
         conversions=np.hstack([world.past.conversions.astype(np.float64), conversions])[:, -HOURS:],
+        delays_of=world.past.delays_of,
         delays_min=world.past.delays_min,
         ages_min=world.past.ages_min,
     )

@@ -17,7 +17,7 @@ from scipy.sparse import identity
 from correlator.detection.baseline import BaselineModel, History, Rate, empty_model, fit
 from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop
 from correlator.detection.config import DetectionConfig
-from correlator.detection.delay import DelayLaw, learn_law
+from correlator.detection.delay import DelayLaw, learn_law, learn_segment_laws
 from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf
 from correlator.detection.minutes import CONVERSION_SHARE, Detectors, fleet_threshold
 from correlator.detection.sequential import EMPTY
@@ -112,14 +112,24 @@ class Watch:
         """The baseline in force."""
         return self._model
 
-    def learn(self, *, hours: Array, clicks: Array, conversions: Array, delays_min: Array, ages_min: Array) -> None:
-        """The baseline from leaves x hours (hours since the epoch), and the delay law from delays and their clicks' ages."""
+    def learn(
+        self, *, hours: Array, clicks: Array, conversions: Array, delays_of: Ints, delays_min: Array, ages_min: Array
+    ) -> None:
+        """The baseline from leaves x hours (hours since the epoch), and the delay laws from delays by leaf and their clicks' ages."""
         law = learn_law(delays_min * MINUTE_MS, ages_min * MINUTE_MS)
+        of = [self._leaves[row] for row in delays_of.tolist()]
+        segments = learn_segment_laws(
+            [leaf.campaign for leaf in of],
+            [leaf.page for leaf in of],
+            delays_min * MINUTE_MS,
+            ages_min * MINUTE_MS,
+            parent=law,
+        )
         row, at = np.nonzero(clicks)
         history = History(self._leaves, row, hours[at].astype(np.int64), clicks[row, at], conversions[row, at])
         now = (int(hours[-1]) + 1) * HOUR_MS
         usual = self._model.shares
-        self._model = fit(history, laws={"order": law}, law=law, now=now)
+        self._model = fit(history, laws={"order": law}, law=law, segments=segments, now=now)
         self._model = msgspec.structs.replace(self._model, shares=usual)
         self._known = {
             leaf: self._model.rate(leaf, targets=self.targets, minimum_conversions=CONFIG.minimum_conversions)

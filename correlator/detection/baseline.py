@@ -9,6 +9,7 @@ sets the smallest drop that may be claimed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.clock import HOUR_MS
-from correlator.detection.delay import DelayLaw, assumed_law
+from correlator.detection.delay import DelayLaw, LeafLaws, assumed_law, segment_key
 from correlator.detection.exposure import Leaf
 
 Array = npt.NDArray[np.float64]
@@ -79,6 +80,7 @@ class BaselineModel(msgspec.Struct, frozen=True, kw_only=True):
     browsers: dict[str, float] = {}
     shares: dict[str, tuple[float, float]] = {}  # share key -> (share, trials)
     bounds_s: dict[str, float] = {}  # route key -> duration above which a request is slow
+    segment_laws: dict[str, DelayLaw] = {}  # of pages, and of campaigns on a page that differ from it (`segment_key`)
 
     def rate(self, leaf: Leaf, *, targets: dict[str, float], minimum_conversions: float) -> Rate:
         """The leaf's rate: from history, else the campaign's target, else what similar campaigns do."""
@@ -95,6 +97,14 @@ class BaselineModel(msgspec.Struct, frozen=True, kw_only=True):
         # The campaign is known, this leaf of it is not: as uncertain as a quarter of the campaign's conversions would leave it.
         return Rate(value, float(1.0 / np.sqrt(self.campaign_conversions.get(leaf.campaign, 0.0) / 4 + 1)), "history")
 
+    def law_of(self, leaf: Leaf) -> DelayLaw:
+        """The leaf's delay law: its campaign's on that page, else its page's, else that of all."""
+        return segment_law(leaf, segments=self.segment_laws, law=self.law)
+
+    def leaf_laws(self, leaves: Sequence[Leaf]) -> LeafLaws:
+        """The laws of leaves, those with the same law together."""
+        return leaf_laws(leaves, segments=self.segment_laws, law=self.law)
+
     def season(self, ts_ms: npt.ArrayLike) -> Array:
         """Profile factor at a time, interpolated between the middles of the hours: a step at the full hour is nobody's habit."""
         hours = np.asarray(ts_ms, dtype=np.float64) / HOUR_MS - 0.5
@@ -104,6 +114,20 @@ class BaselineModel(msgspec.Struct, frozen=True, kw_only=True):
         at = below.astype(np.int64)
         factor: Array = profile[at % HOURS_OF_WEEK] * (1 - rest) + profile[(at + 1) % HOURS_OF_WEEK] * rest
         return factor
+
+
+def segment_law(leaf: Leaf, *, segments: dict[str, DelayLaw], law: DelayLaw) -> DelayLaw:
+    """The narrowest law that was learned for the leaf."""
+    own = segments.get(segment_key(leaf.campaign, leaf.page))
+    return own or segments.get(segment_key("", leaf.page), law)
+
+
+def leaf_laws(leaves: Sequence[Leaf], *, segments: dict[str, DelayLaw], law: DelayLaw) -> LeafLaws:
+    """The laws of leaves, those with the same law together."""
+    chosen = [segment_law(leaf, segments=segments, law=law) for leaf in leaves]
+    distinct = {id(each): each for each in chosen} or {id(law): law}
+    position = {name: at for at, name in enumerate(distinct)}
+    return LeafLaws(list(distinct.values()), np.asarray([position[id(each)] for each in chosen], dtype=np.int64))
 
 
 def leaf_key(leaf: Leaf) -> str:
@@ -148,10 +172,21 @@ class Fit(NamedTuple):
     concentration: float
 
 
-def fit(history: History, *, laws: dict[str, DelayLaw], law: DelayLaw, now: int) -> BaselineModel:
+def fit(
+    history: History,
+    *,
+    laws: dict[str, DelayLaw],
+    law: DelayLaw,
+    now: int,
+    segments: dict[str, DelayLaw] | None = None,
+) -> BaselineModel:
     """Learn from cells: fit, trim what does not fit, fit again, then estimate the spread around the fit."""
     index = [_codes([leaf[d] for leaf in history.leaves]) for d in range(3)]
-    arrived = law.share_by(now - (history.hour + 0.5) * HOUR_MS)
+    own = leaf_laws(history.leaves, segments=segments or {}, law=law)
+    hours = np.arange(int(history.hour.min()), int(history.hour.max()) + 1)
+    youngest = now - (hours + 1.0) * HOUR_MS
+    shares = own.mean_shares(youngest, youngest + HOUR_MS)
+    arrived = shares[own.of[history.row], history.hour - hours[0]]
     cells = history._replace(clicks=history.clicks * arrived)
     final, trimmed = _pass(cells, index), cells
     for _ in range(2):  # the first fit is itself pulled by what is to be trimmed
@@ -161,7 +196,8 @@ def fit(history: History, *, laws: dict[str, DelayLaw], law: DelayLaw, now: int)
         )
         final = _pass(trimmed, index)
     dispersion, misfit = _spread(trimmed, final)
-    return _model(history, trimmed, final, index, laws=laws, law=law, now=now, dispersion=dispersion, misfit=misfit)
+    model = _model(history, trimmed, final, index, laws=laws, law=law, now=now, dispersion=dispersion, misfit=misfit)
+    return msgspec.structs.replace(model, segment_laws=segments or {})
 
 
 def _pass(cells: History, index: list[tuple[Ints, list[str]]]) -> Fit:

@@ -8,7 +8,7 @@ their minute was closed are made up for in the next one, so that nothing is lost
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from core.clock import HOUR_MS, MINUTE_MS
-from correlator.detection.delay import DelayLaw
+from correlator.detection.delay import DelayLaw, LeafLaws, one_law
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+#: Factor of the conversion rate by instants of clicks, in milliseconds.
+Season = Callable[[Array], Array]
 
 #: (bucket width, up to which age), fine to coarse. Every width divides the next, so coarse edges are fine edges as well.
 TIERS: tuple[tuple[int, int], ...] = (
@@ -151,20 +153,34 @@ class ExposureState:
             elif click_ts >= self.edges[0]:
                 self.converted[row, self._bucket(click_ts)] += 1
 
-    def close_minute(self, end: int, law: DelayLaw) -> Minute:
-        """Advance to `end`: conversions that happened before it and were not counted yet, and what was expected meanwhile."""
-        expected = self._expected_between(self.closed, end, law) + self._expected_of_late(law)
+    def close_minute(self, end: int, law: DelayLaw | LeafLaws, *, season: Season = np.ones_like) -> Minute:
+        """Advance to `end`: conversions that happened before it and were not counted yet, and what was expected meanwhile.
+
+        Args:
+            end: instant in milliseconds of event time.
+            law: one delay law, or each leaf's own.
+            season: factor of the conversion rate by the time of the *click*: a conversion of now is the child of an earlier hour.
+        """
+        laws, factor = self._laws(law), season(self._middles())
+        expected = self._expected_between(self.closed, end, laws, factor) + self._expected_of_late(laws, factor)
         observed = self._take_arrivals(end)
         self.closed = end
         self._late.clear()
         self._coarsen()
         return Minute(end, observed, expected)
 
-    def expected_so_far(self, law: DelayLaw) -> Array:
+    def expected_so_far(self, law: DelayLaw | LeafLaws, *, season: Season = np.ones_like) -> Array:
         """Conversions expected until the last closed minute by leaf and bucket of click time, per unit of baseline rate."""
-        share = law.mean_share(self.closed - self._ends(), self.closed - self.edges.astype(np.float64))
-        so_far: Array = self.clicks * share
+        laws = self._laws(law)
+        shares = laws.mean_shares(self.closed - self._ends(), self.closed - self.edges.astype(np.float64))
+        so_far: Array = self.clicks * (shares * season(self._middles()))[laws.of]
         return so_far
+
+    def _laws(self, law: DelayLaw | LeafLaws) -> LeafLaws:
+        return one_law(law, len(self.leaves)) if isinstance(law, DelayLaw) else law
+
+    def _middles(self) -> Array:
+        return (self.edges + self._ends()) / 2
 
     def widths_minutes(self) -> Array:
         widths: Array = (self._ends() - self.edges) / MINUTE_MS
@@ -207,19 +223,23 @@ class ExposureState:
         state._waiting, state._late = list(saved.waiting), list(saved.late)
         return state
 
-    def _expected_between(self, start: int, end: int, law: DelayLaw) -> Array:
+    def _expected_between(self, start: int, end: int, laws: LeafLaws, factor: Array) -> Array:
         ends, starts = self._ends(), self.edges.astype(np.float64)
-        before, after = law.mean_share(start - ends, start - starts), law.mean_share(end - ends, end - starts)
-        expected: Array = self.clicks @ (after - before)
+        shares = laws.mean_shares(end - ends, end - starts) - laws.mean_shares(start - ends, start - starts)
+        expected = np.zeros(len(self.leaves))
+        for position, share in enumerate(shares * factor):
+            rows = laws.of == position if len(shares) > 1 else slice(None)
+            expected[rows] = self.clicks[rows] @ share
         return expected
 
-    def _expected_of_late(self, law: DelayLaw) -> Array:
+    def _expected_of_late(self, laws: LeafLaws, factor: Array) -> Array:
         """What late clicks should have brought in minutes that were closed without them."""
         missed = np.zeros(len(self.leaves))
         for row, ts, count in self._late:
-            edge = self.edges[self._bucket(ts)]
-            width = self._ends()[self._bucket(ts)] - edge
-            missed[row] += count * float(law.mean_share(self.closed - edge - width, self.closed - edge))
+            bucket = self._bucket(ts)
+            edge, end = self.edges[bucket], self._ends()[bucket]
+            arrived = laws.laws[laws.of[row]].mean_share(self.closed - end, self.closed - edge)
+            missed[row] += count * float(arrived) * float(factor[bucket])
         return missed
 
     def _take_arrivals(self, end: int) -> Array:

@@ -15,7 +15,7 @@ from core.store.client import Store
 from correlator import queries
 from correlator.detection.baseline import BaselineModel, History, empty_model, fit, leaf_key
 from correlator.detection.config import DetectionConfig
-from correlator.detection.delay import KNOTS_MS, DelayLaw, learn_law, mix_laws
+from correlator.detection.delay import KNOTS_MS, DelayLaw, learn_law, learn_segment_laws, mix_laws
 from correlator.detection.exposure import Leaf
 from correlator.detection.shares import ShareKey, share_name
 
@@ -68,7 +68,9 @@ def learn(
     if clicks.num_rows == 0:
         return empty_model(now=now)
     laws = _laws(conversions)
-    model = fit(_history(clicks, conversions), laws=laws, law=mix_laws(laws), now=now)
+    law = mix_laws(laws)
+    segments = _segment_laws(conversions, parent=law)
+    model = fit(_history(clicks, conversions), laws=laws, law=law, segments=segments, now=now)
     shares, bounds = _shares(store, params)
     return msgspec.structs.replace(model, shares=shares, bounds_s=bounds, browsers=_browsers(store, params, model))
 
@@ -115,6 +117,23 @@ def _laws(conversions: pyarrow.Table) -> dict[str, DelayLaw]:
             weights=[count[i] for i in chosen],
         )
     return laws
+
+
+def _segment_laws(conversions: pyarrow.Table, *, parent: DelayLaw) -> dict[str, DelayLaw]:
+    """The laws of pages and campaigns; a segment's conversions of all types together, in the mix that it has."""
+    grain = ["campaign", "page", "delay_bin", "age_bin"]
+    # Arrow sums before Python sees a row: hours and devices say nothing about delays, and are most of the rows.
+    counted = conversions.group_by(grain).aggregate([("conversions", "sum")])
+    knots = np.asarray(KNOTS_MS)
+    delay, age = (np.clip(counted.column(name).to_numpy(), 0, len(knots) - 1) for name in ("delay_bin", "age_bin"))
+    return learn_segment_laws(
+        counted.column("campaign").to_pylist(),
+        counted.column("page").to_pylist(),
+        knots[delay],
+        knots[age],
+        parent=parent,
+        weights=counted.column("conversions_sum").to_numpy(),
+    )
 
 
 def _browsers(store: Store, params: dict[str, object], model: BaselineModel) -> dict[str, float]:

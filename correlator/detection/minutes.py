@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from core.clock import MINUTE_MS
 from correlator.detection.baseline import BaselineModel, Rate
 from correlator.detection.bounds import MINUTES_PER_MONTH
 from correlator.detection.exposure import ExposureState, Leaf
@@ -67,21 +66,22 @@ class Detectors(NamedTuple):
             appeared: told all leaves when new streams came with them.
         """
         before = len(self.streams.layout.keys)
-        minute = self.exposure.close_minute(end, model.law)
         leaves = self.exposure.leaves
+        laws = model.leaf_laws(leaves)
+        minute = self.exposure.close_minute(end, laws, season=model.season)
         self.streams.adopt(leaves)
         if len(self.streams.layout.keys) != before:
             appeared(leaves)
         rates = [rate(leaf) for leaf in leaves]
         value = np.asarray([known.value for known in rates])
-        expected = minute.expected * value * float(model.season(end - MINUTE_MS / 2))
-        seasons = model.season(self.exposure.edges.astype(np.float64))
+        expected = minute.expected * value
+        so_far = self.exposure.expected_so_far(laws, season=model.season)
         given = Input(
             observed=minute.observed,
             expected=expected,
             relative_error=np.hypot([known.error for known in rates], model.profile_error),
             cohort_observed=self.exposure.converted,
-            cohort_expected=self.exposure.expected_so_far(model.law) * value[:, None] * seasons[None, :],
+            cohort_expected=so_far * value[:, None],
             widths_minutes=self.exposure.widths_minutes(),
             onset_allowed=self.exposure.edges[None, :] >= self.exposure.since[:, None],
         )

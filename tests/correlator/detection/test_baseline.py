@@ -123,3 +123,24 @@ def test_concentration_is_high_where_leaves_do_not_differ() -> None:
 def test_a_model_travels_as_json() -> None:
     model = learned(world())
     assert decode_model(msgspec.json.decode(msgspec.json.encode(model))) == model
+
+
+def test_a_page_with_long_delays_does_not_look_as_if_it_converted_less() -> None:
+    # Half of what the slow page's last days will bring has not come: with one law for both pages its rate would be too low.
+    slow, history = assumed_law(5 * 24 * HOUR), world(clicks=400)
+    now = (FIRST_HOUR + DAYS * 24) * HOUR
+    at_b = np.asarray([leaf.page == "shop.example/b" for leaf in LEAVES])[history.row]
+    come = np.where(at_b, slow.share_by(now - (history.hour + 0.5) * HOUR), 1.0)
+    young = history._replace(conversions=np.random.default_rng(7).binomial(history.conversions.astype(int), come) * 1.0)
+    model = fit(young, laws={}, law=LAW, now=now, segments={"|shop.example/b": slow})
+    for leaf in LEAVES[1::6]:
+        true = CAMPAIGNS[leaf.campaign] * DEVICES[leaf.device] * PAGES[leaf.page]
+        assert model.rate(leaf, targets={}, minimum_conversions=50).value == pytest.approx(true, rel=0.05)
+    assert model.law_of(Leaf("new", "mobile", "shop.example/b")) is slow
+    assert decode_model(msgspec.json.decode(msgspec.json.encode(model))).segment_laws == {"|shop.example/b": slow}
+
+
+def test_a_model_kept_before_pages_had_laws_is_still_read() -> None:
+    kept = msgspec.to_builtins(learned(world()))
+    del kept["segment_laws"]
+    assert decode_model(kept).law_of(LEAVES[0]) == LAW

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from correlator.detection.delay import assumed_law
+from correlator.detection.delay import LeafLaws, assumed_law
 from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf, bucket_edges
 
 MINUTE = 60_000
@@ -103,3 +103,37 @@ def test_after_a_fresh_start_older_clicks_and_their_conversions_no_longer_count(
     minutes = [state.close_minute(START + (i + 2) * MINUTE, LAW) for i in range(2)]
     assert [m.observed[0] for m in minutes] == [0, 1]
     assert sum(m.expected[0] for m in minutes) < 6
+
+
+def test_every_leaf_is_expected_by_its_own_law() -> None:
+    mixed, alone = fresh(), fresh()
+    slow = assumed_law(6 * HOUR)
+    for state in (mixed, alone):
+        state.add_clicks(spread(LEAF, START, START + MINUTE, 10) + spread(OTHER, START, START + MINUTE, 10))
+    both = mixed.close_minute(START + MINUTE, LeafLaws([slow, LAW], np.asarray([1, 0]))).expected
+    assert both[0] == pytest.approx(alone.close_minute(START + MINUTE, LAW).expected[0])
+    assert both[1] < 1
+
+
+def test_a_conversion_of_now_has_the_season_of_its_click() -> None:
+    state = fresh()
+    state.add_clicks(spread(LEAF, START, START + MINUTE, 10))
+    doubled = lambda ts: np.where(ts < START + MINUTE, 2.0, 1.0)  # noqa: E731 - a season in one line
+    total = sum(state.close_minute(START + (i + 1) * MINUTE, LAW, season=doubled).expected[0] for i in range(40))
+    assert total == pytest.approx(120, rel=1e-3)
+    assert state.expected_so_far(LAW, season=doubled).sum() == pytest.approx(120, rel=1e-3)
+
+
+def test_clicks_beyond_the_horizon_are_neither_expected_nor_observed() -> None:
+    state = ExposureState(closed=START, horizon_ms=2 * HOUR)
+    slow = assumed_law(2 * HOUR)
+    state.add_clicks(spread(LEAF, START, START + MINUTE, 10))
+    seen = due = 0.0
+    for i in range(1, 12 * 24):
+        end = START + i * 10 * MINUTE
+        state.add_arrivals([Arrival(LEAF, end - 1, START + 30)])
+        minute = state.close_minute(end, slow)
+        assert (minute.observed[0] > 0) == (minute.expected[0] > 0)
+        seen, due = seen + minute.observed[0], due + minute.expected[0]
+    assert seen in (12, 13, 18)  # the horizon, rounded to the bucket the click is in
+    assert due < 60
