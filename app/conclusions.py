@@ -65,14 +65,14 @@ class Conclusions:
             clock=clock,
             shipped_through=shipping.shipper.shipped_through,
         )
-        nightly = NightlyCheck(self.detection.exposure_gap, Checkpoints(base.control, "detection", clock=clock))
+        self._nightly = NightlyCheck(self.detection.exposure_check, Checkpoints(base.control, "detection", clock=clock))
         self.correlator = Correlator(
             base.store,
             base.journal,
             Checkpoints(base.control, "correlator", clock=clock),
             config=settings.correlator,
             clock=clock,
-            further=[("detection", self.detection.tick), ("exposure_check", nightly.tick)],
+            further=[("detection", self.detection.tick), ("exposure_check", self._nightly.tick)],
             shipped_through=shipping.shipper.shipped_through,
         )
         self.reconciling = DailyReconciliation(
@@ -117,6 +117,8 @@ class Conclusions:
         self.uploading.finish()
         for loop in self.loops:
             loop.stop()
+        self.detection.stop()
+        self._nightly.stop()
         if self.leadership.leads:
             self.leadership.release()
         self.uploading.stop()

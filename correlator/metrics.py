@@ -20,6 +20,12 @@ EXPOSURE_GAP = Gauge(
 EXPOSURE_CHECKS = Counter(
     "clicktrace_exposure_checks_total", "Nightly comparisons of the exposure with a full scan.", ["outcome"]
 )
+BASELINE_AGE = Gauge("clicktrace_baseline_age_seconds", "How long ago the baseline in force was learned.")
+BASELINE_REFITS = Counter(
+    "clicktrace_baseline_refits_total",
+    "Refits of the baseline by outcome: adopted, failed, slow (more than ten minutes), incident (one opened meanwhile: thrown away).",
+    ["outcome"],
+)
 REPORT_SECONDS = Histogram(
     "clicktrace_report_duration_seconds",
     "Duration of one answer of a reading route, the store's work included.",

@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -22,8 +24,10 @@ from core.control.checkpoints import Checkpoints
 from core.records import Baseline
 from core.store.client import Store
 from core.store.lasting import Lasting
+from correlator import metrics
 from correlator.config import CorrelatorConfig
 from correlator.detection import history
+from correlator.detection.aside import Aside, Runner, in_a_thread
 from correlator.detection.baseline import BaselineModel, decode_model
 from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop
 from correlator.detection.config import DetectionConfig
@@ -49,6 +53,12 @@ LONGEST_CATCH_UP_MS = 3 * HOUR_MS
 RELATED_NATS = float(np.log(100))
 #: Later than any row (the store's times end in 2299).
 FAR_FUTURE_MS = 9_000_000_000_000
+#: A refit that failed is tried again after this long; one that takes longer is told of.
+RETRY_MS = 300_000
+SLOW_MS = 600_000
+#: How often the weight of the streams is split anew, at a refit. As long as exposure reaches back by default: so all onsets that are still
+#: possible have one of two weights.
+WEIGHING_INTERVAL_MS = DAY_MS
 #: Minutes over which a leaf's expected conversions are averaged for the drop it can detect.
 PACE_MINUTES = 60.0
 
@@ -58,8 +68,8 @@ class _Saved(msgspec.Struct, kw_only=True):
 
     feed: FeedState
     exposure: bytes
-    streams: dict[str, list[float]]
-    streams_since: dict[str, int]
+    streams: bytes
+    weighed_at: int
     shares: bytes
     incidents: bytes
     muted: dict[str, list[tuple[str, str, str, str]]]
@@ -79,6 +89,7 @@ class Detection:
         money: CorrelatorConfig | None = None,
         clock: Clock = now_ms,
         shipped_through: Callable[[int], int] | None = None,
+        aside: Runner = in_a_thread,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -92,6 +103,12 @@ class Detection:
         self._model: BaselineModel | None = None
         self._counts = (-1, -1)
         self._learned_counts = (-1, -1)
+        self._refit: Aside[BaselineModel] = Aside(aside)
+        self._asked_at = 0
+        self._asked_counts = (-1, -1)
+        self._retry_at = 0
+        self._slow_told = False
+        self._weighed_at = 0
         self._looked_at = 0
         self._saved_at = 0
         self._campaigns: dict[str, CampaignFacts] = {}
@@ -141,16 +158,20 @@ class Detection:
         self._save(at, force=bool(changed or closed))
         return changed
 
-    def exposure_gap(self) -> float | None:
-        """How far the running exposure is from a full scan of the same rows (`exposure_differs`); None before the first tick.
+    def stop(self) -> None:
+        """Wait for a refit under way; its model is thrown away."""
+        self._refit.stop()
 
-        Raises:
-            StoreError: the store did not answer in time.
+    def exposure_check(self) -> Callable[[], float] | None:
+        """A comparison of the exposure as it is now with a full scan of the same rows (`exposure_differs`), to be made in any thread.
+
+        None before the first tick. The comparison raises StoreError when the store does not answer in time.
         """
         if not self._started:
             return None
-        state = self._exposure
-        scanned = scan_exposure(
+        state = ExposureState.decode(self._exposure.encode(), horizon_ms=self._horizon_ms)  # a copy: ticks go on
+        scan = partial(
+            scan_exposure,
             self._store,
             closed=state.closed,
             through=self._feed.state.hits_through,
@@ -158,19 +179,19 @@ class Detection:
             types=self._config.steering_types,
             origin=self._config.steering_origin,
         )
-        return exposure_differs(state, scanned)
+        return lambda: exposure_differs(state, scan())
 
     # --- start and learning --------------------------------------------------------------------------------------------------
 
     def _start(self, now: int, through: int) -> None:
         if self._started:
             return
-        saved = self._checkpoints.get("state")
         model = self._checkpoints.get("baseline")
         if model is not None:
             self._model = decode_model(msgspec.json.decode(model))
+        saved = self._saved_state()
         if saved is not None:
-            self._restore(msgspec.msgpack.decode(saved, type=_Saved), now)
+            self._restore(saved, now)
         else:
             state = FeedState(hits_through=through, matched_through=now)
             self._feed = self._new_feed(state)
@@ -179,11 +200,25 @@ class Detection:
         self._streams.adopt(self._exposure.leaves)
         self._started = True
 
+    def _saved_state(self) -> _Saved | None:
+        """The checkpoint; None where there is none, or one of a version that kept its state otherwise: then all is filled from the store."""
+        saved = self._checkpoints.get("state")
+        if saved is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(saved, type=_Saved)
+        except msgspec.DecodeError as error:
+            log.warning(
+                "detection's checkpoint is of another version; its state is filled from the store", error=str(error)
+            )
+            return None
+
     def _restore(self, saved: _Saved, now: int) -> None:
         self._feed = self._new_feed(saved.feed)
         self._exposure = ExposureState.decode(saved.exposure, horizon_ms=self._horizon_ms)
-        self._streams.adopt(self._exposure.leaves)
-        self._streams.restore(saved.streams, saved.streams_since)
+        if not self._streams.restore(saved.streams, self._exposure.leaves):
+            log.warning("the checkpoint's streams are not today's; their detectors start from nothing")
+        self._weighed_at = saved.weighed_at
         self._shares.restore(saved.shares)
         self._muted = saved.muted
         self._learned_counts = saved.counts
@@ -215,6 +250,7 @@ class Detection:
 
     def _look(self, now: int) -> None:
         """Campaigns and imports once a minute (every tick until a baseline stands); learn when it is due."""
+        self._take_refit(now)
         if self._model is not None and now - self._looked_at < LOOK_INTERVAL_MS and self._settled:
             return
         self._looked_at = now
@@ -230,32 +266,78 @@ class Detection:
     _settled = False
 
     def _due(self, now: int) -> bool:
-        if self._model is None or self._learned_counts != self._counts:
+        if self._model is None:
+            return True
+        if self._refit.busy or now < self._retry_at:
+            return False
+        if self._learned_counts != self._counts:
             return True
         poor = self._model.conversions < 10 * self._config.minimum_conversions
         interval = 300 if poor else self._config.refresh_interval_s
         return not self.incidents.runs and now - self._model.learned_at >= interval * 1000
 
     def _learn(self, now: int) -> None:
-        """Learn, journal and keep the baseline; after an import fill the exposure anew. Past incidents stay out of the baseline."""
-        if self._learned_counts != self._counts:
-            self._refill_exposure()
-        excluded = past_incidents(self._store, start=now - self._config.history_days * 24 * HOUR_MS, now=now)
-        self._model = history.learn(
+        """Learn the baseline as of now, past incidents left out; beside the ticks, unless there is none yet to watch with."""
+        work = partial(
+            history.learn,
             self._store,
             now=now,
             config=self._config,
-            types=self._config.steering_types,
+            types=list(self._config.steering_types),
             origin=self._config.steering_origin,
-            excluded=excluded,
+            excluded=past_incidents(self._store, start=now - self._config.history_days * 24 * HOUR_MS, now=now),
         )
-        self._learned_counts = self._counts
-        payload = {"model": msgspec.to_builtins(self._model), "minimum_drops": self.minimum_drops()}
-        self._checkpoints.put("baseline", msgspec.json.encode(self._model))
+        if self._model is None:
+            self._put_in_force(work(), now=now, counts=self._counts)
+            return
+        self._asked_at, self._asked_counts, self._slow_told = now, self._counts, False
+        self._refit.begin(work)
+        self._take_refit(now)
+
+    def _take_refit(self, now: int) -> None:
+        """Put a refit that has ended in force. The old model stays where it failed, or where an incident opened meanwhile."""
+        if self._model is not None:
+            metrics.BASELINE_AGE.set((now - self._model.learned_at) / 1000)
+        done = self._refit.take()
+        if done is None:
+            if self._refit.busy and now - self._asked_at >= SLOW_MS and not self._slow_told:
+                self._slow_told = True
+                metrics.BASELINE_REFITS.labels("slow").inc()
+                log.warning("the baseline's refit takes long; the old one stays in force", begun=self._asked_at)
+            return
+        if done.result is None:
+            self._retry_at = now + RETRY_MS
+            metrics.BASELINE_REFITS.labels("failed").inc()
+            log.warning("the baseline could not be learned anew; the old one stays in force", error=str(done.error))
+        elif self.incidents.runs and self._asked_counts == self._learned_counts:
+            metrics.BASELINE_REFITS.labels("incident").inc()
+        else:
+            metrics.BASELINE_REFITS.labels("adopted").inc()
+            self._put_in_force(done.result, now=now, counts=self._asked_counts)
+
+    def _put_in_force(self, model: BaselineModel, *, now: int, counts: tuple[int, int]) -> None:
+        """Journal and keep the baseline; after an import fill the exposure anew."""
+        if self._learned_counts != counts:
+            self._refill_exposure()
+        self._model = model
+        self._learned_counts = counts
+        if now - self._weighed_at >= WEIGHING_INTERVAL_MS:
+            self._streams.adopt(self._exposure.leaves)
+            self._streams.weigh(spend_by_leaf(self._exposure, self._campaigns))
+            self._weighed_at = now
+        payload = {"model": msgspec.to_builtins(model), "minimum_drops": self.minimum_drops()}
+        self._checkpoints.put("baseline", msgspec.json.encode(model))
         self._journal.append(
-            Baseline(ts=now, source="correlator", fact_id="baseline:conversion_rate", stream="all", payload=payload)
+            Baseline(
+                ts=model.learned_at,
+                source="correlator",
+                fact_id="baseline:conversion_rate",
+                stream="all",
+                payload=payload,
+            )
         )
-        log.info("baseline learned", conversions=self._model.conversions, leaves=len(self._model.leaves))
+        metrics.BASELINE_AGE.set((now - model.learned_at) / 1000)
+        log.info("baseline learned", conversions=model.conversions, leaves=len(model.leaves))
 
     def targets(self) -> dict[str, float]:
         """Target conversion rate by campaign: cost per click / target cost per lead, else its break-even rate."""
@@ -361,9 +443,7 @@ class Detection:
         if fired.kind == "conversions":
             rows |= set(self._streams.members(fired.position)) if not rows else set()
             conversions[fired.position] = EMPTY
-        for position in range(len(self._streams.layout.keys)):
-            if rows.intersection(self._streams.members(position)):
-                conversions[position] = EMPTY
+        conversions[self._streams.touching(rows)] = EMPTY
         self._streams.reset(rows, at=end)
         muted = self._muted.setdefault(run_.incident_id, [])
         for position, share in enumerate(self._shares.keys):
@@ -390,12 +470,11 @@ class Detection:
     def _save(self, now: int, *, force: bool) -> None:
         if not force and now - self._saved_at < self._config.checkpoint_interval_s * 1000:
             return
-        values, since = self._streams.state()
         saved = _Saved(
             feed=self._feed.saved(),
             exposure=self._exposure.encode(),
-            streams=values,
-            streams_since=since,
+            streams=self._streams.encode(),
+            weighed_at=self._weighed_at,
             shares=self._shares.encode(),
             incidents=self.incidents.encode(),
             muted=self._muted,
@@ -409,6 +488,23 @@ def past_incidents(store: Store, *, start: int, now: int) -> list[tuple[int, int
     """Intervals from onset to close of every incident since `start`."""
     rows = history.run(store, "detection_incidents", {"start": start}).to_pylist()
     return [(row["onset"], row["closed"] if row["state"] == "closed" else now) for row in rows]
+
+
+def spend_by_leaf(exposure: ExposureState, campaigns: Mapping[str, CampaignFacts]) -> Array:
+    """What the clicks kept as exposure cost, by leaf (micros): clicks x its campaign's cost per click.
+
+    A campaign whose clicks' cost is unknown, or told in another currency than most, counts as one of the usual (median) cost. All
+    zero when no cost is known. No conversion enters, so weights by spend are known before what they weigh.
+    """
+    known = {name: facts.cpc_micros for name, facts in campaigns.items() if facts.cpc_micros > 0}
+    if not known:
+        return np.zeros(len(exposure.leaves))
+    currency = Counter(campaigns[name].currency for name in known).most_common(1)[0][0]
+    known = {name: cost for name, cost in known.items() if campaigns[name].currency == currency}
+    usual = float(np.median(list(known.values())))
+    costs = np.asarray([float(known.get(leaf.campaign, usual)) for leaf in exposure.leaves])
+    spend: Array = exposure.clicks.sum(axis=1) * costs
+    return spend
 
 
 def scan_exposure(

@@ -9,8 +9,8 @@ import structlog
 
 from core.clock import DAY_MS, HOUR_MS
 from core.control.checkpoints import Checkpoints
-from core.errors import StoreError
 from correlator import metrics
+from correlator.detection.aside import Aside, Runner, in_a_thread
 
 log = structlog.get_logger(__name__)
 
@@ -22,38 +22,50 @@ _DAY: Final = "exposure_checked"
 
 
 class NightlyCheck:
-    """A further step of the correlator, after detection.
+    """A further step of the correlator, after detection. The tick only takes a copy of the state: the scan and the comparison run beside it.
 
     Args:
-        gap: `Detection.exposure_gap`.
+        check: `Detection.exposure_check`.
         checkpoints: where the day of the last comparison is kept; a new installation has nothing to compare on its first day.
+        aside: what runs the comparison.
     """
 
-    def __init__(self, gap: Callable[[], float | None], checkpoints: Checkpoints) -> None:
-        self._gap = gap
+    def __init__(
+        self, check: Callable[[], Callable[[], float] | None], checkpoints: Checkpoints, *, aside: Runner = in_a_thread
+    ) -> None:
+        self._check = check
         self._checkpoints = checkpoints
+        self._aside: Aside[float] = Aside(aside)
         self._done = -1
 
     def tick(self, now: int) -> None:
-        """Compare when it is due; a store that does not answer is counted, and tried again the next night."""
+        """Begin when it is due, tell of what has ended; a store that does not answer is counted, and tried again the next night."""
+        self._tell()
         day = (now - NIGHT_MS) // DAY_MS
-        if day <= self._done:
+        if day <= self._done or self._aside.busy:
             return
         last = self._checkpoints.get(_DAY)
         if last is not None and int(last) < day:
-            self._compare()
+            compare = self._check()
+            if compare is not None:
+                self._aside.begin(compare)
+                self._tell()
         self._checkpoints.put(_DAY, str(day).encode())
         self._done = day
 
-    def _compare(self) -> None:
-        try:
-            gap = self._gap()
-        except StoreError as error:
+    def stop(self) -> None:
+        """Wait for a comparison under way; may be called twice."""
+        self._aside.stop()
+
+    def _tell(self) -> None:
+        done = self._aside.take()
+        if done is None:
+            return
+        if done.result is None:
             metrics.EXPOSURE_CHECKS.labels("failed").inc()
-            log.warning("the exposure could not be compared with a full scan", error=str(error))
+            log.warning("the exposure could not be compared with a full scan", error=str(done.error))
             return
-        if gap is None:
-            return
+        gap = done.result
         metrics.EXPOSURE_GAP.set(gap)
         metrics.EXPOSURE_CHECKS.labels("differs" if gap > TOLERANCE else "equal").inc()
         if gap > TOLERANCE:

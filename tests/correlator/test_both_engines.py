@@ -47,6 +47,7 @@ from correlator.api import build_router
 from correlator.config import CorrelatorConfig
 from correlator.countries import look_up_countries
 from correlator.daily_reconciliation import DailyReconciliation
+from correlator.detection.aside import at_once
 from correlator.detection.config import DetectionConfig
 from correlator.detection.engine import Detection
 from correlator.enrichment import look_up_networks
@@ -112,7 +113,8 @@ class Side:
         self.world = World(store, self.control, self.journal, self, self.clock, self.config, further)
         told = {"clock": self.clock, "shipped_through": self.shipper.shipped_through}
         self.detection = Detection(
-            store, self.journal, Checkpoints(self.control, "detection"), config=DetectionConfig(), money=self.config, **told
+            store, self.journal, Checkpoints(self.control, "detection"), config=DetectionConfig(), money=self.config,
+            aside=at_once, **told
         )  # fmt: skip
         further.append(("detection", self.detection.tick))
         self.reconciling = DailyReconciliation(store, config=self.config, shipped_through=self.shipper.shipped_through)
@@ -304,7 +306,7 @@ def test_detection_and_console_see_the_same(sides: tuple[Side, Side]) -> None:
         console = ConsoleData(side.store, ledger, config=side.config, steering_origin="backend")
         now = side.clock()
         views = console.incidents(everyone, now=now)
-        seen.append([side.detection.exposure_gap(), views, console.watching(everyone, now=now)])
+        seen.append([side.detection.exposure_check()(), views, console.watching(everyone, now=now)])
         assert views
     assert repr(seen[0]) == repr(seen[1])
 

@@ -22,6 +22,7 @@ from core.records import DURATION_BOUNDS_S, Campaign, Click, Conversion, Deploy,
 from core.settings import JournalConfig
 from core.shipper import Shipper
 from correlator.config import CorrelatorConfig
+from correlator.detection.aside import at_once
 from correlator.detection.config import DetectionConfig
 from correlator.detection.engine import Detection
 from correlator.engine import Correlator
@@ -121,6 +122,7 @@ class World:
             config=DetectionConfig(),
             clock=self.clock,
             shipped_through=self.ship.shipper.shipped_through,
+            aside=at_once,
         )
         self.correlator = Correlator(
             self.store,

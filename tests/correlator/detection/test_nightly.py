@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
@@ -11,6 +13,7 @@ from structlog.testing import capture_logs
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.control.checkpoints import Checkpoints
 from core.errors import StoreError
+from correlator.detection.aside import at_once
 from correlator.detection.engine import exposure_differs
 from correlator.detection.exposure import ClickCount, ExposureState, Leaf
 from correlator.detection.nightly import TOLERANCE, NightlyCheck
@@ -25,9 +28,12 @@ class Gaps:
         self.gaps = iter(gaps)
         self.asked = 0
 
-    def __call__(self) -> float | None:
+    def __call__(self) -> Callable[[], float] | None:
         self.asked += 1
         gap = next(self.gaps, 0.0)
+        return None if gap is None else lambda: self.compare(gap)
+
+    def compare(self, gap: float | Exception) -> float:
         if isinstance(gap, Exception):
             raise gap
         return gap
@@ -48,21 +54,21 @@ def night(number: int, hour: float = 3) -> int:
 
 def test_it_is_done_once_a_night_and_not_on_the_first_day(checkpoints: Checkpoints) -> None:
     gaps = Gaps()
-    check = NightlyCheck(gaps, checkpoints)
+    check = NightlyCheck(gaps, checkpoints, aside=at_once)
     for now in (night(0, 10), night(0, 20), night(1, 2.9)):
         check.tick(now)
     assert gaps.asked == 0, "a new state was just filled from a scan"
     for now in (night(1), night(1, 3.1), night(1, 23), night(2, 2.9)):
         check.tick(now)
     assert gaps.asked == 1
-    NightlyCheck(gaps, checkpoints).tick(night(2, 2.95))
+    NightlyCheck(gaps, checkpoints, aside=at_once).tick(night(2, 2.95))
     assert gaps.asked == 1, "a restart does not repeat it"
-    NightlyCheck(gaps, checkpoints).tick(night(4, 12))
+    NightlyCheck(gaps, checkpoints, aside=at_once).tick(night(4, 12))
     assert gaps.asked == 2, "a night that was slept through is made up for once"
 
 
 def test_a_difference_is_a_metric_and_a_line_in_the_log(checkpoints: Checkpoints) -> None:
-    check = NightlyCheck(Gaps(TOLERANCE / 2, 0.04), checkpoints)
+    check = NightlyCheck(Gaps(TOLERANCE / 2, 0.04), checkpoints, aside=at_once)
     check.tick(night(0))
     before = count("equal"), count("differs")
     with capture_logs() as quiet:
@@ -77,11 +83,29 @@ def test_a_difference_is_a_metric_and_a_line_in_the_log(checkpoints: Checkpoints
 
 def test_a_store_that_does_not_answer_is_counted_and_asked_again_the_next_night(checkpoints: Checkpoints) -> None:
     gaps = Gaps(StoreError("too slow"), None, 0.0)
-    check = NightlyCheck(gaps, checkpoints)
+    check = NightlyCheck(gaps, checkpoints, aside=at_once)
     before = count("failed")
     for now in (night(0), night(1), night(1, 4), night(2), night(3)):
         check.tick(now)
     assert (gaps.asked, count("failed")) == (3, before + 1)
+
+
+def test_the_tick_goes_on_while_the_comparison_runs(checkpoints: Checkpoints) -> None:
+    begun: list[Callable[[], None]] = []
+
+    def later(work: Callable[[], None]) -> Callable[[float], object]:
+        begun.append(work)
+        return lambda _timeout: None
+
+    gaps = Gaps(0.02)
+    check = NightlyCheck(gaps, checkpoints, aside=later)
+    before = count("differs")
+    for now in (night(0), night(1), night(1, 4)):
+        check.tick(now)
+    assert (gaps.asked, len(begun), count("differs")) == (1, 1, before)
+    begun[0]()
+    check.tick(night(1, 5))
+    assert count("differs") == before + 1
 
 
 # --- the comparison ------------------------------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ def test_a_fault_that_is_mended_while_its_campaigns_are_paused(w: Any) -> None:
     assert (
         len(w.incidents()) == 1
     )  # the return of the campaigns is no incident, and neither is what the fault left behind
-    assert w.detection.exposure_gap() < 0.01  # leaves that started afresh count from there
+    assert w.detection.exposure_check()() < 0.01  # leaves that started afresh count from there
 
 
 def test_a_restart_in_the_middle_of_an_incident_neither_loses_nor_doubles_it(w: Any) -> None:
@@ -181,9 +181,9 @@ def test_the_running_exposure_equals_a_full_scan(w: Any) -> None:
     )
     assert state.clicks.sum() > 3000
     assert exposure_differs(state, scanned) == 0.0
-    assert w.detection.exposure_gap() == 0.0
+    assert w.detection.exposure_check()() == 0.0
     state.clicks[0] *= 2
-    assert w.detection.exposure_gap() > 0.01
+    assert w.detection.exposure_check()() > 0.01
 
 
 def test_an_import_that_is_half_loaded_at_the_first_tick_is_counted_whole(world: Any) -> None:

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from correlator.detection.exposure import Leaf
 from correlator.detection.sequential import fleet_log_value
-from correlator.detection.streams import Input, StreamBoard, lay_out, stream_name
+from correlator.detection.streams import EVEN_SHARE, Input, Layout, StreamBoard, lay_out, stream_name
 
 CAMPAIGNS = ["google:1:1", "google:1:2", "meta:2:1"]
 LEAVES = [Leaf(c, d, "shop.example/a") for c in CAMPAIGNS for d in ("mobile", "desktop")]
@@ -89,10 +91,101 @@ def test_reset_starts_the_overlapping_streams_again() -> None:
 
 
 def test_state_survives_a_restart() -> None:
-    first, second = board(), board()
+    first, second = board(), StreamBoard(dead_zone=0.05)
     step(first, [0, 4, 0, 4, 0, 4], [4] * 6)
-    second.restore(*first.state())
+    first.reset({3}, at=7)
+    first.weigh([5, 0, 3, 2, 1, 9])
+    assert second.restore(first.encode(), LEAVES)
     assert step(first, [1] * 6, [4] * 6) == step(second, [1] * 6, [4] * 6)
+    assert first.encode() == second.encode()
+
+
+def test_a_leaf_that_came_after_the_last_closed_minute_costs_no_state_at_a_restart() -> None:
+    first, second = board(), StreamBoard(dead_zone=0.05)
+    step(first, [0, 4, 0, 4, 0, 4], [4] * 6)
+    leaves = [*LEAVES, Leaf("meta:2:9", "mobile", "shop.example/b")]
+    assert second.restore(first.encode(), leaves)
+    first.adopt(leaves)
+    assert first.encode() == second.encode()
+
+
+def test_a_state_of_other_streams_is_refused() -> None:
+    first, second = board(), StreamBoard(dead_zone=0.05)
+    step(first, [0, 4, 0, 4, 0, 4], [4] * 6)
+    others = [leaf._replace(device="tablet" if leaf.device == "mobile" else "desktop") for leaf in LEAVES]
+    assert not second.restore(first.encode(), others)
+    fresh = StreamBoard(dead_zone=0.05)
+    fresh.adopt(others)
+    assert second.encode() == fresh.encode()
+
+
+# --- how the budget is split ------------------------------------------------------------------------------------------------------------
+
+SPENDS = st.lists(st.floats(0, 1e9), min_size=len(LEAVES), max_size=len(LEAVES))
+
+
+def weight_of(layout: Layout, campaign: str) -> float:
+    """All weight of streams that lie within a campaign."""
+    inside = [("campaign", campaign) in key for key in layout.keys]
+    return float(np.exp(layout.log_weights)[inside].sum())
+
+
+@given(SPENDS)
+def test_weights_by_spend_sum_to_one_and_leave_every_stream_half_of_an_even_share(spend: list[float]) -> None:
+    even, layout = lay_out(LEAVES), lay_out(LEAVES, spend)
+    assert layout.keys == even.keys
+    assert np.exp(layout.log_weights).sum() == pytest.approx(1)
+    assert (layout.log_weights >= even.log_weights + np.log(EVEN_SHARE) - 1e-9).all()
+
+
+@given(SPENDS)
+def test_a_campaign_with_more_spend_gets_at_least_as_much_of_the_budget(spend: list[float]) -> None:
+    layout = lay_out(LEAVES, spend)
+    spent = {name: sum(s for leaf, s in zip(LEAVES, spend, strict=True) if leaf.campaign == name) for name in CAMPAIGNS}
+    for more in CAMPAIGNS[:2]:  # alike but for spend; the third is a platform by itself, whose weight is its own, too
+        for less in CAMPAIGNS[:2]:
+            if spent[more] >= spent[less]:
+                assert weight_of(layout, more) >= weight_of(layout, less) - 1e-9
+
+
+@given(SPENDS, SPENDS)
+def test_weighing_anew_moves_nothing_that_the_fleet_holds(before: list[float], after: list[float]) -> None:
+    streams = board()
+    streams.weigh(before)
+    held = fleet_value(streams, [1] * 6, [4] * 6)
+    streams.weigh(after)
+    # A minute that says nothing adds its one unit of possible onsets to what was held, to half of the mean of both hypotheses.
+    assert fleet_value(streams, [0] * 6, [1e-12] * 6) == pytest.approx(held + 0.5, rel=1e-9)
+
+
+@given(SPENDS, SPENDS)
+def test_onsets_before_a_new_weighing_never_count_for_more_than_they_did(
+    before: list[float], after: list[float]
+) -> None:
+    streams, kept = board(), board()
+    for each in (streams, kept):
+        each.weigh(before)
+        cohort_value(each, ages=2)
+    streams.weigh(after)
+    assert cohort_value(streams, ages=3) <= cohort_value(kept, ages=3) * (1 + 1e-9)
+
+
+def fleet_value(streams: StreamBoard, observed: list[float], expected: list[float]) -> float:
+    values = step(streams, observed, expected)
+    return float(np.exp(fleet_log_value(np.asarray(list(values.values())), streams.layout.log_weights)))
+
+
+def cohort_value(streams: StreamBoard, *, ages: int) -> float:
+    """The fleet's value after a minute in which the first two leaves' clicks of every age but the youngest brought nothing."""
+    size = len(LEAVES)
+    due = np.zeros((size, ages))
+    due[:2, :-1] = 3.0
+    given = minute(np.zeros(size), np.full(size, 1e-12))._replace(
+        cohort_observed=np.zeros((size, ages)), cohort_expected=due, widths_minutes=np.ones(ages)
+    )
+    starts = 60_000 * np.arange(ages, dtype=np.int64)
+    values = streams.step(given, ALL, dispersion=1, misfit=0, bucket_starts=starts)
+    return float(np.exp(fleet_log_value(values, streams.layout.log_weights)))
 
 
 @pytest.mark.slow
