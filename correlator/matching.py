@@ -51,6 +51,11 @@ FACT_COLUMNS: Final[tuple[str, ...]] = (
     "restated_at", "source", "qualified",
 )  # fmt: skip
 
+#: Columns of matching_key.
+KEY_COLUMNS: Final[tuple[str, ...]] = (
+    "fact_id", "ts", "lookback_ms", "method_rank", "precedence", "space", "key",
+)  # fmt: skip
+
 
 def catalogue_params(config: CorrelatorConfig) -> dict[str, object]:
     """What matching needs of the catalogue, as parallel arrays, the form in which SQL reads it with `transform`."""
@@ -91,20 +96,21 @@ def match_new(store: Store, *, config: CorrelatorConfig, since: int, now: int) -
     """Match again what rows loaded since `since` can change; the number of conversions looked at.
 
     1. Collect the conversions whose match may change.
-    2. Read them and what shares a key with them; find the clicks that their own keys lead to. Both are kept in tables, because the
+    2. Read them and what shares a key with them, their own keys, and the clicks that those lead to. Each is kept in a table, because the
        engine repeats a named subquery at every mention.
     3. Match and write the rows that differ from what stands there.
     """
     # As-of "everything": a line may carry a known_at ahead of this machine's clock.
     params = {**match_params(config, as_of=EVERYTHING), "since": since, "now": now}
-    queries.empty(store, "matching_target", "matching_fact", "matching_direct")
+    queries.empty(store, "matching_target", "matching_fact", "matching_key", "matching_direct")
     queries.insert(store, "matching_target", ("fact_id",), queries.text("target_from_arrival"), params)
     targets = queries.count(store, "matching_target")
     if targets:
         kept = "SELECT DISTINCT fact_id FROM matching_target"
         facts = queries.compose("fact_from_conversion", {"targets": kept})
         queries.insert(store, "matching_fact", FACT_COLUMNS, facts, params)
-        direct = directs("SELECT * FROM matching_fact")
+        queries.insert(store, "matching_key", KEY_COLUMNS, _own_keys("SELECT * FROM matching_fact"), params)
+        direct = _best(_reached_by("SELECT * FROM matching_key"))
         queries.insert(store, "matching_direct", ("fact_id", "best"), direct, params)
         slots = {"facts": "SELECT * FROM matching_fact", "directs": "SELECT * FROM matching_direct"}
         changed = queries.compose("changed_from_match", {"matches": queries.compose("match_from_fact", slots)})
@@ -126,9 +132,21 @@ def matches_of(targets: str) -> str:
 
 def reached(facts: str) -> str:
     """The query for every click that the own keys of the facts in the query `facts` lead to."""
-    return queries.compose("reached_from_fact", {"keys": queries.compose("direct_key_from_fact", {"facts": facts})})
+    return _reached_by(_own_keys(facts))
 
 
 def directs(facts: str) -> str:
     """The query for the best click that each fact's own keys lead to."""
-    return queries.compose("direct_from_fact", {"reached": reached(facts)})
+    return _best(reached(facts))
+
+
+def _own_keys(facts: str) -> str:
+    return queries.compose("direct_key_from_fact", {"facts": facts})
+
+
+def _reached_by(keys: str) -> str:
+    return queries.compose("reached_from_fact", {"keys": keys})
+
+
+def _best(clicks: str) -> str:
+    return queries.compose("direct_from_fact", {"reached": clicks})

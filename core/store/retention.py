@@ -62,7 +62,7 @@ STANDING: Final[Mapping[str, str]] = {
 #: Working tables: emptied by what fills them, or by the engine after an hour (a week: arrival).
 WORKING: Final[frozenset[str]] = frozenset(
     {
-        "matching_target", "matching_fact", "matching_direct", "traffic_due", "traffic_hit", "traffic_loud", "traffic_conversion",
+        "matching_target", "matching_fact", "matching_key", "matching_direct", "traffic_due", "traffic_hit", "traffic_loud", "traffic_conversion",
         "erasure_line", "erasure_key", "path_key", "path_click", "past_fact", "past_direct", "past_match", "arrival",
     }
 )  # fmt: skip

@@ -334,11 +334,12 @@ CREATE TABLE IF NOT EXISTS conversion_match
     INDEX by_click_id click_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(matched_at)
-ORDER BY fact_id;
+ORDER BY fact_id
+SETTINGS index_granularity = 1024;
 
--- matching_target, matching_fact, matching_direct: intermediate results of the running tick's matching, emptied at every tick.
+-- matching_target, matching_fact, matching_key, matching_direct: intermediate results of the running tick's matching, emptied at every tick.
 -- Grain of each: conversion (fact_id). matching_target: what is matched again. matching_fact: those and whatever shares a key with one.
--- matching_direct: those of them whose own keys lead to a click (`best` as in correlator/sql/direct_from_fact.sql).
+-- matching_key: their own keys (grain and columns as in correlator/sql/direct_key_from_fact.sql). matching_direct: those of them whose own keys lead to a click (`best` as in correlator/sql/direct_from_fact.sql).
 CREATE TABLE IF NOT EXISTS matching_target (fact_id String) ENGINE = MergeTree ORDER BY fact_id;
 
 CREATE TABLE IF NOT EXISTS matching_fact
@@ -371,6 +372,19 @@ CREATE TABLE IF NOT EXISTS matching_fact
 ENGINE = MergeTree
 ORDER BY fact_id;
 
+CREATE TABLE IF NOT EXISTS matching_key
+(
+    fact_id String,
+    ts DateTime64(3, 'UTC'),
+    lookback_ms Int64,
+    method_rank UInt8,
+    precedence UInt64,
+    space UInt8,
+    key FixedString(16)
+)
+ENGINE = MergeTree
+ORDER BY fact_id;
+
 CREATE TABLE IF NOT EXISTS matching_direct
 (
     fact_id String,
@@ -389,7 +403,7 @@ CREATE TABLE IF NOT EXISTS conversion_key
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (name, key, fact_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, index_granularity = 1024;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS conversion_key_from_journal TO conversion_key AS
 SELECT pair.1 AS name, pair.2 AS key, fact_id
@@ -406,7 +420,7 @@ CREATE TABLE IF NOT EXISTS click_key
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (key, click_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, index_granularity = 1024;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS click_key_from_journal TO click_key AS
 SELECT
