@@ -52,6 +52,9 @@ class Rates(NamedTuple):
     weekly: Array  # hours of the week: factor of the rate
     daily: Array  # campaigns x days: factor of the rate
     random: int  # seed of the ten-minute effects
+    special_days: tuple[
+        int, ...
+    ] = ()  # holidays and promotions, days since the epoch: the buyer has them in a calendar
 
     def clicks(self, minutes: Ints) -> Array:
         """Expected clicks, segments x minutes."""
@@ -128,9 +131,10 @@ def draw_rates(fleet: Fleet, habits: Habits, *, days: int) -> Rates:
     weeks = random.normal(0, WEEKLY_DRIFT_SD, (count, span // 7 + 2)).cumsum(1)
     drift = np.repeat(weeks - weeks[:, 4:5], 7, axis=1)[:, :span]
     daily = np.exp(drift + random.normal(0, habits.day_sd, (count, span)) - habits.day_sd**2 / 2)
-    if habits.holidays:
-        daily = daily * _special_days(random, span)
-    return Rates(fleet, habits, days, noise, _weekly(random, habits.profile), daily, fleet.seed)
+    special = _special_days(random, span) if habits.holidays else np.ones(span)
+    known = fleet.start // DAY_MIN - HISTORY_DAYS + np.flatnonzero(special != 1)
+    weekly = _weekly(random, habits.profile)
+    return Rates(fleet, habits, days, noise, weekly, daily * special, fleet.seed, tuple(known.tolist()))
 
 
 def _weekly(random: np.random.Generator, width: float) -> Array:

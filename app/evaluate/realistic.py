@@ -49,7 +49,7 @@ def prepare(seed: int, *, days: int, campaigns: int = CAMPAIGNS, habits: Habits 
     fleet = draw_fleet(seed, campaigns=campaigns)
     rates = draw_rates(fleet, habits or draw_habits(seed), days=days)
     leaves = [(fleet.campaigns[s.campaign].name, s.device, s.page) for s in fleet.segments]
-    watch = Watch(leaves, start=fleet.start, targets=_targets(rates))
+    watch = Watch(leaves, start=fleet.start, targets=_targets(rates), special_days=rates.special_days)
     world = World(rates, draw_past(rates), watch)
     _learn(world, clicks=np.zeros((len(leaves), 0)), conversions=np.zeros((len(leaves), 0)))
     return world

@@ -6,7 +6,7 @@ Configuration is the product's default. Nothing of the detector is written again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -43,8 +43,7 @@ class Replicas:
         rate = Rate(base_rate, 0.0, "history")
         self._rate = rate
         self._model = msgspec.structs.replace(empty_model(now=start), misfit=0.0, law=AT_ONCE)
-        board = StreamBoard(dead_zone=CONFIG.dead_zone)
-        board.layout = _apart(self._leaves)
+        board = StreamBoard(dead_zone=CONFIG.dead_zone, plan=_apart)
         exposure = ExposureState(closed=start, horizon_ms=round(CONFIG.exposure_horizon_h * HOUR_MS))
         for leaf in self._leaves:
             exposure.leaf_index(leaf)
@@ -76,7 +75,7 @@ class Replicas:
         return fired
 
 
-def _apart(leaves: Sequence[Leaf]) -> Layout:
+def _apart(leaves: Sequence[Leaf], spend: Array) -> Layout:
     """Every leaf a world of its own: one stream, which has all the weight."""
     keys: list[StreamKey] = [(("campaign", leaf.campaign),) for leaf in leaves]
     return Layout(keys, identity(len(leaves), format="csr"), np.zeros(len(leaves)))
@@ -99,10 +98,18 @@ class Watch:
     incident keeps its leaves out of the detectors is decided by the product's recovery, which needs its store and is not played here.
     """
 
-    def __init__(self, leaves: Sequence[tuple[str, str, str]], *, start: int, targets: dict[str, float]) -> None:
+    def __init__(
+        self,
+        leaves: Sequence[tuple[str, str, str]],
+        *,
+        start: int,
+        targets: dict[str, float],
+        special_days: Collection[int] = (),
+    ) -> None:
         self._leaves = [Leaf(*leaf) for leaf in leaves]
         self._start = start
         self.targets = targets
+        self._special_days = special_days
         self._model = empty_model(now=start * MINUTE_MS)
         self._known: dict[Leaf, Rate] = {}
         self.detectors = Detectors(self._empty(0), StreamBoard(dead_zone=CONFIG.dead_zone), ShareBoard())
@@ -129,7 +136,9 @@ class Watch:
         history = History(self._leaves, row, hours[at].astype(np.int64), clicks[row, at], conversions[row, at])
         now = (int(hours[-1]) + 1) * HOUR_MS
         usual = self._model.shares
-        self._model = fit(history, laws={"order": law}, law=law, segments=segments, now=now)
+        self._model = fit(
+            history, laws={"order": law}, law=law, segments=segments, now=now, special_days=self._special_days
+        )
         self._model = msgspec.structs.replace(self._model, shares=usual)
         self._known = {
             leaf: self._model.rate(leaf, targets=self.targets, minimum_conversions=CONFIG.minimum_conversions)

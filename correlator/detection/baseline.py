@@ -3,13 +3,13 @@
 rate(leaf, time) = leaf's rate x profile(hour of week). The leaf's rate is its own history shrunk towards the multiplicative main effects
 of campaign, device and page (Gamma-Poisson empirical Bayes); the profile is pooled over all campaigns and shrunk hour of week towards
 hour of day x day of week. Cells that do not fit (incidents nobody had recorded) are trimmed before the second pass. Overdispersion and
-the day-to-day wobble that no profile explains are estimated from the same cells: the first divides the likelihood ratios, the second
-sets the smallest drop that may be claimed.
+the day-to-day wobble that no profile explains are estimated from the same cells (`spread.py`): the first divides the likelihood ratios,
+the second sets what a level may claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from core.clock import HOUR_MS
 from correlator.detection.delay import DelayLaw, LeafLaws, assumed_law, segment_key
 from correlator.detection.exposure import Leaf
+from correlator.detection.spread import Spread, spread_of
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,8 +37,8 @@ TRIM_HOURS: tuple[int, ...] = (1, 12)
 TRIM_SIGMAS = 4.0
 #: Relative error of a campaign nobody has seen, when too few campaigns are known to estimate it.
 UNKNOWN_CAMPAIGN_ERROR = 0.5
-#: Relative error granted to a target a person set: it is a yardstick, not an estimate.
-TARGET_ERROR = 0.03
+#: Relative error granted to a target a person set: it is a yardstick, not an estimate, and often a hope.
+TARGET_ERROR = 0.10
 
 
 class History(NamedTuple):
@@ -57,6 +58,11 @@ class Rate(NamedTuple):
     error: float
     basis: str
 
+    @property
+    def shared(self) -> bool:
+        """Whether all leaves of the campaign err alike: without a history of its own the campaign's level is a guess."""
+        return self.basis != "history"
+
 
 class BaselineModel(msgspec.Struct, frozen=True, kw_only=True):
     """What was learned; everything detection needs to know about normal times."""
@@ -74,18 +80,23 @@ class BaselineModel(msgspec.Struct, frozen=True, kw_only=True):
     profile_error: float
     new_campaign_error: float
     dispersion: float
-    misfit: float
+    misfit: float  # relative standard deviation of the effect that a day has on everything
     laws: dict[str, DelayLaw]
     law: DelayLaw
     browsers: dict[str, float] = {}
     shares: dict[str, tuple[float, float]] = {}  # share key -> (share, trials)
     bounds_s: dict[str, float] = {}  # route key -> duration above which a request is slow
+    mean_device_effect: float = 1.0  # of all clicks
+    campaign_misfit: float = 0.0  # and of the effect that it has on one campaign
+    special_days: list[int] = []  # days since the epoch in the calendar of holidays and promotions
     segment_laws: dict[str, DelayLaw] = {}  # of pages, and of campaigns on a page that differ from it (`segment_key`)
 
     def rate(self, leaf: Leaf, *, targets: dict[str, float], minimum_conversions: float) -> Rate:
         """The leaf's rate: from history, else the campaign's target, else what similar campaigns do."""
         if self.campaign_conversions.get(leaf.campaign, 0.0) < minimum_conversions and leaf.campaign in targets:
-            return Rate(targets[leaf.campaign], TARGET_ERROR, "target")
+            # A target speaks of the campaign as a whole: its devices differ as those of other campaigns do.
+            device = self.effects.get("device", {}).get(leaf.device, self.mean_device_effect) / self.mean_device_effect
+            return Rate(min(targets[leaf.campaign] * device, 1.0), TARGET_ERROR, "target")
         known = self.leaves.get(leaf_key(leaf))
         if known is not None:
             return Rate(known[0], known[1], "history")
@@ -179,8 +190,15 @@ def fit(
     law: DelayLaw,
     now: int,
     segments: dict[str, DelayLaw] | None = None,
+    special_days: Collection[int] = (),
 ) -> BaselineModel:
-    """Learn from cells: fit, trim what does not fit, fit again, then estimate the spread around the fit."""
+    """Learn from cells: fit, trim what does not fit, fit again, then estimate the spread around the fit.
+
+    Days in the calendar say nothing about other days: they are left out, unless there are no others.
+    """
+    usual = ~np.isin(history.hour // 24, list(special_days))
+    if usual.any():
+        history = _some(history, usual)
     index = [_codes([leaf[d] for leaf in history.leaves]) for d in range(3)]
     own = leaf_laws(history.leaves, segments=segments or {}, law=law)
     hours = np.arange(int(history.hour.min()), int(history.hour.max()) + 1)
@@ -190,14 +208,16 @@ def fit(
     cells = history._replace(clicks=history.clicks * arrived)
     final, trimmed = _pass(cells, index), cells
     for _ in range(2):  # the first fit is itself pulled by what is to be trimmed
-        kept = _kept(cells, final)
-        trimmed = cells._replace(
-            row=cells.row[kept], hour=cells.hour[kept], clicks=cells.clicks[kept], conversions=cells.conversions[kept]
-        )
+        trimmed = _some(cells, _kept(cells, final, _spread(cells, final, robust=True)))
         final = _pass(trimmed, index)
-    dispersion, misfit = _spread(trimmed, final)
-    model = _model(history, trimmed, final, index, laws=laws, law=law, now=now, dispersion=dispersion, misfit=misfit)
-    return msgspec.structs.replace(model, segment_laws=segments or {})
+    model = _model(history, trimmed, final, index, laws=laws, law=law, now=now, spread=_spread(trimmed, final))
+    return msgspec.structs.replace(model, segment_laws=segments or {}, special_days=sorted(special_days))
+
+
+def _some(cells: History, kept: Mask) -> History:
+    return cells._replace(
+        row=cells.row[kept], hour=cells.hour[kept], clicks=cells.clicks[kept], conversions=cells.conversions[kept]
+    )
 
 
 def _pass(cells: History, index: list[tuple[Ints, list[str]]]) -> Fit:
@@ -286,35 +306,22 @@ def hour_profile(hours: Ints, observed: Array, expected: Array) -> Array:
     return normalised
 
 
-def _kept(cells: History, fitted: Fit) -> Mask:
-    """False for the hours of a campaign that no healthy hour looks like."""
+def _kept(cells: History, fitted: Fit, spread: Spread) -> Mask:
+    """False for the hours of a campaign that no healthy hour looks like, given how far days of this fleet stray anyway."""
     expected = _expected(cells, fitted)
     kept: Mask = np.ones(len(cells.row), dtype=np.bool_)
     for hours in TRIM_HOURS:
         group = _campaign_hours(cells, hours=hours)
         due, seen = _sums(group, expected), _sums(group, cells.conversions)
-        strange = np.abs(seen - due) > TRIM_SIGMAS * np.sqrt(np.maximum(due, 1.0)) * 1.2
+        of_day = (spread.shared**2 + spread.campaign**2) * due**2
+        strange = np.abs(seen - due) > TRIM_SIGMAS * np.sqrt(spread.dispersion * np.maximum(due, 1.0) * 1.44 + of_day)
         kept &= ~strange[group]
     return kept
 
 
-def _spread(cells: History, fitted: Fit) -> tuple[float, float]:
-    """(overdispersion of a campaign's hour, day-to-day relative wobble of the whole beyond Poisson)."""
-    expected = _expected(cells, fitted)
-    group = _campaign_hours(cells)
-    due, seen = _sums(group, expected), _sums(group, cells.conversions)
-    enough = due >= 2
-    dispersion = float(np.mean((seen[enough] - due[enough]) ** 2 / due[enough])) if enough.sum() >= 30 else 1.0
-    day = cells.hour // 24 - int(cells.hour.min()) // 24
-    due_day, seen_day = _sums(day, expected), _sums(day, cells.conversions)
-    full = due_day >= 50
-    days = int(full.sum())
-    if days < 10:
-        return max(1.0, dispersion), 0.03
-    ratios = seen_day[full] / due_day[full]
-    # Seven of the degrees of freedom went into the days of the week.
-    wobble = float(np.mean((ratios - 1) ** 2) * days / (days - 7) - np.mean(1 / due_day[full]))
-    return max(1.0, dispersion), float(np.sqrt(max(wobble, 0.0)))
+def _spread(cells: History, fitted: Fit, *, robust: bool = False) -> Spread:
+    campaigns, _ = _codes([leaf.campaign for leaf in cells.leaves])
+    return spread_of(campaigns[cells.row], cells.hour, _expected(cells, fitted), cells.conversions, robust=robust)
 
 
 def _expected(cells: History, fitted: Fit) -> Array:
@@ -347,8 +354,7 @@ def _model(
     laws: dict[str, DelayLaw],
     law: DelayLaw,
     now: int,
-    dispersion: float,
-    misfit: float,
+    spread: Spread,
 ) -> BaselineModel:
     codes, campaigns = index[0]
     by_leaf = _sums(cells.row, cells.conversions, len(history.leaves))
@@ -374,11 +380,18 @@ def _model(
         profile=[float(f) for f in fitted.profile],
         profile_error=float(1 / np.sqrt(max(conversions / 24, 1.0))),
         new_campaign_error=_new_campaign_error(fitted.effects[0], by_campaign),
-        dispersion=dispersion,
-        misfit=misfit,
+        mean_device_effect=_mean_effect(index[1][0][cells.row], fitted.effects[1], cells.clicks),
+        dispersion=spread.dispersion,
+        misfit=spread.shared,
+        campaign_misfit=spread.campaign,
         laws=laws,
         law=law,
     )
+
+
+def _mean_effect(codes: Ints, factors: Array, clicks: Array) -> float:
+    total = float(clicks.sum())
+    return float((factors[codes] * clicks).sum() / total) if total > 0 else 1.0
 
 
 def _new_campaign_error(factors: Array, conversions: Array) -> float:

@@ -70,7 +70,14 @@ def learn(
     laws = _laws(conversions)
     law = mix_laws(laws)
     segments = _segment_laws(conversions, parent=law)
-    model = fit(_history(clicks, conversions), laws=laws, law=law, segments=segments, now=now)
+    model = fit(
+        _history(clicks, conversions),
+        laws=laws,
+        law=law,
+        segments=segments,
+        now=now,
+        special_days=config.special_day_numbers(),
+    )
     shares, bounds = _shares(store, params)
     return msgspec.structs.replace(model, shares=shares, bounds_s=bounds, browsers=_browsers(store, params, model))
 

@@ -79,16 +79,23 @@ class Detectors(NamedTuple):
         given = Input(
             observed=minute.observed,
             expected=expected,
-            relative_error=np.hypot([known.error for known in rates], model.profile_error),
+            relative_error=np.hypot([0.0 if known.shared else known.error for known in rates], model.profile_error),
             cohort_observed=self.exposure.converted,
             cohort_expected=so_far * value[:, None],
             widths_minutes=self.exposure.widths_minutes(),
+            shared_error=np.asarray([known.error if known.shared else 0.0 for known in rates]),
             onset_allowed=self.exposure.edges[None, :] >= self.exposure.since[:, None],
         )
         inside = masked()
         active = np.asarray([tuple(leaf) not in inside for leaf in leaves], dtype=np.bool_)
         conversions = self.streams.step(
-            given, active, dispersion=model.dispersion, misfit=model.misfit, bucket_starts=self.exposure.edges
+            given,
+            active,
+            dispersion=model.dispersion,
+            misfit=model.misfit,
+            campaign_misfit=model.campaign_misfit,
+            special_days=model.special_days,
+            bucket_starts=self.exposure.edges,
         )
         return Readings(expected, conversions, self.shares.step(model.shares))
 

@@ -135,6 +135,7 @@ class Input(NamedTuple):
     cohort_expected: Array
     widths_minutes: Array
     onset_allowed: Mask  # leaf x bucket: clicks since the leaf's fresh start
+    shared_error: Array | None = None  # and what of it all leaves of a campaign have in common
 
 
 class _Saved(msgspec.Struct, frozen=True):
@@ -157,6 +158,7 @@ class StreamBoard:
         self._plan = plan
         self.layout = lay_out([])
         self._leaves: list[Leaf] = []
+        self._campaigns = np.zeros(0, dtype=np.int64)  # number of each leaf's campaign
         self._spend = np.zeros(0)
         self._log_values = np.zeros((0, len(DROPS)))
         self._since = np.zeros(0, dtype=np.int64)
@@ -169,6 +171,7 @@ class StreamBoard:
         if self._leaves != leaves:
             spent = dict(zip(self._leaves, self._spend.tolist(), strict=True))
             self._leaves = list(leaves)
+            self._campaigns = np.unique([leaf.campaign for leaf in leaves], return_inverse=True)[1].astype(np.int64)
             self._lay_out(np.asarray([spent.get(leaf, 0.0) for leaf in leaves]))
 
     def weigh(self, spend: npt.ArrayLike) -> None:
@@ -223,6 +226,7 @@ class StreamBoard:
         masked = member.multiply(active[None, :]).tocsr()
         observed, expected = masked @ minute.observed, masked @ minute.expected * (1 - self.dead_zone)
         errors, misfits = self._errors(masked, minute), self._misfits(masked, minute, misfit, campaign_misfit)
+        guessed = self._guessed(masked, minute)
         days = bucket_starts // DAY_MS
         special = np.isin(np.unique(days), list(special_days))
         values = advance(self._log_values, drop_log_ratios(observed, expected, dispersion=dispersion))
@@ -235,10 +239,10 @@ class StreamBoard:
             active=self._onsets(bucket_starts),
             dispersion=dispersion,
             dead_zone=self.dead_zone,
-            misfit=np.hypot(misfits[:, None], np.where(special, SPECIAL_MISFIT, 0.0)[None, :]),
+            misfit=np.hypot(np.hypot(misfits, guessed)[:, None], np.where(special, SPECIAL_MISFIT, 0.0)[None, :]),
             days=days,
         )
-        level = usable_drops(errors + MISFIT_SIGMAS * misfits)
+        level = usable_drops(errors + 3 * guessed + MISFIT_SIGMAS * misfits)
         return log_mean(mixture(self._log_values, level), mixture(cohort, usable_drops(errors)))
 
     def members(self, position: int) -> list[int]:
@@ -270,16 +274,24 @@ class StreamBoard:
 
     def _misfits(self, masked: csr_matrix, minute: Input, shared: float, of_campaign: float) -> Array:
         """How far each stream's days stray: what all share, and the campaigns' own effects by their parts of its conversions."""
-        due = masked @ self._by_campaign(minute.expected)
-        whole, squares = due.sum(1).A1, due.power(2).sum(1).A1
-        parts = np.divide(squares, whole**2, out=np.ones_like(whole), where=whole > 0)
-        misfits: Array = np.sqrt(shared**2 + of_campaign**2 * parts)
+        if of_campaign <= 0:
+            return np.full(masked.shape[0], shared)
+        misfits: Array = np.hypot(shared, of_campaign * self._together(masked, minute.expected, minute.expected))
         return misfits
 
-    def _by_campaign(self, values: Array) -> csr_matrix:
-        """Leaves x campaigns, each leaf's value under its campaign."""
-        names, codes = np.unique([leaf.campaign for leaf in self._leaves], return_inverse=True)
-        return csr_matrix((values, codes, np.arange(len(values) + 1)), shape=(len(values), len(names)))
+    def _guessed(self, masked: csr_matrix, minute: Input) -> Array:
+        """Relative error of each stream that comes from campaigns without a history: launches watched against a target."""
+        if minute.shared_error is None or not minute.shared_error.any():
+            return np.zeros(masked.shape[0])
+        return self._together(masked, minute.expected * minute.shared_error, minute.expected)
+
+    def _together(self, masked: csr_matrix, values: Array, expected: Array) -> Array:
+        """Root of the sum over campaigns of the squares of their sums of `values`, in parts of what each stream expects."""
+        leaves = np.arange(len(self._leaves) + 1)
+        by_campaign = masked @ csr_matrix((values, self._campaigns, leaves))
+        size, whole = np.sqrt(by_campaign.power(2).sum(1).A1), masked @ expected
+        parts: Array = np.divide(size, whole, out=np.ones_like(whole), where=whole > 0)
+        return parts
 
     def _onsets(self, starts: Ints) -> Mask:
         allowed: Mask = starts[None, :] >= self._since[:, None]

@@ -102,7 +102,13 @@ def test_a_campaign_without_history_is_measured_against_its_target() -> None:
     rate = learned(world()).rate(
         Leaf("meta:9:1", "mobile", "shop.example/a"), targets={"meta:9:1": 0.05}, minimum_conversions=50
     )
-    assert (rate.value, rate.basis) == (0.05, "target")
+    desktop = learned(world()).rate(
+        Leaf("meta:9:1", "desktop", "shop.example/a"), targets={"meta:9:1": 0.05}, minimum_conversions=50
+    )
+    # A target is the campaign's: half of the clicks are mobile, and its devices differ as elsewhere.
+    assert rate.basis == "target"
+    assert (rate.value + desktop.value) / 2 == pytest.approx(0.05, rel=0.01)
+    assert rate.value / desktop.value == pytest.approx(0.7 / 1.3, rel=0.05)
 
 
 def test_a_campaign_without_history_or_target_is_known_only_roughly() -> None:
@@ -144,3 +150,18 @@ def test_a_model_kept_before_pages_had_laws_is_still_read() -> None:
     kept = msgspec.to_builtins(learned(world()))
     del kept["segment_laws"]
     assert decode_model(kept).law_of(LEAVES[0]) == LAW
+
+
+def test_days_in_the_calendar_teach_nothing_about_other_days() -> None:
+    promoted = world(clicks=400)
+    days = promoted.hour // 24
+    special = set(range(int(days.max()) - 9, int(days.max()) + 1))
+    more = np.where(np.isin(days, list(special)), 1.3, 1.0)
+    promoted = promoted._replace(conversions=promoted.conversions * more)
+    now = (FIRST_HOUR + DAYS * 24 + 24) * HOUR
+    plain = fit(promoted, laws={}, law=LAW, now=now)
+    told = fit(promoted, laws={}, law=LAW, now=now, special_days=special)
+    usual = learned(world(clicks=400))
+    assert plain.overall > 1.1 * usual.overall
+    assert told.overall == pytest.approx(usual.overall, rel=0.02)
+    assert told.special_days == sorted(special)

@@ -103,3 +103,46 @@ def test_a_share_that_rises_fires_and_one_that_falls_does_not() -> None:
     ratios = rise_log_ratios(np.asarray([40.0, 0.0]), np.asarray([80.0, 80.0]), usual, raised)
     assert ratios[0].max() > 50
     assert ratios[1].max() < 0
+
+
+def days_of_levels(
+    random: np.random.Generator, *, runs: int, misfit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts and expectations of two days in four buckets each, and their days; each day of each run has a level of its own."""
+    level = random.gamma(misfit**-2, misfit**2, (runs, 2))
+    expected = np.tile([30.0, 20.0, 40.0, 30.0, 10.0, 30.0, 20.0, 5.0], (runs, 1))
+    days = np.repeat([0, 1], 4)
+    return random.poisson(expected * level[:, days]).astype(float), expected, days
+
+
+def test_the_promise_holds_when_no_day_is_like_another() -> None:
+    observed, expected, days = days_of_levels(np.random.default_rng(8), runs=40_000, misfit=0.15)
+    active, widths = np.ones(observed.shape, dtype=bool), np.ones(8)
+    spread = np.full((len(observed), 2), 0.15)
+    honest = cohort_log_values(observed, expected, widths, active=active, misfit=spread, days=days)
+    # Eight onsets of one minute each: their sum has the mean eight. Believing that all days are alike does not keep it.
+    assert np.exp(honest[:, 0]).mean() == pytest.approx(8, rel=0.1)
+    blind = cohort_log_values(observed, expected, widths, active=active)
+    assert np.exp(blind[:, 0]).mean() > 20
+
+
+def test_a_fall_within_a_day_is_told_from_a_low_day() -> None:
+    expected = np.full((2, 12), 100.0)
+    observed = np.asarray([[70.0] * 12, [100.0] * 6 + [55.0] * 6])
+    values = cohort_log_values(
+        observed, expected, np.ones(12), active=np.ones((2, 12), dtype=bool), misfit=np.full((2, 1), 0.2)
+    )
+    low, fell = values.max(axis=1)
+    assert low < 8
+    assert fell > 30
+
+
+def test_a_level_that_is_known_needs_no_days() -> None:
+    random = np.random.default_rng(9)
+    observed, expected = random.poisson(5.0, (3, 6)).astype(float), np.full((3, 6), 5.0)
+    active = np.ones((3, 6), dtype=bool)
+    found = cohort_log_values(observed, expected, np.ones(6), active=active, days=np.asarray([0, 0, 1, 1, 1, 2]))
+    since = lambda counts: np.cumsum(counts[:, ::-1], axis=1)  # noqa: E731 - one formula
+    for position, drop in enumerate(DROPS):
+        plain = np.exp(since(observed) * np.log1p(-drop) + since(expected) * drop).sum(1)
+        assert found[:, position] == pytest.approx(np.log(plain), abs=1e-3)

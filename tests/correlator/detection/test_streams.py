@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.clock import DAY_MS
 from correlator.detection.exposure import Leaf
 from correlator.detection.sequential import fleet_log_value
 from correlator.detection.streams import EVEN_SHARE, Input, Layout, StreamBoard, lay_out, stream_name
@@ -29,6 +30,22 @@ def step(
         misfit=0,
         bucket_starts=STARTS,
     )
+    return {stream_name(key): float(v) for key, v in zip(board.layout.keys, values, strict=True)}
+
+
+def in_buckets(board: StreamBoard, observed: np.ndarray, expected: np.ndarray, **kwargs: object) -> dict[str, float]:
+    """One step at the end of a day whose hours brought `observed` of `expected`, leaves x hours of click time."""
+    given = Input(
+        observed[:, -1],
+        expected[:, -1],
+        np.full(len(observed), 0.01),
+        observed,
+        expected,
+        np.full(observed.shape[1], 60.0),
+        np.ones(observed.shape, dtype=bool),
+    )
+    hours = DAY_MS * 20_500 + np.arange(observed.shape[1]) * 3_600_000
+    values = board.step(given, ALL, dispersion=1, misfit=0, bucket_starts=hours, **kwargs)
     return {stream_name(key): float(v) for key, v in zip(board.layout.keys, values, strict=True)}
 
 
@@ -207,3 +224,25 @@ def test_the_fleet_of_all_streams_keeps_its_budget_of_false_alarms() -> None:
                 alarms += 1
                 break
     assert alarms <= 9
+
+
+def test_a_low_day_of_one_campaign_is_no_drop_where_its_days_stray_but_a_fall_within_it_is() -> None:
+    expected = np.full((6, 12), 40.0)
+    low, fell = expected.copy(), expected.copy()
+    low[:2] *= 0.75
+    fell[:2, 8:] *= 0.5
+    assert in_buckets(board(), low, expected)["campaign=google:1:1"] > 20
+    assert in_buckets(board(), low, expected, campaign_misfit=0.12)["campaign=google:1:1"] < 10
+    assert in_buckets(board(), fell, expected, campaign_misfit=0.12)["campaign=google:1:1"] > 20
+
+
+def test_effects_of_single_campaigns_average_out_in_what_they_have_in_common() -> None:
+    expected = np.full((6, 12), 40.0)
+    values = in_buckets(board(), expected * 0.7, expected, campaign_misfit=0.12)
+    assert values["all"] > values["campaign=google:1:1"] + 4
+
+
+def test_a_day_in_the_calendar_may_be_as_low_as_it_likes() -> None:
+    expected = np.full((6, 12), 40.0)
+    assert in_buckets(board(), expected * 0.65, expected)["all"] > 100
+    assert in_buckets(board(), expected * 0.65, expected, special_days=[20_500])["all"] < 10
