@@ -134,7 +134,7 @@ class IncidentBook:
         if known is not None:
             known.leaves |= leaves_inside(window, {**located.scope})
             return known
-        if alarm.kind in ("errors", "slow") and not self._concerns_paid_clicks(alarm, window, located):
+        if alarm.kind in ("errors", "slow", "bounced", "unsubmitted") and not self._concerns_paid_clicks(alarm, window, located):
             return None
         self._patience.pop(alarm.stream, None)
         opened = self._open(alarm, window, located, facts)

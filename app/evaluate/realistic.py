@@ -14,13 +14,11 @@ from app.evaluate.past import HOURS, Past, a_day_later, draw_past
 from app.evaluate.rates import DAY_MIN, Habits, Rates, draw_habits, draw_rates
 from app.evaluate.segments import CAMPAIGNS, draw_fleet
 from app.evaluate.shipped import Alarm, Watch
-from app.evaluate.telemetry import Share, shares_of
+from app.evaluate.telemetry import Share, past_of, shares_of
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Trials behind the usual shares: a month of a shop.
-USUAL_TRIALS: Final = 100_000.0
 #: Error of the conversion rate that the buyer sets for a campaign without a past (standard deviation of its log).
 TARGET_ERROR: Final = 0.1
 
@@ -144,7 +142,8 @@ def _targets(rates: Rates) -> dict[str, float]:
 
 
 def _expect(world: World, shares: Sequence[Share]) -> None:
-    world.watch.expect_shares([(s.kind, s.subject, s.route, s.device, s.usual, USUAL_TRIALS) for s in shares])
+    past = past_of(world.rates, shares, random=np.random.default_rng([world.rates.fleet.seed, 8]))
+    world.watch.expect_shares([(*share.key, share.hits, share.trials) for share in past])
 
 
 def _told(conversions: Conversions) -> Conversions:

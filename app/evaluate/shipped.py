@@ -21,7 +21,7 @@ from correlator.detection.delay import DelayLaw, learn_law, learn_segment_laws
 from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf
 from correlator.detection.minutes import CONVERSION_SHARE, Detectors, fleet_threshold
 from correlator.detection.sequential import EMPTY
-from correlator.detection.shares import ShareBoard, ShareKey, share_name
+from correlator.detection.shares import ShareBoard, ShareKey, hourly_spread, share_name, share_scope
 from correlator.detection.streams import Layout, StreamBoard, StreamKey, stream_name
 
 Array = npt.NDArray[np.float64]
@@ -135,20 +135,33 @@ class Watch:
         row, at = np.nonzero(clicks)
         history = History(self._leaves, row, hours[at].astype(np.int64), clicks[row, at], conversions[row, at])
         now = (int(hours[-1]) + 1) * HOUR_MS
-        usual = self._model.shares
+        usual, spreads = self._model.shares, self._model.share_spreads
         self._model = fit(
             history, laws={"order": law}, law=law, segments=segments, now=now, special_days=self._special_days
         )
-        self._model = msgspec.structs.replace(self._model, shares=usual)
+        self._model = msgspec.structs.replace(self._model, shares=usual, share_spreads=spreads)
         self._known = {
             leaf: self._model.rate(leaf, targets=self.targets, minimum_conversions=CONFIG.minimum_conversions)
             for leaf in self._leaves
         }
 
-    def expect_shares(self, usual: Sequence[tuple[str, str, str, str, float, float]]) -> None:
-        """What shares usually are: kind, subject, route, device, share, trials it was seen in."""
-        known = {share_name(ShareKey(*key)): (share, trials) for *key, share, trials in usual}
-        self._model = msgspec.structs.replace(self._model, shares=known)
+    def expect_shares(self, past: Sequence[tuple[str, str, str, str, Array, Array]]) -> None:
+        """What shares usually are: kind, subject, route, device, hits and trials by the hour of the past, as the product's query sums them."""
+        known: dict[str, tuple[float, float]] = {}
+        spreads: dict[str, float] = {}
+        for *key, hits, trials in past:
+            name, asked = share_name(ShareKey(*key)), trials > 0
+            known[name] = (float(hits.sum() + 0.5) / float(trials.sum() + 1), float(trials.sum()))
+            spread = hourly_spread(
+                float(hits.sum()),
+                float(trials.sum()),
+                hours=float(asked.sum()),
+                scatter=float((hits[asked] ** 2 / trials[asked]).sum()),
+                squares=float((trials**2).sum()),
+            )
+            if spread is not None:
+                spreads[name] = spread
+        self._model = msgspec.structs.replace(self._model, shares=known, share_spreads=spreads)
 
     def fill(self, *, minute: int, first: int, clicks: Array, rows: Ints, clicked: Array, happened: Array) -> None:
         """The state at `minute` from what came before: clicks (leaves x minutes from `first` on) and conversions that have happened."""
@@ -220,7 +233,7 @@ class Watch:
                 key = board.keys[fired.position]
                 board.reset(key)
                 shares[fired.position] = EMPTY
-                found.append(Alarm(now, key.kind, share_name(key), self._rows_of(key), _scope_of(key)))
+                found.append(Alarm(now, key.kind, share_name(key), self._rows_of(key), share_scope(key)))
                 continue
             rows, key_of = set(streams.members(fired.position)), streams.layout.keys[fired.position]
             found.append(Alarm(now, "conversions", stream_name(key_of), tuple(sorted(rows)), dict(key_of)))
@@ -231,11 +244,11 @@ class Watch:
         return found
 
     def _rows_of(self, key: ShareKey) -> tuple[int, ...]:
-        by_campaign = key.kind in ("lost", "invalid")
+        scope = share_scope(key)
         return tuple(
             row
             for row, leaf in enumerate(self._leaves)
-            if (leaf.campaign == key.subject if by_campaign else leaf.device == key.device)
+            if all(value == getattr(leaf, name) for name, value in scope.items())
         )
 
     def _arrivals(self, rows: Ints, clicked: Array, happened: Array) -> list[Arrival]:
@@ -251,8 +264,3 @@ class Watch:
         for leaf in self._leaves:
             state.leaf_index(leaf)
         return state
-
-
-def _scope_of(key: ShareKey) -> dict[str, str]:
-    """Where a share stands for the traffic of a campaign or a device."""
-    return {"campaign": key.subject} if key.kind in ("lost", "invalid") else {"device": key.device}

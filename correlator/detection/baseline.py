@@ -85,6 +85,7 @@ class BaselineModel(msgspec.Struct, frozen=True, kw_only=True):
     law: DelayLaw
     browsers: dict[str, float] = {}
     shares: dict[str, tuple[float, float]] = {}  # share key -> (share, trials)
+    share_spreads: dict[str, float] = {}  # share key -> standard deviation of its hourly values beyond chance
     bounds_s: dict[str, float] = {}  # route key -> duration above which a request is slow
     mean_device_effect: float = 1.0  # of all clicks
     campaign_misfit: float = 0.0  # and of the effect that it has on one campaign

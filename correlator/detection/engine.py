@@ -35,7 +35,7 @@ from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Le
 from correlator.detection.feed import Feed, FeedState
 from correlator.detection.minutes import CONVERSION_SHARE, Detectors, Fired, fleet_threshold
 from correlator.detection.sequential import EMPTY
-from correlator.detection.shares import ShareBoard, ShareKey, share_name
+from correlator.detection.shares import ShareBoard, ShareKey, share_name, share_scope
 from correlator.detection.streams import StreamBoard, stream_name
 from correlator.explanation.explain import Alarm
 from correlator.explanation.window import CampaignFacts, Question, read_campaigns
@@ -432,10 +432,7 @@ class Detection:
             scope = dict(key)
             return Alarm("conversions", stream_name(key), scope, end)
         share = self._shares.keys[fired.position]
-        narrowed = {"campaign": share.subject} if share.kind in ("lost", "invalid") else {}
-        if share.device in ("mobile", "desktop", "tablet"):
-            narrowed["device"] = share.device
-        return Alarm(share.kind, share_name(share), narrowed, end)
+        return Alarm(share.kind, share_name(share), share_scope(share), end)
 
     def _claim(self, run_: IncidentRun, fired: Fired, conversions: Array, shares: Array, end: int) -> None:
         """Take what belongs to the incident out of the detectors: its leaves from every stream, its shares until it closes."""

@@ -14,12 +14,20 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.exposure import Arrival, ClickCount, Leaf
 from correlator.detection.history import run, slow_bound, slower_than
 from correlator.detection.shares import ShareKey, share_name
+from correlator.detection.visits import GRACE_MS, Counted, bounced, unlanded, unsubmitted
 from correlator.side_by_side import side_by_side
 
 Row = dict[str, Any]
-#: Key, hits, trials.
-Counted = tuple[ShareKey, float, float]
-
+#: What is read every tick, by what asks for it. What browsers tell is asked by the same bounds, moved back by its kind's grace: every
+#: row is read once, and nothing waits in memory.
+NEW = {
+    "hits": "detection_new_hits",
+    "service": "detection_new_service",
+    "conversions": "detection_new_conversions",
+    "unlanded": "detection_new_landings",
+    "bounced": "detection_new_landings",
+    "unsubmitted": "detection_new_forms",
+}
 #: A conversion that becomes known later than this after it happened steers nothing any more.
 LATEST_MS = 2 * HOUR_MS
 #: How many of the newest conversions the feed's lag is judged by.
@@ -60,13 +68,17 @@ class Feed:
             "types": self._types,
             "origin": self._origin,
         }
-        names = ("detection_new_hits", "detection_new_service", "detection_new_conversions")
-        rows = side_by_side(names, lambda name: run(self._store, name, params).to_pylist())
-        clicks, shares = _hits(rows["detection_new_hits"])
-        shares += _service(rows["detection_new_service"], model)
-        arrivals = self._conversions(rows["detection_new_conversions"], now)
+        rows = side_by_side(NEW, lambda name: self._rows(name, params))
+        clicks, shares = _hits(rows["hits"])
+        shares += _service(rows["service"], model)
+        shares += unlanded(rows["unlanded"]) + bounced(rows["bounced"]) + unsubmitted(rows["unsubmitted"])
+        arrivals = self._conversions(rows["conversions"], now)
         self.state.hits_through = through
         return Batch(clicks, arrivals, shares)
+
+    def _rows(self, name: str, params: dict[str, object]) -> list[Row]:
+        rows: list[Row] = run(self._store, NEW[name], {**params, "grace_ms": GRACE_MS.get(name, 0)}).to_pylist()
+        return rows
 
     def take_as_read(self, *, start: int, through: int) -> None:
         """Count no conversion again that a scan from `start` (click time) has counted, when its match changes later."""

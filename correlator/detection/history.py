@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow
+import pyarrow.compute as compute
 
 from core.clock import DAY_MS
 from core.records import DURATION_BOUNDS_S
@@ -17,7 +18,8 @@ from correlator.detection.baseline import BaselineModel, History, empty_model, f
 from correlator.detection.config import DetectionConfig
 from correlator.detection.delay import KNOTS_MS, DelayLaw, learn_law, learn_segment_laws, mix_laws
 from correlator.detection.exposure import Leaf
-from correlator.detection.shares import ShareKey, share_name
+from correlator.detection.shares import ShareKey, hourly_spread, share_name
+from correlator.detection.visits import GRACE_MS, Usual, usual_share, usual_visits
 
 Interval = tuple[int, int]
 
@@ -25,6 +27,9 @@ Interval = tuple[int, int]
 #: not what makes visitors leave in minutes.
 SLOW_USUAL_SHARE = 0.02
 SLOW_LEAST_S = 1.0
+#: Landings, bounces and forms are learned from so many days, of at most about so many clicks a month.
+VISIT_DAYS = 7
+MOST_VISITS = 4_000_000
 #: Conversions that pull a browser's factor towards one.
 BROWSER_PRIOR = 50.0
 
@@ -78,8 +83,10 @@ def learn(
         now=now,
         special_days=config.special_day_numbers(),
     )
-    shares, bounds = _shares(store, params)
-    return msgspec.structs.replace(model, shares=shares, bounds_s=bounds, browsers=_browsers(store, params, model))
+    shares, spreads, bounds = _shares(store, params, clicks=float(compute.sum(clicks["clicks"]).as_py()))
+    return msgspec.structs.replace(
+        model, shares=shares, share_spreads=spreads, bounds_s=bounds, browsers=_browsers(store, params, model)
+    )
 
 
 def _columns(table: pyarrow.Table, names: Sequence[str]) -> list[list[Any]]:
@@ -157,26 +164,49 @@ def _browsers(store: Store, params: dict[str, object], model: BaselineModel) -> 
     return {name: (observed[name] + BROWSER_PRIOR) / (expected[name] + BROWSER_PRIOR) for name in expected}
 
 
-def _shares(store: Store, params: dict[str, object]) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
-    """Usual shares by key and, for every route, the duration above which a request is slow."""
-    shares: dict[str, tuple[float, float]] = {}
+def _shares(
+    store: Store, params: dict[str, object], *, clicks: float
+) -> tuple[dict[str, tuple[float, float]], dict[str, float], dict[str, float]]:
+    """Usual shares and the spread of their hourly values by key and, for every route, the duration above which a request is slow."""
+    found = _usual_visits(store, params, clicks=clicks)
     for row in run(store, "detection_history_hits", params).to_pylist():
         for kind in ("lost", "invalid"):
-            shares[share_name(ShareKey(kind, row["campaign"]))] = _share(row[kind], row["hits"])
+            _keep(found, ShareKey(kind, row["campaign"]), row[kind], row["hits"], row, row[f"{kind}_scatter"])
     bounds: dict[str, float] = {}
     for row in run(store, "detection_history_service", params).to_pylist():
         key = ShareKey("errors", row["service"], row["route"], row["device"])
-        shares[share_name(key)] = _share(row["errors"], row["requests"])
+        _keep(found, key, row["errors"], row["requests"], row, row["errors_scatter"])
         bound = slow_bound(row["buckets"])
         if bound is not None:
             slow = key._replace(kind="slow")
             bounds[share_name(slow)] = bound
-            shares[share_name(slow)] = _share(slower_than(row["buckets"], bound), sum(row["buckets"]))
-    return shares, bounds
+            timed = {"hours": row["timed"], "squares": row["timed_squares"]}
+            scatter = row["slower_scatter"][DURATION_BOUNDS_S.index(bound) + 1]
+            _keep(found, slow, slower_than(row["buckets"], bound), sum(row["buckets"]), timed, scatter)
+    return found.shares, found.spreads, bounds
 
 
-def _share(hits: float, trials: float) -> tuple[float, float]:
-    return (float(hits) + 0.5) / (float(trials) + 1), float(trials)
+def _usual_visits(store: Store, params: dict[str, object], *, clicks: float) -> Usual:
+    """What browsers usually tell, of the newest days: pages change, and joining a month of touches would cost more than it says."""
+    end = int(str(params["end"]))
+    since = max(int(str(params["start"])), end - VISIT_DAYS * DAY_MS)
+    more: dict[str, object] = {
+        "since": since,
+        "sample": 1 + int(clicks / MOST_VISITS),
+        "landed_ms": GRACE_MS["unlanded"],
+        "engaged_ms": GRACE_MS["bounced"],
+    }
+    tables = [run(store, f"detection_history_{name}", {**params, **more}) for name in ("landings", "forms")]
+    return usual_visits(*tables)
+
+
+def _keep(found: Usual, key: ShareKey, hits: float, trials: float, hourly: Mapping[str, float], scatter: float) -> None:
+    name = share_name(key)
+    found.shares[name] = usual_share(hits, trials)
+    hours, squares = float(hourly["hours"]), float(hourly["squares"])
+    spread = hourly_spread(float(hits), float(trials), hours=hours, scatter=float(scatter), squares=squares)
+    if spread is not None:
+        found.spreads[name] = spread
 
 
 def slow_bound(buckets: Sequence[int]) -> float | None:

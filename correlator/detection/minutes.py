@@ -97,7 +97,7 @@ class Detectors(NamedTuple):
             special_days=model.special_days,
             bucket_starts=self.exposure.edges,
         )
-        return Readings(expected, conversions, self.shares.step(model.shares))
+        return Readings(expected, conversions, self.shares.step(model.shares, model.share_spreads))
 
     def fired(self, conversions: Array, shares: Array, *, threshold: float) -> Fired | None:
         """The biggest contributor when the weighted mean over both families reaches the threshold."""

@@ -24,6 +24,7 @@ from correlator.explanation.figures import (
     losing_cells,
 )
 from correlator.explanation.narrative import sentence_of, title_of
+from correlator.explanation.proxies import proxy_sentence
 from correlator.explanation.scope import DIMENSIONS, Channel, as_text, scan
 from correlator.explanation.service_health import Change, Proof, find_changes, versions_of
 from correlator.explanation.timing import Onset, find_onset
@@ -214,7 +215,7 @@ def tell(
     return IncidentPayload(
         incident_id=case.incident_id,
         title=title_of(named, scope, names),
-        sentence=sentence,
+        sentence=sentence + proxy_sentence(window, case.alarm.kind, first),
         verdict=named.value,
         confidence=round(found.posterior[named], 4),
         alternatives={v.value: round(p, 4) for v, p in found.posterior.items() if p >= 0.0005},
