@@ -24,12 +24,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from core.clock import DAY_MS
+from core.clock import DAY_MS, HOUR_MS
 from core.identity import is_qualified, split_qualified
 from correlator.detection.bounds import DROPS
 from correlator.detection.exposure import Leaf
 from correlator.detection.sequential import (
     EMPTY,
+    LEAST_MISFIT,
     advance,
     cohort_log_values,
     drop_log_ratios,
@@ -47,6 +48,8 @@ Ints = npt.NDArray[np.int64]
 MISFIT_SIGMAS = 2.5
 #: Relative standard deviation of the level of a day in the calendar: holidays and promotions change a rate by a third or so.
 SPECIAL_MISFIT = 0.35
+#: Clicks as young as this say nothing about the level of their day: they may be those of an incident.
+LEVEL_AGE_MS = HOUR_MS
 #: The part of a level's weight that its streams share evenly whatever they spend: at most ln 2 nats are lost by a stream that spends
 #: nothing, which is less than a minute in the delay of anything worth an alarm.
 EVEN_SHARE = 0.5
@@ -125,6 +128,26 @@ def _shares(spent: Array) -> Array:
     return shares
 
 
+def _lowest_level(
+    observed: Array, expected: Array, strays: Array, starts: Ints, dispersion: float
+) -> tuple[Array, Array]:
+    """The lower one of the levels of today and yesterday, and how uncertain they are, relative; by stream.
+
+    Conversions of now are children of both days. Each level is Gamma distributed around one with the standard deviation `strays` (streams x
+    days), given what the day's clicks brought that are older than `LEVEL_AGE_MS`: younger ones would make a drop part of the level.
+    """
+    older = starts < starts[-1] - LEVEL_AGE_MS
+    level, unknown = np.full(len(observed), np.inf), np.zeros(len(observed))
+    days, of_day = np.unique(starts // DAY_MS, return_inverse=True)
+    for day in range(max(len(days) - 2, 0), len(days)):
+        inside = (of_day == day) & older
+        kappa = 1 / np.maximum(strays[:, day], LEAST_MISFIT) ** 2
+        due = kappa + expected[:, inside].sum(1) / dispersion
+        level = np.minimum(level, (kappa + observed[:, inside].sum(1) / dispersion) / due)
+        unknown = np.maximum(unknown, 1 / np.sqrt(due))
+    return level, unknown
+
+
 class Input(NamedTuple):
     """One closed minute by leaf, in conversions, and the exposure so far by leaf and bucket of click time."""
 
@@ -148,6 +171,7 @@ class _Saved(msgspec.Struct, frozen=True):
     spend: bytes
     older_weights: bytes
     weighed_at: int
+    stepped: bytes = b""
 
 
 class StreamBoard:
@@ -161,6 +185,7 @@ class StreamBoard:
         self._campaigns = np.zeros(0, dtype=np.int64)  # number of each leaf's campaign
         self._spend = np.zeros(0)
         self._log_values = np.zeros((0, len(DROPS)))
+        self._stepped = np.zeros((0, len(DROPS)))
         self._since = np.zeros(0, dtype=np.int64)
         # Onsets of clicks before `_weighed_at` keep these weights; None until the first minute after a change says when that was.
         self._older_weights = np.zeros(0)
@@ -193,6 +218,9 @@ class StreamBoard:
         log_values = np.full((len(keys), len(DROPS)), EMPTY)
         # Weight x value stays what it was: only onsets from here on have the new weight.
         log_values[known] = self._log_values[old] + (before.log_weights[old] - weights[known])[:, None]
+        stepped = np.full((len(keys), len(DROPS)), EMPTY)
+        stepped[known] = self._stepped[old] + (before.log_weights[old] - weights[known])[:, None]
+        self._stepped = stepped
         since = np.zeros(len(keys), dtype=np.int64)
         since[known] = self._since[old]
         older = weights.copy()
@@ -232,18 +260,27 @@ class StreamBoard:
         values = advance(self._log_values, drop_log_ratios(observed, expected, dispersion=dispersion))
         # While a special day's clicks convert, evidence about the level is none: kept, it would fire as soon as the day is over.
         self._log_values = np.full_like(values, EMPTY) if special.any() else values
+        strays = np.hypot(np.hypot(misfits, guessed)[:, None], np.where(special, SPECIAL_MISFIT, 0.0)[None, :])
+        by_click = masked @ minute.cohort_observed, masked @ minute.cohort_expected
+        level, unknown = _lowest_level(
+            *by_click, np.hypot(strays, np.minimum(errors / 3, 1.0)[:, None]), bucket_starts, dispersion
+        )
+        fell = usable_drops(np.where(expected > 0, 3 * unknown, np.inf))
+        stepped = advance(self._stepped, drop_log_ratios(observed, expected * level, dispersion=dispersion))
+        # What a detector gathered while it might not speak is about the level, and may not be told when it may.
+        self._stepped = np.where(fell, stepped, EMPTY)
         cohort = cohort_log_values(
-            masked @ minute.cohort_observed,
-            masked @ minute.cohort_expected,
+            *by_click,
             self._onset_weights(minute.widths_minutes, bucket_starts),
             active=self._onsets(bucket_starts),
             dispersion=dispersion,
             dead_zone=self.dead_zone,
-            misfit=np.hypot(np.hypot(misfits, guessed)[:, None], np.where(special, SPECIAL_MISFIT, 0.0)[None, :]),
+            misfit=strays,
             days=days,
         )
-        level = usable_drops(errors + 3 * guessed + MISFIT_SIGMAS * misfits)
-        return log_mean(mixture(self._log_values, level), mixture(cohort, usable_drops(errors)))
+        low = usable_drops(errors + 3 * guessed + MISFIT_SIGMAS * misfits)
+        arrival = log_mean(mixture(self._log_values, low), mixture(self._stepped, fell))
+        return log_mean(arrival, mixture(cohort, usable_drops(errors)))
 
     def members(self, position: int) -> list[int]:
         """Leaves of the stream at `position`."""
@@ -261,6 +298,7 @@ class StreamBoard:
         """Start the streams that contain any of these leaves again: their alarm is being told as one incident."""
         positions = self.touching(leaves)
         self._log_values[positions] = EMPTY
+        self._stepped[positions] = EMPTY
         self._since[positions] = at
 
     def _errors(self, masked: csr_matrix, minute: Input) -> Array:
@@ -316,6 +354,7 @@ class StreamBoard:
                 leaves=len(self._leaves),
                 layout=self._fingerprint(),
                 log_values=self._log_values.tobytes(),
+                stepped=self._stepped.tobytes(),
                 since=self._since.tobytes(),
                 spend=self._spend.tobytes(),
                 older_weights=self._older_weights.tobytes(),
@@ -340,6 +379,8 @@ class StreamBoard:
             self._spend = np.frombuffer(saved.spend).copy()
             self.layout = self._plan(self._leaves, self._spend)
             self._log_values = np.frombuffer(saved.log_values).reshape(-1, len(DROPS)).copy()
+            if saved.stepped:  # a checkpoint from before there was this statistic starts it afresh
+                self._stepped = np.frombuffer(saved.stepped).reshape(-1, len(DROPS)).copy()
             self._since = np.frombuffer(saved.since, dtype=np.int64).copy()
             self._older_weights = np.frombuffer(saved.older_weights).copy()
             self._weighed_at = None if saved.weighed_at < 0 else saved.weighed_at

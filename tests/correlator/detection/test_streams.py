@@ -33,10 +33,12 @@ def step(
     return {stream_name(key): float(v) for key, v in zip(board.layout.keys, values, strict=True)}
 
 
-def in_buckets(board: StreamBoard, observed: np.ndarray, expected: np.ndarray, **kwargs: object) -> dict[str, float]:
-    """One step at the end of a day whose hours brought `observed` of `expected`, leaves x hours of click time."""
+def in_buckets(
+    board: StreamBoard, observed: np.ndarray, expected: np.ndarray, *, now: float | None = None, **kwargs: object
+) -> dict[str, float]:
+    """One step at the end of a day whose hours brought `observed` of `expected`, leaves x hours of click time; `now`: of the last one's."""
     given = Input(
-        observed[:, -1],
+        observed[:, -1] if now is None else expected[:, -1] * now,
         expected[:, -1],
         np.full(len(observed), 0.01),
         observed,
@@ -246,3 +248,23 @@ def test_a_day_in_the_calendar_may_be_as_low_as_it_likes() -> None:
     expected = np.full((6, 12), 40.0)
     assert in_buckets(board(), expected * 0.65, expected)["all"] > 100
     assert in_buckets(board(), expected * 0.65, expected, special_days=[20_500])["all"] < 10
+
+
+def test_orders_that_stop_on_a_low_day_are_told_at_once_though_the_low_day_is_not() -> None:
+    # Twelve hours of clicks converted 20 % less than usual, as days here do; their conversions of now are known by the minute.
+    expected = np.full((6, 12), 60.0)
+    usual, broken = board(), board()
+    for _ in range(15):
+        quiet = in_buckets(usual, expected * 0.8, expected, campaign_misfit=0.25, now=0.8)
+        loud = in_buckets(broken, expected * 0.8, expected, campaign_misfit=0.25, now=0.4)
+    assert quiet["campaign=google:1:1"] < 10
+    assert loud["campaign=google:1:1"] > quiet["campaign=google:1:1"] + 100
+
+
+def test_the_level_of_the_day_is_kept_over_a_restart() -> None:
+    expected = np.full((6, 12), 60.0)
+    first, second = board(), StreamBoard(dead_zone=0.05)
+    in_buckets(first, expected * 0.8, expected, campaign_misfit=0.12, now=0.5)
+    assert second.restore(first.encode(), LEAVES)
+    given = (expected * 0.8, expected)
+    assert in_buckets(first, *given, campaign_misfit=0.12) == in_buckets(second, *given, campaign_misfit=0.12)
