@@ -26,8 +26,17 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.config import DetectionConfig
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
-from correlator.explanation.evidence import hits_a_second, lost_shares
-from correlator.explanation.explain import Alarm, Case, Located, build_payload, locate, relocate, route_changes
+from correlator.explanation.evidence import lost_shares
+from correlator.explanation.explain import (
+    Alarm,
+    Case,
+    Located,
+    build_payload,
+    locate,
+    relocate,
+    route_changes,
+    too_short,
+)
 from correlator.explanation.recovery import (
     Watched,
     Witness,
@@ -40,7 +49,8 @@ from correlator.explanation.recovery import (
 )
 from correlator.explanation.service_health import Change, worst_of
 from correlator.explanation.timing import Onset
-from correlator.explanation.window import LEAD_MS, CampaignFacts, Question, Window, read_window
+from correlator.explanation.traffic import hits_a_second
+from correlator.explanation.window import LEAD_MS, LONG_LEAD_MS, CampaignFacts, Question, Window, lead_ms, read_window
 
 State = Literal["open", "recovering", "closed"]
 SOURCE = "correlator"
@@ -129,12 +139,16 @@ class IncidentBook:
         window = self._window(alarm.detected - LEAD_MS, facts)
         if not window.cells:
             return None
+        if too_short(window, alarm):
+            window = self._window(alarm.detected - LONG_LEAD_MS, facts)
         located = locate(window, alarm)
         known = self._same(located, window)
         if known is not None:
             known.leaves |= leaves_inside(window, {**located.scope})
             return known
-        if alarm.kind in ("errors", "slow", "bounced", "unsubmitted") and not self._concerns_paid_clicks(alarm, window, located):
+        if alarm.kind in ("errors", "slow", "bounced", "unsubmitted") and not self._concerns_paid_clicks(
+            alarm, window, located
+        ):
             return None
         self._patience.pop(alarm.stream, None)
         opened = self._open(alarm, window, located, facts)
@@ -192,7 +206,8 @@ class IncidentBook:
         2. Ask the witnesses whether the fault is gone.
         3. Decide the state; figures stand still from the recovery on.
         """
-        window = self._window(run_.payload.onset - LEAD_MS, facts)
+        lead = lead_ms(run_.payload.onset, run_.payload.detected)
+        window = self._window(run_.payload.onset - lead, facts)
         if run_.state == "open":
             self._update_figures(run_, window, facts)
         witness = self._witness(run_, window, facts)

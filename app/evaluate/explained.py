@@ -20,15 +20,18 @@ from app.evaluate.surroundings import BUCKETS, Surroundings
 from app.evaluate.telemetry import SERVICE
 from core.incidents import Verdict
 from core.records import DURATION_BOUNDS_S
-from correlator.explanation.explain import Alarm, Case, Located, locate, relocate, suspects_of, tell, weigh
+from correlator.explanation.explain import Alarm, Case, Located, locate, relocate, suspects_of, tell, too_short, weigh
 from correlator.explanation.window import (
     LEAD_MS,
+    LONG_LEAD_MS,
     CampaignFacts,
     Marker,
     Question,
     ServiceMinute,
     Window,
+    bucket_for,
     lay_out_window,
+    lead_ms,
 )
 
 Array = npt.NDArray[np.float64]
@@ -36,6 +39,7 @@ Array = npt.NDArray[np.float64]
 Around = Callable[[int, int], Surroundings]
 
 LEAD_MIN: Final = LEAD_MS // MINUTE_MS
+LONG_LEAD_MIN: Final = LONG_LEAD_MS // MINUTE_MS
 #: Minutes after the alarm at which the product lets scope and verdict stand.
 SETTLED_MIN: Final = 5
 BUCKET_MS: Final = MINUTE_MS // BUCKETS
@@ -78,8 +82,11 @@ class Explainer:
         """What is said of an alarm; `around` gives what is known between two minutes, `last` is the last minute there is."""
         model = self._watch.model
         alarm = Alarm(fired.kind, fired.stream, fired.scope, self._epoch + fired.minute * MINUTE_MS)
-        located = locate(self._window(around(fired.minute - LEAD_MIN, fired.minute)), alarm)
-        since = (located.onset.at - self._epoch) // MINUTE_MS - LEAD_MIN
+        window = self._window(around(fired.minute - LEAD_MIN, fired.minute))
+        if too_short(window, alarm):
+            window = self._window(around(fired.minute - LONG_LEAD_MIN, fired.minute))
+        located = locate(window, alarm)
+        since = (located.onset.at - lead_ms(located.onset.at, alarm.detected) - self._epoch) // MINUTE_MS
         window = self._window(around(since, min(fired.minute + SETTLED_MIN, last)))
         located = relocate(window, alarm, located)
         found = weigh(window, model, located, proven={})
@@ -113,12 +120,13 @@ class Explainer:
         start = self._epoch + seen.start * MINUTE_MS
         length = seen.clicks.shape[1]
         minutes = length // BUCKETS
+        bucket_ms = bucket_for(length * BUCKET_MS)
         return lay_out_window(
-            self._tables(seen, start),
+            self._tables(seen, start, bucket_ms),
             self._watch.model,
             start=start,
             end=start + length * BUCKET_MS,
-            bucket_ms=BUCKET_MS,
+            bucket_ms=bucket_ms,
             question=self._question,
             campaigns=self._campaigns,
             service=[row for m in range(minutes) for row in _service(seen, m, start)],
@@ -127,22 +135,23 @@ class Explainer:
             ],
         )
 
-    def _tables(self, seen: Surroundings, start: int) -> dict[str, pyarrow.Table]:
+    def _tables(self, seen: Surroundings, start: int, bucket_ms: int) -> dict[str, pyarrow.Table]:
         return {
             "hits": self._by_cell(
-                start, hits=seen.hits, lost=seen.lost, clicks=seen.clicks, lost_parallel=seen.lost_parallel
+                start, bucket_ms, hits=seen.hits, lost=seen.lost, clicks=seen.clicks, lost_parallel=seen.lost_parallel
             ),
-            "traces": self._by_cell(start, traced=seen.traced, failed=seen.failed, slow=seen.slow),
+            "traces": self._by_cell(start, bucket_ms, traced=seen.traced, failed=seen.failed, slow=seen.slow),
             "conversions": self._conversions(seen),
             "touches": _touches(seen, start),
         }
 
-    def _by_cell(self, start: int, **columns: Array) -> pyarrow.Table:
+    def _by_cell(self, start: int, bucket_ms: int, **columns: Array) -> pyarrow.Table:
         """One row for every cell and bucket that has any."""
+        columns = {name: _wider(values, bucket_ms // BUCKET_MS) for name, values in columns.items()}
         row, at = np.nonzero(np.sum(list(columns.values()), axis=0))
         told = self._cells(row)
         return pyarrow.table(
-            {**told, "bucket": start + at * BUCKET_MS, **{name: values[row, at] for name, values in columns.items()}}
+            {**told, "bucket": start + at * bucket_ms, **{name: values[row, at] for name, values in columns.items()}}
         )
 
     def _cells(self, rows: npt.NDArray[Any]) -> dict[str, list[str]]:
@@ -171,6 +180,13 @@ class Explainer:
                 "conversions": np.ones(len(happened), dtype=np.int64),
             }
         )
+
+
+def _wider(values: Array, times: int) -> Array:
+    """Sums of so many neighbouring buckets; the last may hold fewer."""
+    starts = np.arange(0, values.shape[1], times)
+    sums: Array = np.add.reduceat(values, starts, axis=1)
+    return sums
 
 
 def _touches(seen: Surroundings, start: int) -> pyarrow.Table:

@@ -39,6 +39,8 @@ PLATFORMS = frozenset({"google", "meta", "microsoft", "tiktok"})
 #: The kind that this verdict is most often caused by, where one stands out.
 TYPICAL: dict[Verdict, str] = {Verdict.TRACKING_BROKEN: "tag", Verdict.REDIRECT_FAILING: "config"}
 
+#: Time alone blames nobody: what broke and what was deployed must meet in some telemetry, or a person has to look (theory.md 4.5).
+UNTOUCHED_NATS = -3.5
 #: What shows in browsers or at the redirect: healthy routes of a service neither accuse nor clear its changes.
 OUTSIDE_ROUTES = frozenset({Verdict.TRACKING_BROKEN, Verdict.REDIRECT_FAILING})
 
@@ -133,7 +135,7 @@ def _by_service(
         return -4.0, "its routes show no change"
     if changes:
         return -3.0, "another service's routes changed"
-    return 0.0, ""
+    return UNTOUCHED_NATS, "nothing shows that it touched what broke"
 
 
 def _by_version(marker: Marker, versions: dict[str, list[VersionShare]], verb: str) -> tuple[float, str]:

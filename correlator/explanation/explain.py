@@ -15,7 +15,7 @@ from correlator.detection.baseline import BaselineModel
 from correlator.detection.history import run
 from correlator.explanation.cost import cost_of, keep_rates
 from correlator.explanation.deploys import rank_deploys
-from correlator.explanation.evidence import Situation, gather
+from correlator.explanation.evidence import gather
 from correlator.explanation.figures import (
     NO_SALE_LOST,
     Figures,
@@ -27,10 +27,11 @@ from correlator.explanation.narrative import sentence_of, title_of
 from correlator.explanation.proxies import proxy_sentence
 from correlator.explanation.scope import DIMENSIONS, Channel, as_text, scan
 from correlator.explanation.service_health import Change, Proof, find_changes, versions_of
+from correlator.explanation.situation import DISPERSION, SHARE_DISPERSION, TRAFFIC_DISPERSION, Situation
 from correlator.explanation.timing import Onset, find_onset
 from correlator.explanation.traces import failed_traces
 from correlator.explanation.verdict import conclude
-from correlator.explanation.window import Question, Window, slow_routes, trace_params
+from correlator.explanation.window import Question, Window, levels, slow_routes, trace_params
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -38,8 +39,12 @@ Mask = npt.NDArray[np.bool_]
 #: An onset is looked for this long before the alarm's first sign.
 ONSET_REACH_MS = 6 * 3_600_000
 SHARE_PRIOR = 100.0
-#: Stretch before the onset whose level counts as usual.
-LEVEL_MS = 60_000
+#: An alarm of one false alarm a month stands for about this much: ln of the minutes of a month, less what is lost between two tests.
+ALARMED_NATS = 8.0
+#: An onset this near to the window's beginning may lie before it.
+EDGE_MS = 3 * 60_000
+#: Stretch before the onset whose level of hits counts as usual.
+FLOOD_LEVEL_MS = 10 * 60_000
 
 
 class Alarm(NamedTuple):
@@ -66,57 +71,102 @@ class Located(NamedTuple):
     onset: Onset
 
 
+def too_short(window: Window, alarm: Alarm) -> bool:
+    """Whether it may have begun before this window, or the detector has seen more than the window can show."""
+    chosen = window.inside(alarm.scope)
+    onset = find_onset(
+        window, chosen, before=alarm.detected, not_before=alarm.detected - ONSET_REACH_MS, sharp_only=sharp(alarm)
+    )
+    at_the_edge = onset.low < window.start + EDGE_MS
+    return at_the_edge or (alarm.kind == "conversions" and onset.log_likelihood < ALARMED_NATS)
+
+
 def locate(window: Window, alarm: Alarm) -> Located:
     """Onset of what fired, scope since then, and the onset again inside that scope."""
     chosen = window.inside(alarm.scope)
     if not chosen.any():
         chosen = np.ones(len(window.cells), dtype=np.bool_)
-    rough = find_onset(window, chosen, before=alarm.detected, not_before=alarm.detected - ONSET_REACH_MS)
-    scope = find_scope(window, rough.at, kind=alarm.kind)
+    rough = find_onset(
+        window, chosen, before=alarm.detected, not_before=alarm.detected - ONSET_REACH_MS, sharp_only=sharp(alarm)
+    )
+    scope = find_scope(window, rough.at, alarm=alarm)
     inside = window.inside(scope)
-    return Located(scope, find_onset(window, inside, before=alarm.detected, not_before=rough.at - 15 * 60_000))
+    return Located(
+        scope,
+        find_onset(window, inside, before=alarm.detected, not_before=rough.at - 15 * 60_000, sharp_only=sharp(alarm)),
+    )
 
 
 def relocate(window: Window, alarm: Alarm, known: Located) -> Located:
     """Where and when by what was seen since: the first minute of a small fault leaves the onset open, and a wide onset dilutes all figures."""
-    scope = find_scope(window, known.onset.at, kind=alarm.kind)
-    onset = find_onset(window, window.inside(scope), before=alarm.detected, not_before=known.onset.low)
-    return Located(find_scope(window, onset.at, kind=alarm.kind), onset)
+    scope = find_scope(window, known.onset.at, alarm=alarm)
+    onset = find_onset(
+        window, window.inside(scope), before=alarm.detected, not_before=known.onset.low, sharp_only=sharp(alarm)
+    )
+    return Located(find_scope(window, onset.at, alarm=alarm), onset)
 
 
-def find_scope(window: Window, onset: int, *, kind: str) -> dict[str, str]:
+def sharp(alarm: Alarm) -> bool:
+    """Whether a share of requests or hits fired rather than conversions."""
+    return alarm.kind != "conversions"
+
+
+def find_scope(window: Window, onset: int, *, alarm: Alarm) -> dict[str, str]:
     """The simplest combination that explains what happened since the onset."""
     values = {name: window.values(name) for name in DIMENSIONS}
-    best = scan(values, channels(window, window.bucket_of(onset), kind=kind))
+    alarmed = window.inside(alarm.scope)
+    best = scan(values, channels(window, window.bucket_of(onset), kind=alarm.kind), alarmed=alarmed)
     return as_text(best[0].scope) if best else {}
 
 
 def channels(window: Window, first: int, *, kind: str) -> list[Channel]:
     """What the scan weighs, by cell, since the onset's bucket."""
-    since, before = np.s_[:, first:], np.s_[:, :first]
-    found = [Channel("drop", window.observed_by_click[since].sum(1), window.expected_by_click[since].sum(1))]
-    arrivals = Channel("drop", window.observed[since].sum(1), window.expected[since].sum(1))
-    if arrivals.trials.sum() - arrivals.hits.sum() > found[0].trials.sum() - found[0].hits.sum():
-        found = [arrivals]
+    since = np.s_[:, first:]
+    level, known = levels(window, first)
+    due = [window.expected_by_click[since].sum(1) * level, window.expected[since].sum(1) * level]
+    seen = [window.observed_by_click[since].sum(1), window.observed[since].sum(1)]
+    # Of both hypotheses about time the one under which more is missing.
+    chosen = int(due[1].sum() - seen[1].sum() > due[0].sum() - seen[0].sum())
+    found = [Channel("drop", seen[chosen], due[chosen], known=known, dispersion=DISPERSION)]
     for hits, trials in ((window.failed, window.traced), (window.slow, window.traced), (window.lost, window.hits)):
-        usual = (hits[before].sum() + 0.01 * SHARE_PRIOR) / (trials[before].sum() + SHARE_PRIOR)
-        found.append(Channel("share", hits[since].sum(1) / 2, trials[since].sum(1) / 2, usual * 1.5 + 0.01))
+        usual = usual_shares(hits[:, :first].sum(1), trials[:, :first].sum(1))
+        found.append(
+            Channel("share", hits[since].sum(1), trials[since].sum(1), usual * 1.5 + 0.001, dispersion=SHARE_DISPERSION)
+        )
     if kind in ("conversions", "invalid") and first > 0:
         found += _flood(window, first)
+        invalid = np.maximum(window.hits - window.lost - window.clicks, 0.0)
+        usual = usual_shares(invalid[:, :first].sum(1), window.hits[:, :first].sum(1))
+        found.append(
+            Channel(
+                "share",
+                invalid[since].sum(1),
+                window.hits[since].sum(1),
+                usual * 1.5 + 0.01,
+                dispersion=SHARE_DISPERSION,
+            )
+        )
     return found
+
+
+def usual_shares(hits: Array, trials: Array) -> Array:
+    """The share of every cell before the onset, shrunk towards that of all as if that had been seen in `SHARE_PRIOR` trials."""
+    everywhere = (hits.sum() + 0.002 * SHARE_PRIOR) / (trials.sum() + SHARE_PRIOR)
+    shares: Array = (hits + everywhere * SHARE_PRIOR) / (trials + SHARE_PRIOR)
+    return shares
 
 
 def _flood(window: Window, first: int) -> list[Channel]:
     """Hits in excess of what each cell had before; only when something at least doubled against the rest."""
-    lead = window.hits[:, max(0, first - LEVEL_MS // window.bucket_ms) : first]
+    lead = window.hits[:, max(0, first - max(1, FLOOD_LEVEL_MS // window.bucket_ms)) : first]
     length = window.hits.shape[1] - first
     usual = lead.mean(1) * length
     seen = window.hits[:, first:].sum(1)
     level = np.median(seen[usual >= 5] / usual[usual >= 5]) if (usual >= 5).any() else 1.0
-    due = np.maximum(usual * max(float(level), 0.1) * 1.5, 1.0)
-    if not (seen > 2 * due).any():
+    due = np.maximum(usual * max(float(level), 0.1), 1.0)
+    if not ((seen > 2 * due) & (seen - due > 5 * np.sqrt(TRAFFIC_DISPERSION * due))).any():
         return []
-    return [Channel("rise", seen / 4, due / 4)]
+    return [Channel("rise", seen, due * 1.5, known=lead.sum(1) + 1.0, dispersion=TRAFFIC_DISPERSION)]
 
 
 class Conclusion(NamedTuple):
@@ -147,6 +197,8 @@ def weigh(window: Window, model: BaselineModel, located: Located, *, proven: dic
             changes,
             proven,
             _seen(window, onset),
+            levels(window, window.bucket_of(onset))[0],
+            located.onset,
         )
     )
     posterior = conclude(evidence)

@@ -1,4 +1,4 @@
-"""Where it broke: the combination of campaign x device x page x platform x browser that explains best (design §7.5; theory.md 0.9).
+"""Where it broke: the combination of campaign x device x page x platform x account x browser that explains best (design §7.5; theory.md 0.9).
 
 An exhaustive likelihood-ratio scan over combinations. Each observed thing adds its part: conversions missing (Poisson), traces failing,
 requests waiting, hits lost (Bernoulli), clicks in excess (Poisson). A combination pays for what it says, ln(number of values) + 1 nats
@@ -18,12 +18,14 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-DIMENSIONS: tuple[str, ...] = ("campaign", "device", "page", "platform", "browser")
+DIMENSIONS: tuple[str, ...] = ("campaign", "device", "page", "platform", "account", "browser")
 MOST_CONDITIONS = 3
 #: Combinations that are tried to be widened by further values.
 BEAM = 12
 #: Share of the best score that a simpler combination may lack.
 ALMOST_AS_GOOD = 0.05
+#: A usual share is believed to lie between these.
+LEAST_USUAL, MOST_USUAL = 0.001, 0.95
 
 
 class Channel(NamedTuple):
@@ -32,7 +34,9 @@ class Channel(NamedTuple):
     kind: str
     hits: Array
     trials: Array  # expected count for drop and rise
-    usual: float = 0.0
+    usual: float | Array = 0.0  # of all cells, or by cell
+    known: Array | None = None  # drop: conversions that the level of each cell rests on; none = the level is certain
+    dispersion: float = 1.0  # nats are divided by it
 
 
 class Finding(NamedTuple):
@@ -48,13 +52,20 @@ def as_text(scope: dict[str, tuple[str, ...]]) -> dict[str, str]:
     return {name: ",".join(values) for name, values in scope.items()}
 
 
-def scan(values: Mapping[str, Sequence[str]], channels: Sequence[Channel], *, most: int = 5) -> list[Finding]:
+def scan(
+    values: Mapping[str, Sequence[str]],
+    channels: Sequence[Channel],
+    *,
+    most: int = 5,
+    alarmed: Mask | None = None,
+) -> list[Finding]:
     """The best combinations, best first.
 
     Args:
         values: dimension -> value of every cell.
         channels: what was seen in every cell.
         most: how many are returned.
+        alarmed: cells that the detector raised the alarm for, which saw more than these channels: that combination pays no price.
     """
     coded = {name: np.unique(np.asarray(cells, dtype=object), return_inverse=True) for name, cells in values.items()}
     coded = {name: pair for name, pair in coded.items() if len(pair[0]) > 1}
@@ -68,6 +79,7 @@ def scan(values: Mapping[str, Sequence[str]], channels: Sequence[Channel], *, mo
             found += table.single_values(names)
     found.sort(key=lambda f: f.score, reverse=True)
     found += [table.widen(finding) for finding in found[:BEAM]] + table.value_sets()
+    found = [f._replace(score=f.gain) if alarmed is not None and table.is_exactly(f, alarmed) else f for f in found]
     found.sort(key=lambda f: f.score, reverse=True)
     return _simplest_first(_distinct(found))[:most]
 
@@ -103,20 +115,13 @@ class _Table:
         self._size = size
 
     def gain(self, chosen: Mask) -> float:
-        return float(
-            sum(
-                _gain(c, np.atleast_1d(c.hits[chosen].sum()), np.atleast_1d(c.trials[chosen].sum()))[0]
-                for c in self._channels
-            )
-        )
+        everything = np.zeros(int(chosen.sum()), dtype=np.int64)
+        return float(sum(_gain_of_groups(c, everything, chosen).sum() for c in self._channels))
 
     def single_values(self, names: tuple[str, ...]) -> list[Finding]:
         """Every combination of one value of each of `names` that occurs."""
         groups, first = _groups([self._coded[name][1] for name in names], self._size)
-        gains = sum(
-            _gain(c, np.bincount(groups, c.hits).astype(np.float64), np.bincount(groups, c.trials).astype(np.float64))
-            for c in self._channels
-        )
+        gains = sum(_gain_of_groups(c, groups, np.ones(self._size, dtype=np.bool_)) for c in self._channels)
         cost = sum(self._price(name) for name in names)
         order = np.argsort(-np.asarray(gains))[: 2 * BEAM]
         return [
@@ -153,7 +158,7 @@ class _Table:
             contexts += [{other: (v,)} for other in self._coded if other != name for v in self._coded[other][0]]
             for context in contexts:
                 alone = [(v, self._finding({**context, name: (v,)})) for v in self._coded[name][0]]
-                outstanding = tuple(v for v, f in alone if f.gain > self._price(name))
+                outstanding = tuple(v for v, f in alone if f.gain > self._price(name) + math.log(self._size) / 2)
                 if 1 < len(outstanding) < len(self._coded[name][0]):
                     found.append(self._finding({**context, name: outstanding}))
         return found
@@ -161,13 +166,24 @@ class _Table:
     def _with(self, finding: Finding, name: str, value: str) -> Finding:
         return self._finding({**finding.scope, name: tuple(sorted((*finding.scope[name], value)))})
 
-    def _finding(self, scope: dict[str, tuple[str, ...]]) -> Finding:
+    def is_exactly(self, finding: Finding, cells: Mask) -> bool:
+        """Whether a finding holds these cells and no others."""
+        return bool((self._chosen(finding.scope) == cells).all())
+
+    def _chosen(self, scope: dict[str, tuple[str, ...]]) -> Mask:
         chosen = np.ones(self._size, dtype=np.bool_)
         for name, wanted in scope.items():
             names, codes = self._coded[name]
             chosen &= np.isin(codes, [names.index(v) for v in wanted])
-        gain = self.gain(chosen)
-        return Finding(scope, gain - sum(self._price(name) * len(v) for name, v in scope.items()), gain)
+        return chosen
+
+    def _finding(self, scope: dict[str, tuple[str, ...]]) -> Finding:
+        gain = self.gain(self._chosen(scope))
+        return Finding(scope, gain - sum(self._price_of(name, v) for name, v in scope.items()), gain)
+
+    def _price_of(self, name: str, wanted: tuple[str, ...]) -> float:
+        """Every further value of a list is a cause of its own: half ln(cells) more, as for a further parameter (BIC)."""
+        return self._price(name) * len(wanted) + (len(wanted) - 1) * math.log(max(self._size, 2)) / 2
 
     def _price(self, name: str) -> float:
         return math.log(len(self._coded[name][0])) + 1
@@ -182,17 +198,33 @@ def _groups(codes: list[npt.NDArray[np.intp]], size: int) -> tuple[npt.NDArray[n
     return groups.astype(np.int64), first.astype(np.int64)
 
 
-def _gain(channel: Channel, hits: Array, trials: Array) -> Array:
-    """Log-likelihood ratio of each group at its own best size against nothing wrong."""
+def _gain_of_groups(channel: Channel, groups: npt.NDArray[np.int64], chosen: Mask) -> Array:
+    """Log-likelihood ratio of each group of the chosen cells at its own best size against nothing wrong."""
+    hits, trials = (np.bincount(groups, c[chosen]).astype(np.float64) for c in (channel.hits, channel.trials))
+    if channel.kind == "share":
+        usual = np.bincount(groups, np.broadcast_to(channel.usual, channel.hits.shape)[chosen] * channel.trials[chosen])
+        gain = _gain_of_shares(hits, trials, usual / np.maximum(trials, 1e-9))
+    else:
+        gain = _gain_of_counts(hits, trials, sign=-1 if channel.kind == "drop" else 1)
+    if channel.known is not None:
+        # The level is itself an estimate: its variance adds to that of the count.
+        gain = gain / (1 + trials / np.maximum(np.bincount(groups, channel.known[chosen]), 1e-9))
+    found: Array = gain / channel.dispersion
+    return found
+
+
+def _gain_of_shares(hits: Array, trials: Array, usual: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
-        if channel.kind == "share":
-            share = np.clip(hits / np.maximum(trials, 1e-9), 1e-9, 1 - 1e-9)
-            usual = min(max(channel.usual, 0.005), 0.95)
-            gain = hits * np.log(share / usual) + (trials - hits) * np.log((1 - share) / (1 - usual))
-            worse = share > usual
-        else:
-            ratio = hits / np.maximum(trials, 1e-9)
-            gain = np.where(hits > 0, hits * np.log(np.maximum(ratio, 1e-12)), 0.0) - (hits - trials)
-            worse = ratio < 1 if channel.kind == "drop" else ratio > 1
-    counted: Array = np.where(worse, gain, 0.0)
+        share = np.clip(hits / np.maximum(trials, 1e-9), 1e-9, 1 - 1e-9)
+        usual = np.clip(usual, LEAST_USUAL, MOST_USUAL)
+        gain = hits * np.log(share / usual) + (trials - hits) * np.log((1 - share) / (1 - usual))
+    counted: Array = np.where(share > usual, gain, 0.0)
+    return counted
+
+
+def _gain_of_counts(hits: Array, due: Array, *, sign: int) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = hits / np.maximum(due, 1e-9)
+        gain = np.where(hits > 0, hits * np.log(np.maximum(ratio, 1e-12)), 0.0) - (hits - due)
+    counted: Array = np.where(sign * (ratio - 1) > 0, gain, 0.0)
     return counted

@@ -19,6 +19,8 @@ DISPERSION = 2.0
 #: A change below these is not worth a word, however significant.
 LEAST_RISE = 0.05
 LEAST_NATS = 3.0
+#: Unless it is as sure as that: orders are few among the requests of a service, and one in fifty that fails is money.
+SMALL_RISE, SURE_NATS = 0.01, 6.0
 LEAST_REQUESTS = 5
 #: Requests in whole minutes since the onset from which the onset's own, half healthy minute is left out.
 ENOUGH_WHOLE = 20
@@ -85,8 +87,15 @@ def find_changes(minutes: Sequence[ServiceMinute], *, onset: int, bounds: dict[s
         if bound is not None:
             slow = _change("slow", service, route, device, _slow(before, bound), _slow(after, bound))
             found.append(slow._replace(bound_s=bound, per_minute=pace))
-    telling = [c for c in found if c.after - c.before >= LEAST_RISE and c.log_ratio >= LEAST_NATS]
+    telling = [c for c in found if _telling(c)]
     return sorted(telling, key=lambda c: c.log_ratio, reverse=True)
+
+
+def _telling(change: Change) -> bool:
+    rise = change.after - change.before
+    return (rise >= LEAST_RISE and change.log_ratio >= LEAST_NATS) or (
+        rise >= SMALL_RISE and change.after >= 2 * change.before and change.log_ratio >= SURE_NATS
+    )
 
 
 def worst_of(known: Sequence[Change], fresh: Sequence[Change]) -> list[Change]:

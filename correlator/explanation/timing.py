@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from correlator.explanation.window import Window
+from correlator.explanation.window import LEVEL_PRIOR, Window
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -21,8 +21,10 @@ Mask = npt.NDArray[np.bool_]
 INTERVAL_NATS = 1.92
 #: Nats by which one hypothesis about time must lead to be named.
 DECISIVE_NATS = 1.5
+#: Nats from which shares alone place an onset.
+SHARP_NATS = 4.0
 #: A usual share of failures is not believed to be smaller than this.
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.002
 
 
 class Onset(NamedTuple):
@@ -36,13 +38,21 @@ class Onset(NamedTuple):
     log_likelihood: float
 
 
-def find_onset(window: Window, chosen: Mask, *, before: int, not_before: int = 0) -> Onset:
-    """The most likely onset in `chosen` cells among buckets that start in [not_before, before)."""
+def find_onset(window: Window, chosen: Mask, *, before: int, not_before: int = 0, sharp_only: bool = False) -> Onset:
+    """The most likely onset in `chosen` cells among buckets that start in [not_before, before).
+
+    With `sharp_only` conversions tell the two alternatives apart but not the moment: what fired was a share of requests or hits.
+    """
     arrival = poisson_change(window.observed[chosen].sum(0), window.expected[chosen].sum(0))
     cohort = poisson_change(window.observed_by_click[chosen].sum(0), window.expected_by_click[chosen].sum(0))
     sharp = sum(
         share_change(hits[chosen].sum(0), trials[chosen].sum(0))
-        for hits, trials in ((window.failed, window.traced), (window.slow, window.traced), (window.lost, window.hits))
+        for hits, trials in (
+            (window.failed, window.traced),
+            (window.slow, window.traced),
+            (window.lost, window.hits),
+            (np.maximum(window.hits - window.lost - window.clicks, 0.0), window.hits),
+        )
     )
     starts = window.starts
     allowed = (starts < before) & (starts >= not_before)
@@ -52,6 +62,8 @@ def find_onset(window: Window, chosen: Mask, *, before: int, not_before: int = 0
     by_cohort = np.where(allowed, cohort + sharp, -np.inf)
     difference = float(by_arrival.max() - by_cohort.max())
     best = by_arrival if difference >= 0 else by_cohort
+    if sharp_only and np.asarray(sharp)[allowed].max() >= SHARP_NATS:
+        best = np.where(allowed, sharp, -np.inf)
     peak = int(best.argmax())
     inside = np.flatnonzero(best >= best[peak] - INTERVAL_NATS)
     return Onset(
@@ -65,12 +77,24 @@ def find_onset(window: Window, chosen: Mask, *, before: int, not_before: int = 0
 
 
 def poisson_change(observed: Array, expected: Array) -> Array:
-    """Log-likelihood ratio of a drop from each bucket on, at its best size: C ln(C/M) - (C - M) where C < M, else 0."""
+    """Log-likelihood ratio of a drop from each bucket on, at its best size, against one level for the whole window.
+
+    The level before is shrunk towards the baseline by `LEVEL_PRIOR` conversions: a day that converts worse than the baseline throughout
+    is not an onset at the window's beginning.
+    """
     seen, due = _suffix(observed), _suffix(expected)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(seen > 0, seen * np.log(seen / np.maximum(due, 1e-12)), 0.0)
-    gain: Array = np.where(seen < due, logs - (seen - due), 0.0)
-    return gain
+    before, due_before = LEVEL_PRIOR + observed.sum() - seen, LEVEL_PRIOR + expected.sum() - due
+    usual, kept = before / due_before, seen / np.maximum(due, 1e-12)
+    level = (LEVEL_PRIOR + observed.sum()) / (LEVEL_PRIOR + expected.sum())
+    gain = _poisson(before, due_before, usual) + _poisson(seen, due, kept)
+    gain -= _poisson(before + seen, due_before + due, np.full(len(seen), level))
+    change: Array = np.where(kept < usual, np.maximum(gain, 0.0), 0.0)
+    return change
+
+
+def _poisson(count: Array, due: Array, ratio: Array) -> Array:
+    value: Array = np.where(count > 0, count * np.log(np.maximum(ratio, 1e-12)), 0.0) - due * ratio
+    return value
 
 
 def share_change(hits: Array, trials: Array) -> Array:

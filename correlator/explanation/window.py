@@ -17,7 +17,7 @@ from core.clock import HOUR_MS, MINUTE_MS
 from core.store.client import Store
 from correlator.config import CorrelatorConfig
 from correlator.detection.baseline import BaselineModel
-from correlator.detection.delay import arrival_kernel
+from correlator.detection.delay import LeafLaws, arrival_kernel
 from correlator.detection.exposure import Leaf
 from correlator.detection.history import run
 from correlator.detection.streams import dimension
@@ -27,11 +27,15 @@ from correlator.matching import EVERYTHING
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-#: Longest stretch before the onset that is looked at: enough to know the usual level, short enough to be today.
+#: Stretch before the onset that is looked at: enough to know the usual level, short enough to be today.
 LEAD_MS = 20 * MINUTE_MS
+#: What took hours to show is looked at over hours: the conversions of older clicks are where it shows.
+LONG_LEAD_MS = 6 * HOUR_MS
 #: Change markers this long before the onset can still be its cause.
 DEPLOY_LOOKBACK_MS = 2 * HOUR_MS
 MOST_BUCKETS = 400
+#: Days stray from the baseline by about 15 % (theory.md 4.1: 0 to 20 %): as well known as by so many conversions, 1 / 0.15 ** 2.
+LEVEL_PRIOR = 40.0
 
 
 class Cell(NamedTuple):
@@ -146,6 +150,19 @@ class Question(NamedTuple):
     minimum_conversions: float
 
 
+def levels(window: Window, first: int) -> tuple[Array, Array]:
+    """How each cell's campaign converted before the bucket `first` against the baseline, and the conversions that this rests on.
+
+    A day converts better or worse than the baseline without being an incident: what counts since an onset is the change. The level is
+    shrunk towards 1 (the mean of a gamma posterior, theory.md 2.8); `LEVEL_PRIOR` conversions come on top of those that were seen.
+    """
+    names = np.unique(np.asarray([cell.campaign for cell in window.cells], dtype=object), return_inverse=True)[1]
+    seen = np.bincount(names, window.observed[:, :first].sum(1))[names]
+    due = np.bincount(names, window.expected[:, :first].sum(1))[names]
+    share = window.expected[:, :first].sum(1) / np.maximum(due, 1e-9)
+    return (LEVEL_PRIOR + seen) / (LEVEL_PRIOR + due), LEVEL_PRIOR + seen * share
+
+
 def read_campaigns(store: Store, *, money: CorrelatorConfig, now: int) -> dict[str, CampaignFacts]:
     """All campaigns by qualified ID, their amounts at today's rates in one currency each (`exchange.in_one_currency`)."""
     rows = run(store, "explanation_campaigns", {}).to_pylist()
@@ -175,9 +192,7 @@ def read_window(
     campaigns: dict[str, CampaignFacts],
 ) -> Window:
     """Everything between `start` and `end`. The bucket is 10 s, or wider where that would be more than `MOST_BUCKETS`."""
-    bucket_ms = next(
-        w for w in (10_000, 60_000, 600_000, 6 * HOUR_MS) if (end - start) / w <= MOST_BUCKETS or w == 6 * HOUR_MS
-    )
+    bucket_ms = bucket_for(end - start)
     start -= start % bucket_ms
     params = _params(model, question, start=start, end=end, bucket_ms=bucket_ms)
     return lay_out_window(
@@ -215,7 +230,8 @@ def lay_out_window(
     # Older clicks are outside the window, so are their conversions: otherwise something would be observed that is not expected.
     matched = matched.filter(pyarrow.compute.greater_equal(matched.column("click_bucket"), start))
     touches, clicked = _touches(tables["touches"], grid)
-    arrived = model.law.mean_share(end - grid.starts - bucket_ms, (end - grid.starts).astype(np.float64))
+    laws = model.leaf_laws([cell.leaf for cell in grid.cells])
+    arrived = laws.mean_shares(end - grid.starts - bucket_ms, (end - grid.starts).astype(np.float64))[laws.of]
     return Window(
         start=start,
         end=end,
@@ -225,11 +241,11 @@ def lay_out_window(
         hits=grid.fill(tables["hits"], "hits"),
         lost=lost,
         lost_parallel=grid.fill(tables["hits"], "lost_parallel"),
-        expected=_arrivals(clicks * weight, model, bucket_ms),
+        expected=_arrivals(clicks * weight, laws, bucket_ms),
         observed=grid.fill(matched, "conversions"),
-        expected_by_click=clicks * weight * arrived[None, :],
+        expected_by_click=clicks * weight * arrived,
         observed_by_click=grid.fill(matched, "conversions", at="click_bucket"),
-        expected_lost=_arrivals(lost * weight, model, bucket_ms),
+        expected_lost=_arrivals(lost * weight, laws, bucket_ms),
         unmatched=grid.total(tables["conversions"].filter(pyarrow.compute.invert(is_matched)), "conversions"),
         traced=grid.fill(tables["traces"], "traced"),
         failed=grid.fill(tables["traces"], "failed"),
@@ -242,6 +258,17 @@ def lay_out_window(
         bases=bases,
         campaigns=campaigns,
     )
+
+
+def bucket_for(span_ms: int) -> int:
+    """Width of the buckets of a window: 10 s, or wider where that would be more than `MOST_BUCKETS`."""
+    widths = (10_000, MINUTE_MS, 10 * MINUTE_MS, 6 * HOUR_MS)
+    return next((width for width in widths if span_ms / width <= MOST_BUCKETS), widths[-1])
+
+
+def lead_ms(onset: int, detected: int) -> int:
+    """How long before an onset the facts are wanted: as long as it took to be seen, for slow things show in the conversions of old clicks."""
+    return int(np.clip(detected - onset, LEAD_MS, LONG_LEAD_MS))
 
 
 def read_markers(store: Store, *, start: int, end: int) -> list[Marker]:
@@ -325,12 +352,16 @@ def _rates(cells: Sequence[Cell], model: BaselineModel, question: Question) -> t
     return np.asarray([r.value * b for r, b in zip(rates, browsers, strict=True)]), [r.basis for r in rates]
 
 
-def _arrivals(weighted: Array, model: BaselineModel, bucket_ms: int) -> Array:
-    """Expected arrivals by bucket: weighted clicks convolved with the delay law."""
+def _arrivals(weighted: Array, laws: LeafLaws, bucket_ms: int) -> Array:
+    """Expected arrivals by bucket: weighted clicks convolved with the delay law of their cell."""
+    expected = np.zeros_like(weighted)
     if weighted.size == 0:
-        return weighted
-    kernel = arrival_kernel(model.law, bucket_ms=bucket_ms, buckets=weighted.shape[1])
-    return np.maximum(_convolved(weighted, kernel), 0.0)
+        return expected
+    for number, law in enumerate(laws.laws):
+        own = laws.of == number
+        kernel = arrival_kernel(law, bucket_ms=bucket_ms, buckets=weighted.shape[1])
+        expected[own] = np.maximum(_convolved(weighted[own], kernel), 0.0)
+    return expected
 
 
 def _convolved(rows: Array, kernel: Array) -> Array:

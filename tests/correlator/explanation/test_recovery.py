@@ -2,7 +2,6 @@ from typing import Any
 
 import numpy as np
 
-from correlator.explanation.evidence import hits_a_second
 from correlator.explanation.recovery import (
     ENTER_NATS,
     Watched,
@@ -15,6 +14,7 @@ from correlator.explanation.recovery import (
     traffic_witness,
 )
 from correlator.explanation.service_health import Change
+from correlator.explanation.traffic import hits_a_second
 from correlator.explanation.window import ServiceMinute
 
 MINUTE = 60_000

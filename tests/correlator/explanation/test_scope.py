@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correlator.explanation.explain import channels, find_scope
+from correlator.explanation.explain import Alarm, channels, find_scope
 from correlator.explanation.scope import Channel, scan
 
 START = 1_790_000_040_000
@@ -11,7 +11,7 @@ ONSET = START + 60 * 10_000
 
 
 def scope_of(window: Any, kind: str = "conversions") -> dict[str, str]:
-    return find_scope(window, ONSET, kind=kind)
+    return find_scope(window, ONSET, alarm=Alarm(kind, "all", {}, window.end))
 
 
 def test_one_device_on_one_page(window: Any) -> None:
