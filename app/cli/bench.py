@@ -141,7 +141,7 @@ def midnight(
     rounds: Rounds = 5,
     json: Json = False,
 ) -> None:
-    """What is done once a day: learning, refit and exposure check inside a tick, reconciliation, choice of a control campaign."""
+    """What is done once a day: learning inside a tick, refit and exposure check beside it, reconciliation, choice of a control campaign."""
     from app.bench.midnight import run
 
     _judged(run(days=days, clicks_a_day=clicks_a_day, campaigns=campaigns, rounds=rounds), json=json)
@@ -189,6 +189,22 @@ def series(
         columns = list(next(iter(figures.values())))
         print_table([part, *columns], [[name, *row.values()] for name, row in figures.items()], empty="")
     typer.echo(f"{result['series']} series, {result['rows']} rows, {result['rows_per_cpu_second']} a second")
+
+
+@app.command()
+def detector(
+    campaigns: Annotated[
+        int, typer.Option(min=1, help="Campaigns; each makes ten streams and a few are shared.")
+    ] = 1000,
+    clicks_a_minute: Annotated[float, typer.Option(help="Over all campaigns.")] = 10_000.0,
+    minutes: Annotated[int, typer.Option(min=1, help="Minutes that count; medians are shown.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the traffic.")] = 1,
+    json: Json = False,
+) -> None:
+    """A minute of ten thousand streams: time of one core, bytes kept of a stream, the same after a restart; fails when a bound is missed."""
+    from app.bench.detector import run
+
+    _judged(run(campaigns=campaigns, clicks_a_minute=clicks_a_minute, minutes=minutes, seed=seed), json=json)
 
 
 @app.command()

@@ -29,6 +29,8 @@ class DetectionConfig(Section):
         description="Holidays and promotions, days or ranges of days (UTC) such as `2026-11-27` or `2026-11-27/2026-11-30`. They stay out of "
         "the baseline, and their level counts as unknown: only drops within such a day, or an outage, are told.",
     )
+    # Hourly, not daily: seconds of CPU beside the tick (5.5 at 1.8 million clicks, docs/benchmarks.md) are 0.2 % of
+    # a core, and a campaign launched today is judged by its own rate within the hour, not by the average until tomorrow.
     refresh_interval_s: int = Field(3600, ge=60, description="The baseline is learned anew this often.")
     settle_s: int = Field(600, ge=0, description="The newest seconds that stay out of the baseline.")
     steering_types: list[str] = Field(

@@ -189,10 +189,7 @@ class Detection:
         model = self._checkpoints.get("baseline")
         if model is not None:
             self._model = decode_model(msgspec.json.decode(model))
-        saved = self._saved_state()
-        if saved is not None:
-            self._restore(saved, now)
-        else:
+        if not self._restored(now):
             state = FeedState(hits_through=through, matched_through=now)
             self._feed = self._new_feed(state)
             self._fill_exposure(closed=floor_minute(through), through=through)
@@ -200,29 +197,29 @@ class Detection:
         self._streams.adopt(self._exposure.leaves)
         self._started = True
 
-    def _saved_state(self) -> _Saved | None:
-        """The checkpoint; None where there is none, or one of a version that kept its state otherwise: then all is filled from the store."""
-        saved = self._checkpoints.get("state")
-        if saved is None:
-            return None
+    def _restored(self, now: int) -> bool:
+        """Take up the checkpoint; False where there is none, or one of a version that kept its state otherwise: then all is filled anew."""
+        data = self._checkpoints.get("state")
+        if data is None:
+            return False
         try:
-            return msgspec.msgpack.decode(saved, type=_Saved)
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+            exposure = ExposureState.decode(saved.exposure, horizon_ms=self._horizon_ms)
+            streams, shares = StreamBoard(dead_zone=self._config.dead_zone), ShareBoard()
+            same = streams.restore(saved.streams, exposure.leaves)
+            shares.restore(saved.shares)
+            self.incidents.restore(saved.incidents, now=now)
         except msgspec.DecodeError as error:
-            log.warning(
-                "detection's checkpoint is of another version; its state is filled from the store", error=str(error)
-            )
-            return None
-
-    def _restore(self, saved: _Saved, now: int) -> None:
-        self._feed = self._new_feed(saved.feed)
-        self._exposure = ExposureState.decode(saved.exposure, horizon_ms=self._horizon_ms)
-        if not self._streams.restore(saved.streams, self._exposure.leaves):
+            log.warning("detection's checkpoint is of another version; its state is filled anew", error=str(error))
+            return False
+        if not same:
             log.warning("the checkpoint's streams are not today's; their detectors start from nothing")
+        self._feed = self._new_feed(saved.feed)
+        self._exposure, self._streams, self._shares = exposure, streams, shares
         self._weighed_at = saved.weighed_at
-        self._shares.restore(saved.shares)
         self._muted = saved.muted
         self._learned_counts = saved.counts
-        self.incidents.restore(saved.incidents, now=now)
+        return True
 
     def _fill_exposure(self, *, closed: int, through: int) -> None:
         """The exposure from the raw rows, with what became known by `through`; the feed goes on after them."""

@@ -66,11 +66,31 @@ class Minute(NamedTuple):
     expected: Array  # in conversions per unit of baseline rate: multiply by the leaf's rate
 
 
+class _Counts(msgspec.Struct, frozen=True):
+    """An array as bytes of the smallest type that holds each of its values exactly: a checkpoint is written twice a minute."""
+
+    type: str
+    data: bytes
+
+    @classmethod
+    def of(cls, values: Array) -> _Counts:
+        top = float(values.max(initial=0.0))
+        for kind, most in (("<u1", 0xFF), ("<u2", 0xFFFF)):
+            if top <= most:
+                small = values.astype(kind)
+                if np.array_equal(small, values):
+                    return cls(kind, small.tobytes())
+        return cls("<f8", values.astype("<f8").tobytes())
+
+    def values(self, shape: tuple[int, int]) -> Array:
+        return np.frombuffer(self.data, dtype=self.type).reshape(shape).astype(np.float64)
+
+
 class _Saved(msgspec.Struct, frozen=True):
     leaves: list[tuple[str, str, str]]
     edges: bytes
-    clicks: bytes
-    converted: bytes
+    clicks: _Counts
+    converted: _Counts
     since: bytes
     closed: int
     waiting: list[tuple[int, int, int]]
@@ -200,8 +220,8 @@ class ExposureState:
             _Saved(
                 leaves=[(leaf.campaign, leaf.device, leaf.page) for leaf in self.leaves],
                 edges=self.edges.tobytes(),
-                clicks=self.clicks.tobytes(),
-                converted=self.converted.tobytes(),
+                clicks=_Counts.of(self.clicks),
+                converted=_Counts.of(self.converted),
                 since=self.since.tobytes(),
                 closed=self.closed,
                 waiting=self._waiting,
@@ -211,14 +231,19 @@ class ExposureState:
 
     @classmethod
     def decode(cls, data: bytes, *, horizon_ms: int) -> ExposureState:
+        """The state as `encode` kept it.
+
+        Raises:
+            msgspec.DecodeError: it was kept by another version.
+        """
         saved = msgspec.msgpack.decode(data, type=_Saved)
         state = cls(closed=saved.closed, horizon_ms=horizon_ms)
         state.leaves = [Leaf(*leaf) for leaf in saved.leaves]
         state._index = {leaf: row for row, leaf in enumerate(state.leaves)}
         state.edges = np.frombuffer(saved.edges, dtype=np.int64).copy()
         shape = (len(state.leaves), len(state.edges))
-        state.clicks = np.frombuffer(saved.clicks).reshape(shape).copy()
-        state.converted = np.frombuffer(saved.converted).reshape(shape).copy()
+        state.clicks = saved.clicks.values(shape)
+        state.converted = saved.converted.values(shape)
         state.since = np.frombuffer(saved.since, dtype=np.int64).copy()
         state._waiting, state._late = list(saved.waiting), list(saved.late)
         return state

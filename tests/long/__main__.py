@@ -131,6 +131,7 @@ def detection_steps() -> list[Step]:
             "counts by the minute beside ten million events",
             [sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/app/evaluate/test_counts.py"],
         ),
+        Step("a minute of ten thousand streams", [CLICKTRACE, "bench", "detector", "--json"]),
         Step("the detector evaluated", [CLICKTRACE, "evaluate", "--full", "--json"], timeout_s=4700),
         Step(
             "any series beside simple rules", [CLICKTRACE, "bench", "series", "--series", "8", "--json"], timeout_s=1800

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
@@ -14,7 +15,7 @@ from core.errors import StoreError
 from correlator.detection import engine, history
 from correlator.detection.aside import Aside, Runner, at_once, in_a_thread
 from correlator.detection.config import DetectionConfig
-from correlator.detection.engine import Detection
+from correlator.detection.engine import Detection, exposure_differs
 from tests.correlator.detection.conftest import World, copy_of
 from tests.databases import Databases
 
@@ -120,3 +121,17 @@ def test_work_aside_is_taken_once_whether_it_ends_well_or_not() -> None:
         assert done is not None
         assert (done.result, done.error and type(done.error)) == expected
         assert (aside.take(), aside.busy) == (None, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [b"", msgspec.msgpack.encode({"feed": 1}), None])
+def test_a_checkpoint_of_another_version_is_filled_anew_from_the_store(w: Any, kept: bytes | None) -> None:
+    checkpoints = Checkpoints(w.control, "of this test")
+    before = watching(w, at_once).exposure
+    if kept is None:  # ours, but for the exposure in it
+        state = msgspec.msgpack.decode(checkpoints.get("state") or b"")
+        kept = msgspec.msgpack.encode({**state, "exposure": msgspec.msgpack.encode({"clicks": b"old"})})
+    checkpoints.put("state", kept)
+    after = watching(w, at_once).exposure
+    assert exposure_differs(after, before) == 0
+    assert after.clicks.sum() > 0
