@@ -35,6 +35,7 @@ LEFT_EARLY: Final = 0.15
 STUCK_IN_BROWSER: Final = 0.5
 #: Minutes from the click or the form's beginning until it can be said that nothing came.
 UNLANDED_AFTER, BOUNCED_AFTER, UNSUBMITTED_AFTER = 2, 6, 6
+SMOOTHED_MIN: Final = 31
 #: How far the log of a share's odds strays (standard deviation).
 STRAYS: Final = {"errors": 0.3, "slow": 0.3, "unlanded": 0.1, "bounced": 0.1, "unsubmitted": 0.1}
 #: Periods of its waves in minutes: a day, some hours, some days.
@@ -145,7 +146,9 @@ def _browsers(
         found.append(_later(Share("bounced", subject, page, device, bounced[own].sum(0), landed[own].sum(0)), BOUNCED_AFTER))  # fmt: skip
         if page:
             orders, _, stuck = _orders(rates, drawn, own, incidents, random)
-            given_up = random.poisson(orders.mean() * USUAL_UNSUBMITTED / (1 - USUAL_UNSUBMITTED), len(orders))
+            # Who gives up comes in the same hours as who orders.
+            pace = np.convolve(orders, np.ones(SMOOTHED_MIN) / SMOOTHED_MIN, "same")
+            given_up = random.poisson(pace * USUAL_UNSUBMITTED / (1 - USUAL_UNSUBMITTED))
             begun = Share("unsubmitted", "", page, device, (given_up + stuck) * heard, (orders + given_up) * heard)
             found.append(_later(begun, UNSUBMITTED_AFTER))
     return found
