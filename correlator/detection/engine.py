@@ -29,7 +29,7 @@ from correlator.config import CorrelatorConfig
 from correlator.detection import history
 from correlator.detection.aside import Aside, Runner, in_a_thread
 from correlator.detection.baseline import BaselineModel, decode_model
-from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drop
+from correlator.detection.bounds import MINUTES_PER_MONTH, minimum_detectable_drops
 from correlator.detection.config import DetectionConfig
 from correlator.detection.exposure import Arrival, ClickCount, ExposureState, Leaf
 from correlator.detection.feed import Feed, FeedState
@@ -319,8 +319,9 @@ class Detection:
         self._model = model
         self._learned_counts = counts
         if now - self._weighed_at >= WEIGHING_INTERVAL_MS:
-            self._streams.adopt(self._exposure.leaves)
-            self._streams.weigh(spend_by_leaf(self._exposure, self._campaigns))
+            spend = spend_by_leaf(self._exposure, self._campaigns)
+            # Leaves that came since the last closed minute stand behind those of the layout, and have no stream yet.
+            self._streams.weigh(spend[: self._streams.layout.member.shape[1]])
             self._weighed_at = now
         payload = {"model": msgspec.to_builtins(model), "minimum_drops": self.minimum_drops()}
         self._checkpoints.put("baseline", msgspec.json.encode(model))
@@ -349,13 +350,16 @@ class Detection:
     def minimum_drops(self, *, within_minutes: float = 120.0) -> dict[str, float | None]:
         """For every stream the smallest drop it can find in time at its present traffic; None = not even an outage."""
         layout = self._streams.layout
-        pace = layout.member @ np.asarray([self._pace.get(leaf, 0.0) for leaf in self._exposure.leaves])
+        # Leaves that came since the last closed minute stand behind those of the layout.
+        leaves = self._exposure.leaves[: layout.member.shape[1]]
+        pace = layout.member @ np.asarray([self._pace.get(leaf, 0.0) for leaf in leaves])
         months = MINUTES_PER_MONTH / self._config.false_alarms_per_month / CONVERSION_SHARE
+        drops = minimum_detectable_drops(
+            pace, mean_run_length=months / np.exp(layout.log_weights), within_minutes=within_minutes
+        )
         return {
-            stream_name(key): minimum_detectable_drop(
-                float(rate), mean_run_length=float(months / np.exp(weight)), within_minutes=within_minutes
-            )
-            for key, rate, weight in zip(layout.keys, pace, layout.log_weights, strict=True)
+            stream_name(key): None if np.isnan(drop) else round(drop, 4)
+            for key, drop in zip(layout.keys, drops.tolist(), strict=True)
         }
 
     # --- minutes -------------------------------------------------------------------------------------------------------------

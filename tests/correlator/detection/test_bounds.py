@@ -1,11 +1,14 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from correlator.detection.bounds import (
     bernoulli_information,
     exact_delay_clicks,
     minimum_detectable_drop,
+    minimum_detectable_drops,
     neutral_point,
     optimal_delay_clicks,
     optimal_delay_minutes,
@@ -85,3 +88,11 @@ def test_a_drop_of_23_percent_needs_the_minutes_of_the_worked_example() -> None:
     # examples.md 1: base rate 2.4 %, 23 %, one false alarm a month: 39 / 101 / 684 minutes at 300 / 100 / 10 clicks a minute.
     found = [optimal_delay_minutes(clicks * 0.024, 0.23, 43_200) for clicks in (300, 100, 10)]
     assert found == pytest.approx([39, 101, 684], rel=0.05)
+
+
+@given(st.lists(st.just(0.0) | st.floats(1e-4, 50), min_size=1, max_size=8), st.floats(1e3, 1e9))
+def test_the_drops_of_many_streams_are_those_of_each(paces: list[float], run_length: float) -> None:
+    together = minimum_detectable_drops(paces, mean_run_length=run_length)
+    for pace, drop in zip(paces, together.tolist(), strict=True):
+        alone = minimum_detectable_drop(pace, mean_run_length=run_length)
+        assert math.isnan(drop) if alone is None else drop == pytest.approx(alone, abs=3e-4)
