@@ -19,7 +19,8 @@ WITH begun AS MATERIALIZED
         )
     GROUP BY visit, page
 )
-SELECT begun.page AS page, agents.device AS device, count() AS begun, countIf(sent.first <= begun.known + toIntervalMillisecond({grace_ms:Int64}) AND sent.tries > 0) AS submitted
+SELECT begun.page AS page, agents.device AS device, count() AS begun,
+    countIf(sent.first <= begun.known + toIntervalMillisecond({grace_ms:Int64}) AND sent.tries > 0) AS submitted
 FROM begun
 LEFT JOIN
 (
