@@ -343,6 +343,21 @@ def test_imported_conversions_are_judged_however_often_the_same_moment_ticks(
     assert report(world)["rows"][0]["conversions_by_flag"] == {"too_fast": 1}
 
 
+def test_a_conversion_that_is_told_to_lie_elsewhere_acquits_those_it_was_counted_with(world: Any) -> None:
+    there = Campaign(world)
+    same = {"type": "lead", "status": "qualified", "email_sha256": "ab" * 32}
+    clicks = there.visits(20)
+    there.buys(clicks[:17])
+    there.buys(clicks[17:19], **same)
+    third = {"click_id": clicks[19], "conversion_id": "third", **same}
+    world.conversion("09:00:31", **third)
+    world.settle("10:00")
+    assert report(world)["rows"][0]["conversions_by_flag"] == {"repeated_identity": 3}
+    world.conversion("09:40", known="10:01", **third)
+    world.settle("10:02")
+    assert report(world)["rows"][0]["conversions_by_flag"] == {}
+
+
 def test_changed_lists_hold_for_what_was_there_before(world: Any, config: CorrelatorConfig) -> None:
     file = Path(config.traffic.datacenter_networks[0])
     Campaign(world).visits(3, network="192.0.2.0/24")
