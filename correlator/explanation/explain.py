@@ -135,12 +135,12 @@ def channels(window: Window, first: int, *, kind: str) -> list[Channel]:
         )
     if kind in ("conversions", "invalid") and first > 0:
         found += _flood(window, first)
-        invalid = np.maximum(window.hits - window.lost - window.clicks, 0.0)
-        usual = usual_shares(invalid[:, :first].sum(1), window.hits[:, :first].sum(1))
+        robots = window.robots
+        usual = usual_shares(robots[:, :first].sum(1), window.hits[:, :first].sum(1))
         found.append(
             Channel(
                 "share",
-                invalid[since].sum(1),
+                robots[since].sum(1),
                 window.hits[since].sum(1),
                 usual * 1.5 + 0.01,
                 dispersion=SHARE_DISPERSION,

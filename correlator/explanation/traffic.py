@@ -83,7 +83,7 @@ def _growth_error(hits: Array, first: int, lead: int) -> float:
 def _robots(s: Situation) -> list[Evidence]:
     """The filter names more of the hits robots than before; it never names all of them."""
     w, first = s.window, s.first
-    named = np.maximum(w.hits - w.lost - w.clicks, 0.0)[s.inside].sum(0)
+    named = w.robots[s.inside].sum(0)
     hits = w.hits[s.inside].sum(0)
     before, after = named[:first].sum() / max(hits[:first].sum(), 1.0), named[first:].sum() / max(hits[first:].sum(), 1)
     nats = rise_log_ratio(named[:first].sum(), hits[:first].sum(), named[first:].sum(), hits[first:].sum()) / 2

@@ -119,6 +119,11 @@ class Window(NamedTuple):
     campaigns: dict[str, CampaignFacts]
 
     @property
+    def robots(self) -> Array:
+        """Answered hits that are no new human click, cells x buckets."""
+        return np.maximum(self.hits - self.lost - self.clicks, 0.0)
+
+    @property
     def starts(self) -> npt.NDArray[np.int64]:
         return self.start + self.bucket_ms * np.arange(self.clicks.shape[1], dtype=np.int64)
 

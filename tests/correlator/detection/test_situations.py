@@ -134,7 +134,6 @@ def test_an_innocent_deploy(w: Any) -> None:
     w.run(2)
     w.run(2, every_s=30)
     assert w.incidents() == []
-    assert max(w.seconds[2:]) < 2.0
 
 
 @pytest.mark.long  # a minute of processor time; tests/end_to_end/test_click_to_pause.py mends one while paused in every run
