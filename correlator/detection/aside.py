@@ -5,9 +5,9 @@ A tick never waits for it. What it works on is given when it begins; what it ans
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final, Generic, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
 #: Starts the work; answers how to wait for its end.
@@ -15,6 +15,8 @@ Runner = Callable[[Callable[[], None]], Callable[[float], object]]
 
 #: Longest wait for work under way when the process ends: no query may take longer than the store's own limit.
 JOIN_S = 60.0
+#: One thread for good, not one for each piece: the store keeps a client for every thread that ever asked it.
+_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="detection-aside")
 
 
 class Done(NamedTuple, Generic[Result]):
@@ -26,9 +28,8 @@ class Done(NamedTuple, Generic[Result]):
 
 def in_a_thread(work: Callable[[], None]) -> Callable[[float], object]:
     """Run it while ticks go on."""
-    thread = threading.Thread(target=work, name="detection-aside", daemon=True)
-    thread.start()
-    return thread.join
+    begun = _thread.submit(work)
+    return lambda timeout: wait([begun], timeout)
 
 
 def at_once(work: Callable[[], None]) -> Callable[[float], object]:
@@ -69,9 +70,9 @@ class Aside(Generic[Result]):
 
     def take(self) -> Done[Result] | None:
         """The end of the work, once; None while it is under way and where none was begun."""
-        done, self._done = self._done, None
-        if done is not None:
-            self._join = None
+        done = self._done
+        if done is not None:  # only then: emptying it at every look could wipe out what the thread has just put there
+            self._done = self._join = None
         return done
 
     def stop(self) -> None:
